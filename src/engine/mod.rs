@@ -1,0 +1,12 @@
+//! What a run does next: triggers, joins, routers, errors, retries, timeouts, stop. No I/O, no clock, no threads.
+//!
+//! A [`Run`] is told what happened (`on_…`) and answers with [`Effect`]s. Time is an argument; [`Run::next_time`] says
+//! when it next wants to be called.
+
+mod effect;
+mod run;
+mod status;
+
+pub use effect::{ActorEnd, Effect, Failure, FailureKind, Outcome, TaskId};
+pub use run::Run;
+pub use status::Status;

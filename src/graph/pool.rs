@@ -1,0 +1,88 @@
+//! Pools as the file describes them.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::Limits;
+
+/// One pool: where tasks run.
+#[derive(Debug, Clone)]
+pub struct PoolSpec {
+    /// `default`, or NAME of `[pools.NAME]`.
+    pub name: String,
+    /// What its workers are.
+    pub kind: PoolType,
+    /// Whether its workers are monkey-patched by gevent (always, in a pool of type `gevent`).
+    pub gevent: bool,
+    /// How a worker process comes to be.
+    pub context: Context,
+    /// How many workers.
+    pub workers: Workers,
+    /// After how many tasks a worker is replaced.
+    pub max_tasks_per_worker: Option<u32>,
+    /// After how long without work a worker of a scaling pool goes away.
+    pub idle_timeout: Duration,
+    /// How long an interrupted task may take to return before its worker gets SIGTERM, and how long after that SIGKILL.
+    pub grace: Duration,
+    /// Whether the task modules are imported once, before the workers are forked.
+    pub preload: bool,
+    /// A command put in front of the worker.
+    pub launcher: Vec<String>,
+    /// The interpreter of this pool, where it is not the workflow's.
+    pub python: Option<PathBuf>,
+    /// What each worker and all below it may use.
+    pub limits: Limits,
+}
+
+/// The pool types, named as pypushflow names them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum PoolType {
+    /// Processes, one task at a time.
+    #[default]
+    Process,
+    /// The same, explicitly non-daemonic.
+    Ndprocess,
+    /// Daemonic processes, as `multiprocessing.Pool` has them.
+    Multiprocessing,
+    /// The same, non-daemonic.
+    Ndmultiprocessing,
+    /// Processes that billiard considers daemonic but allowed to have children.
+    Billiard,
+    /// One process, tasks in threads.
+    Thread,
+    /// One monkey-patched process, tasks in greenlets.
+    Gevent,
+}
+
+/// How a worker process comes to be, with Python's meanings.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum Context {
+    /// Forked by a process that has imported the task modules and nothing else.
+    #[default]
+    Forkserver,
+    /// Forked, as `multiprocessing`'s `fork` context does it.
+    Fork,
+    /// A fresh interpreter.
+    Spawn,
+}
+
+/// How many workers a pool has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Workers {
+    /// Always this many, at least 1.
+    Fixed(u32),
+    /// As many as there is work for, up to a cap; idle ones go away.
+    Scaling {
+        /// The most there may be, at least 1.
+        cap: u32,
+    },
+}
+
+impl Workers {
+    /// The most workers there may be at once.
+    pub fn most(self) -> u32 {
+        match self {
+            Workers::Fixed(most) | Workers::Scaling { cap: most } => most,
+        }
+    }
+}

@@ -1,0 +1,79 @@
+//! The data that flows along links: keys to Python values, each value its own pickle, opaque to Rust.
+//!
+//! A merge or a join moves handles, never bytes. What Rust must look into (a router's item, output as JSON) it decodes
+//! through [`plain`], or reads from the [`Look`] that the worker sent along.
+
+mod exception;
+mod key;
+pub mod plain;
+mod value;
+
+pub use exception::{ERROR_INSTANCE_KEY, ERROR_KEY, ErrorClass, PythonError};
+pub use key::Key;
+pub use value::{Chunk, Look, Value};
+
+use std::sync::Arc;
+
+use indexmap::IndexMap;
+
+/// A map of keys to values, in Python's order: a key keeps the place where it was first put. Cloning copies no data.
+#[derive(Debug, Clone, Default)]
+pub struct Payload(Arc<IndexMap<Key, Value>>);
+
+impl Payload {
+    /// A payload without keys.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The value under a key.
+    pub fn get(&self, key: &Key) -> Option<&Value> {
+        self.0.get(key)
+    }
+
+    /// Puts a value under a key, replacing what was there.
+    pub fn insert(&mut self, key: Key, value: Value) {
+        Arc::make_mut(&mut self.0).insert(key, value);
+    }
+
+    /// `{**self, **other}`.
+    pub fn merge(&mut self, other: &Payload) {
+        if other.is_empty() {
+            return;
+        }
+        if self.is_empty() {
+            *self = other.clone();
+            return;
+        }
+        let map = Arc::make_mut(&mut self.0);
+        for (key, value) in other.iter() {
+            map.insert(key.clone(), value.clone());
+        }
+    }
+
+    /// The keys and values, in order.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = (&Key, &Value)> {
+        self.0.iter()
+    }
+
+    /// How many keys there are.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether there is no key.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Whether it carries an error: `WorkflowException` is there and true, as pypushflow's stop actor asks.
+    pub fn is_error(&self) -> bool {
+        self.get(&Key::text(ERROR_KEY)).is_some_and(|value| value.look().is_true())
+    }
+}
+
+impl FromIterator<(Key, Value)> for Payload {
+    fn from_iter<I: IntoIterator<Item = (Key, Value)>>(entries: I) -> Self {
+        Payload(Arc::new(entries.into_iter().collect()))
+    }
+}

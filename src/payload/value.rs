@@ -1,0 +1,104 @@
+//! One Python value: a pickle and its out-of-band buffers, never copied.
+
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+
+/// A handle on a pickled Python value. Cloning copies no data.
+#[derive(Debug, Clone)]
+pub struct Value(Arc<Pickled>);
+
+#[derive(Debug)]
+struct Pickled {
+    stream: Chunk,
+    buffers: Vec<Chunk>,
+    look: Option<Look>,
+}
+
+/// A piece of a value: bytes here, or shared memory that only the workers map.
+#[derive(Debug)]
+pub enum Chunk {
+    /// Small: the bytes themselves.
+    Inline(Box<[u8]>),
+    /// Large: a sealed memory file and its length in bytes.
+    Shared(OwnedFd, u64),
+}
+
+impl Chunk {
+    /// Its length in bytes.
+    pub fn len(&self) -> u64 {
+        match self {
+            Chunk::Inline(bytes) => bytes.len() as u64,
+            Chunk::Shared(_, length) => *length,
+        }
+    }
+
+    /// Whether it has no bytes.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+/// What Rust may know of a value without Python: what a router compares, in Python's own sense of equality.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Look {
+    /// `None`, `"None"` or `"null"`.
+    Null {
+        /// Whether Python takes the value for true (the two strings).
+        truthy: bool,
+    },
+    /// An instance of `bool`.
+    Bool(bool),
+    /// An integer, or a float equal to one, numpy's included.
+    Int(i64),
+    /// A string, or something equal to one (a string enumeration).
+    Text(Box<str>),
+    /// Anything else.
+    Other {
+        /// Whether Python takes it for true.
+        truthy: bool,
+        /// How it is written where text is needed (a path, a float), if it has such a form.
+        text: Option<Box<str>>,
+    },
+}
+
+impl Look {
+    /// Python's truth value.
+    pub fn is_true(&self) -> bool {
+        match self {
+            Look::Null { truthy } | Look::Other { truthy, .. } => *truthy,
+            Look::Bool(value) => *value,
+            Look::Int(value) => *value != 0,
+            Look::Text(text) => !text.is_empty(),
+        }
+    }
+}
+
+impl Value {
+    /// A value as a worker sent it: a pickle (protocol 2 to 5), the buffers it refers to, and a look where one was asked for.
+    pub fn from_worker(stream: Chunk, buffers: Vec<Chunk>, look: Option<Look>) -> Self {
+        Value(Arc::new(Pickled { stream, buffers, look }))
+    }
+
+    /// A value pickled here.
+    pub fn from_pickle(stream: Vec<u8>, look: Option<Look>) -> Self {
+        Self::from_worker(Chunk::Inline(stream.into_boxed_slice()), Vec::new(), look)
+    }
+
+    /// The pickle.
+    pub fn stream(&self) -> &Chunk {
+        &self.0.stream
+    }
+
+    /// The out-of-band buffers that the pickle refers to, in order.
+    pub fn buffers(&self) -> &[Chunk] {
+        &self.0.buffers
+    }
+
+    /// What is known of the value; decoded here where the worker sent no look along.
+    pub fn look(&self) -> Look {
+        match &self.0.look {
+            Some(look) => look.clone(),
+            None => super::plain::look(self),
+        }
+    }
+}
