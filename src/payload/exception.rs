@@ -1,6 +1,7 @@
 //! Python exceptions that are made in Rust: a lost worker, an exceeded timeout, a stopped workflow.
 
-use super::{Value, plain};
+use super::pickle::pickle_call;
+use super::{Look, Payload, Plain, Value};
 
 /// The key that holds `{errorMessage, traceBack}` in an error payload, as in pypushflow.
 pub const ERROR_KEY: &str = "WorkflowException";
@@ -55,28 +56,29 @@ impl PythonError {
         let message = message.into();
         PythonError {
             traceback: vec![format!("pushflow.{}: {message}\n", class.name())],
-            instance: Value::from_pickle(pickled_exception(class.name(), &message), None),
+            instance: Value::from_pickle(
+                pickle_call("pushflow", class.name(), &[Plain::Text(message.clone())]),
+                Some(Look::Other { truthy: true, text: Some(message.as_str().into()) }),
+            ),
             message,
         }
     }
 
-    /// The two entries of an error payload: `WorkflowException` as pypushflow writes it.
+    /// `{"errorMessage": …, "traceBack": […]}`, as pypushflow writes it under `WorkflowException`.
     pub fn summary(&self) -> Value {
-        plain::error_summary(&self.message, &self.traceback)
+        let lines = self.traceback.iter().cloned().map(Plain::Text).collect();
+        Plain::Dict(vec![
+            (Plain::Text("errorMessage".into()), Plain::Text(self.message.clone())),
+            (Plain::Text("traceBack".into()), Plain::List(lines)),
+        ])
+        .to_value()
     }
-}
 
-/// `pushflow.CLASS(message)` in pickle protocol 4 (opcodes: Lib/pickletools.py).
-fn pickled_exception(class: &str, message: &str) -> Vec<u8> {
-    let mut pickle = vec![0x80, 4];
-    for text in ["pushflow", class] {
-        pickle.extend([0x8c, text.len() as u8]); // SHORT_BINUNICODE
-        pickle.extend(text.as_bytes());
+    /// The error payload: the input with the error's two entries.
+    pub fn payload(&self, input: &Payload) -> Payload {
+        let mut payload = input.clone();
+        payload.insert(ERROR_KEY.into(), self.summary());
+        payload.insert(ERROR_INSTANCE_KEY.into(), self.instance.clone());
+        payload
     }
-    pickle.push(0x93); // STACK_GLOBAL
-    pickle.push(b'X'); // BINUNICODE
-    pickle.extend((message.len() as u32).to_le_bytes());
-    pickle.extend(message.as_bytes());
-    pickle.extend([0x85, b'R', b'.']); // TUPLE1, REDUCE, STOP
-    pickle
 }

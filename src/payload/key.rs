@@ -17,6 +17,14 @@ impl Key {
     pub fn text(name: &str) -> Self {
         Key::Text(name.into())
     }
+
+    /// A key as it is written where all keys are text (JSON, TOML, the command line): digits alone are a position.
+    pub fn from_written(text: &str) -> Self {
+        match text.parse() {
+            Ok(position) if text.bytes().all(|byte| byte.is_ascii_digit()) => Key::Position(position),
+            _ => Key::text(text),
+        }
+    }
 }
 
 impl From<&str> for Key {

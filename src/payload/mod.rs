@@ -1,15 +1,19 @@
 //! The data that flows along links: keys to Python values, each value its own pickle, opaque to Rust.
 //!
 //! A merge or a join moves handles, never bytes. What Rust must look into (a router's item, output as JSON) it decodes
-//! through [`plain`], or reads from the [`Look`] that the worker sent along.
+//! as JSON ([`to_json`]), or reads from the [`Look`] that the worker sent along.
 
 mod exception;
+mod json;
 mod key;
-pub mod plain;
+mod pickle;
+mod plain;
 mod value;
 
 pub use exception::{ERROR_INSTANCE_KEY, ERROR_KEY, ErrorClass, PythonError};
+pub use json::{placeholder, to_json};
 pub use key::Key;
+pub use plain::{Plain, payload_from_json};
 pub use value::{Chunk, Look, Value};
 
 use std::sync::Arc;

@@ -98,7 +98,7 @@ impl Value {
     pub fn look(&self) -> Look {
         match &self.0.look {
             Some(look) => look.clone(),
-            None => super::plain::look(self),
+            None => super::json::look(self),
         }
     }
 }

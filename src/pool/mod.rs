@@ -1,1 +1,56 @@
-//! To come.
+//! Which worker gets which job; when to spawn, reuse, interrupt and retire. No I/O, no clock, no Python.
+//!
+//! A [`Pool`] is told what happened (`on_…`) and answers with [`Effect`]s. Time is an argument; [`Pool::next_time`] says
+//! when it next wants to be called. A program (an exec task) takes a place of the pool like a worker that is used once.
+
+mod escalation;
+mod state;
+
+#[cfg(test)]
+mod tests;
+
+pub use escalation::Step;
+pub use state::Pool;
+
+/// Something a pool works on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct JobId(pub u64);
+
+/// A place of a pool: one worker process, or one program; never used again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct WorkerId(pub u32);
+
+/// What a job runs in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Needs {
+    /// A worker.
+    Worker,
+    /// A process of its own.
+    Program,
+}
+
+/// What a pool asks the supervisor to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Effect {
+    /// Start a worker; answered by `on_worker_ready` or `on_worker_ended`.
+    Spawn(WorkerId),
+    /// Give a job to a worker that is ready; answered by `on_job_ended` or `on_worker_ended`.
+    Send(WorkerId, JobId),
+    /// Start a program; answered by `on_worker_ended`, also when it cannot be started.
+    Launch(WorkerId, JobId),
+    /// Press the one that executes an interrupted job.
+    Press(WorkerId, Step),
+    /// Let an idle worker go: close its connection. Answered by `on_worker_ended`.
+    Retire(WorkerId),
+    /// No worker can be started: this job ends in error.
+    Refuse(JobId),
+}
+
+/// How a job that was in a worker or program ended with it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Orphan {
+    /// The job.
+    pub job: JobId,
+    /// Whether it had been interrupted.
+    pub interrupted: bool,
+}

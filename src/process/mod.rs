@@ -1,1 +1,10 @@
-//! To come.
+//! Processes: starting, signalling, reaping, and the tree of all that came of it. Knows nothing of workflows.
+
+#[allow(unsafe_code)]
+pub mod sys;
+pub mod tree;
+
+mod ended;
+
+pub use ended::Ended;
+pub use sys::{Pid, Signal};

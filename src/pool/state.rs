@@ -1,0 +1,281 @@
+//! The state of one pool and what it decides.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::time::{Duration, Instant};
+
+use super::escalation::Escalation;
+use super::{Effect, JobId, Needs, Orphan, Step, WorkerId};
+use crate::graph::{Context, PoolSpec, Workers};
+
+/// So many workers in a row may die before they are ready, with none alive, until jobs are refused.
+const FAILED_STARTS: u32 = 2;
+/// Forking takes about a millisecond: one at a time finds out whether the workers there are keep up.
+const STARTS_AT_ONCE: usize = 1;
+/// A fresh interpreter takes a hundred times longer: its starts overlap.
+const SLOW_STARTS_AT_ONCE: usize = 16;
+
+/// One pool: its workers and what waits for them.
+#[derive(Debug)]
+pub struct Pool {
+    workers: Workers,
+    max_tasks: Option<u32>,
+    idle_timeout: Duration,
+    grace: Duration,
+    starts_at_once: usize,
+    queue: VecDeque<(JobId, Needs)>,
+    places: BTreeMap<WorkerId, Place>,
+    /// Workers that could take a job now; the one used last is used next, so that surplus ones age.
+    idle: Vec<WorkerId>,
+    /// Places whose jobs are being pressed.
+    pressed: BTreeSet<WorkerId>,
+    starting: usize,
+    /// Jobs that are being executed.
+    running: usize,
+    programs: usize,
+    failed_starts: u32,
+    next_worker: u32,
+    closing: bool,
+}
+
+/// A worker or a program.
+#[derive(Debug)]
+enum Place {
+    Starting,
+    Idle { since: Instant, tasks: u32 },
+    Busy { job: JobId, tasks: u32, escalation: Option<Escalation> },
+    Program { job: JobId, escalation: Option<Escalation> },
+    Retiring,
+}
+
+impl Pool {
+    /// A pool without workers.
+    pub fn new(spec: &PoolSpec) -> Self {
+        let slow = spec.context == Context::Spawn || !spec.launcher.is_empty();
+        Pool {
+            workers: spec.workers,
+            max_tasks: spec.max_tasks_per_worker,
+            idle_timeout: spec.idle_timeout,
+            grace: spec.grace,
+            starts_at_once: if slow { SLOW_STARTS_AT_ONCE } else { STARTS_AT_ONCE },
+            queue: VecDeque::new(),
+            places: BTreeMap::new(),
+            idle: Vec::new(),
+            pressed: BTreeSet::new(),
+            starting: 0,
+            running: 0,
+            programs: 0,
+            failed_starts: 0,
+            next_worker: 0,
+            closing: false,
+        }
+    }
+
+    /// A job arrives.
+    pub fn submit(&mut self, job: JobId, needs: Needs, effects: &mut Vec<Effect>) {
+        self.queue.push_back((job, needs));
+        self.assign(effects);
+    }
+
+    /// Takes back a job that has not been sent or launched; false if it has.
+    pub fn withdraw(&mut self, job: JobId) -> bool {
+        let place = self.queue.iter().position(|(queued, _)| *queued == job);
+        place.map(|place| self.queue.remove(place)).is_some()
+    }
+
+    /// A worker can take jobs.
+    pub fn on_worker_ready(&mut self, worker: WorkerId, now: Instant, effects: &mut Vec<Effect>) {
+        let Some(place @ Place::Starting) = self.places.get_mut(&worker) else { return };
+        *place = Place::Idle { since: now, tasks: 0 };
+        self.starting -= 1;
+        self.failed_starts = 0;
+        self.idle.push(worker);
+        self.assign(effects);
+    }
+
+    /// A worker has answered, well or badly.
+    pub fn on_job_ended(&mut self, worker: WorkerId, now: Instant, effects: &mut Vec<Effect>) {
+        let Some(place @ Place::Busy { .. }) = self.places.get_mut(&worker) else { return };
+        let Place::Busy { tasks, .. } = *place else { return };
+        self.running -= 1;
+        self.pressed.remove(&worker);
+        if self.max_tasks.is_some_and(|most| tasks >= most) {
+            *place = Place::Retiring;
+            effects.push(Effect::Retire(worker));
+        } else {
+            *place = Place::Idle { since: now, tasks };
+            self.idle.push(worker);
+        }
+        self.assign(effects);
+    }
+
+    /// A worker or program is gone, for whatever reason. Returns the job that it was executing.
+    pub fn on_worker_ended(&mut self, worker: WorkerId, effects: &mut Vec<Effect>) -> Option<Orphan> {
+        self.pressed.remove(&worker);
+        let orphan = match self.places.remove(&worker)? {
+            Place::Starting => {
+                self.starting -= 1;
+                self.failed_starts += 1;
+                None
+            }
+            Place::Idle { .. } => {
+                self.idle.retain(|idle| *idle != worker);
+                None
+            }
+            Place::Busy { job, escalation, .. } => {
+                self.running -= 1;
+                Some(Orphan { job, interrupted: escalation.is_some() })
+            }
+            Place::Program { job, escalation } => {
+                self.running -= 1;
+                self.programs -= 1;
+                Some(Orphan { job, interrupted: escalation.is_some() })
+            }
+            Place::Retiring => None,
+        };
+        if self.failed_starts >= FAILED_STARTS && self.places.len() == self.programs {
+            self.failed_starts = 0;
+            self.refuse_all(effects);
+        }
+        self.assign(effects);
+        orphan
+    }
+
+    /// Interrupts a job that is being executed, or presses on at once with a stronger step.
+    pub fn press(&mut self, job: JobId, step: Step, now: Instant, effects: &mut Vec<Effect>) {
+        let grace = self.grace;
+        let found = self.places.iter_mut().find_map(|(worker, place)| match place {
+            Place::Busy { job: its, escalation, .. } | Place::Program { job: its, escalation } if *its == job => {
+                Some((*worker, escalation))
+            }
+            _ => None,
+        });
+        let Some((worker, escalation)) = found else { return };
+        let new = match escalation {
+            Some(escalation) => escalation.raise(step, now, grace),
+            None => {
+                *escalation = Some(Escalation::new(step, now, grace));
+                true
+            }
+        };
+        if new {
+            self.pressed.insert(worker);
+            effects.push(Effect::Press(worker, step));
+        }
+    }
+
+    /// No more workers are wanted: idle ones go, busy ones go after their job.
+    pub fn close(&mut self, effects: &mut Vec<Effect>) {
+        self.closing = true;
+        for worker in std::mem::take(&mut self.idle) {
+            self.places.insert(worker, Place::Retiring);
+            effects.push(Effect::Retire(worker));
+        }
+    }
+
+    /// Time has passed.
+    pub fn on_time(&mut self, now: Instant, effects: &mut Vec<Effect>) {
+        for worker in &self.pressed {
+            let Some(Place::Busy { escalation, .. } | Place::Program { escalation, .. }) = self.places.get_mut(worker)
+            else {
+                continue;
+            };
+            if let Some(step) = escalation.as_mut().and_then(|escalation| escalation.advance(now, self.grace)) {
+                effects.push(Effect::Press(*worker, step));
+            }
+        }
+        if matches!(self.workers, Workers::Scaling { .. }) {
+            let (places, idle_timeout) = (&mut self.places, self.idle_timeout);
+            self.idle.retain(|worker| {
+                let Some(place @ Place::Idle { .. }) = places.get_mut(worker) else { return false };
+                let old = matches!(place, Place::Idle { since, .. } if *since + idle_timeout <= now);
+                if old {
+                    *place = Place::Retiring;
+                    effects.push(Effect::Retire(*worker));
+                }
+                !old
+            });
+        }
+    }
+
+    /// When [`Pool::on_time`] wants to be called.
+    pub fn next_time(&self) -> Option<Instant> {
+        let escalation = self.pressed.iter().filter_map(|worker| match self.places.get(worker) {
+            Some(Place::Busy { escalation, .. } | Place::Program { escalation, .. }) => escalation.as_ref()?.next(),
+            _ => None,
+        });
+        // The worker that has been idle longest is the first in the list.
+        let retirement = self.idle.first().and_then(|worker| match (self.workers, self.places.get(worker)) {
+            (Workers::Scaling { .. }, Some(Place::Idle { since, .. })) => Some(*since + self.idle_timeout),
+            _ => None,
+        });
+        escalation.chain(retirement).min()
+    }
+
+    /// Gives waiting jobs to places, and asks for workers where there are too few.
+    fn assign(&mut self, effects: &mut Vec<Effect>) {
+        let most = self.workers.most() as usize;
+        while self.running < most {
+            match self.queue.front() {
+                Some(&(job, Needs::Worker)) => {
+                    let Some(worker) = self.idle.pop() else { break };
+                    let tasks = match self.places.get(&worker) {
+                        Some(Place::Idle { tasks, .. }) => tasks + 1,
+                        _ => continue,
+                    };
+                    self.places.insert(worker, Place::Busy { job, tasks, escalation: None });
+                    effects.push(Effect::Send(worker, job));
+                }
+                Some(&(job, Needs::Program)) => {
+                    let worker = self.new_place(Place::Program { job, escalation: None });
+                    self.programs += 1;
+                    effects.push(Effect::Launch(worker, job));
+                }
+                None => break,
+            }
+            self.queue.pop_front();
+            self.running += 1;
+        }
+        self.spawn(most, effects);
+        if self.closing && self.queue.is_empty() {
+            self.close(effects);
+        }
+    }
+
+    fn spawn(&mut self, most: usize, effects: &mut Vec<Effect>) {
+        let wanted = self.queue.iter().take(SLOW_STARTS_AT_ONCE).filter(|(_, needs)| *needs == Needs::Worker).count();
+        let room = most.saturating_sub(self.places.len() - self.programs);
+        let wanted = wanted.min(self.starts_at_once).saturating_sub(self.starting);
+        for _ in 0..wanted.min(room) {
+            let worker = self.new_place(Place::Starting);
+            self.starting += 1;
+            effects.push(Effect::Spawn(worker));
+        }
+    }
+
+    fn refuse_all(&mut self, effects: &mut Vec<Effect>) {
+        self.queue.retain(|(job, needs)| {
+            let refused = *needs == Needs::Worker;
+            if refused {
+                effects.push(Effect::Refuse(*job));
+            }
+            !refused
+        });
+    }
+
+    fn new_place(&mut self, place: Place) -> WorkerId {
+        let worker = WorkerId(self.next_worker);
+        self.next_worker += 1;
+        self.places.insert(worker, place);
+        worker
+    }
+
+    /// How many workers there are, in any state, and how many programs.
+    pub fn size(&self) -> (usize, usize) {
+        (self.places.len() - self.programs, self.programs)
+    }
+
+    /// Whether nothing is queued, running or starting.
+    pub fn is_quiet(&self) -> bool {
+        self.queue.is_empty() && self.running == 0 && self.starting == 0
+    }
+}

@@ -1,0 +1,229 @@
+//! The decisions of a pool, with a recorded list of effects and a made-up clock.
+
+use std::time::{Duration, Instant};
+
+use super::{Effect, JobId, Needs, Orphan, Pool, Step, WorkerId};
+use crate::graph::{Context, Limits, PoolSpec, PoolType, Workers};
+
+const GRACE: Duration = Duration::from_secs(5);
+const IDLE: Duration = Duration::from_secs(10);
+
+struct Bench {
+    pool: Pool,
+    now: Instant,
+    effects: Vec<Effect>,
+}
+
+fn spec(workers: Workers) -> PoolSpec {
+    PoolSpec {
+        name: "default".into(),
+        kind: PoolType::Process,
+        gevent: false,
+        context: Context::Forkserver,
+        workers,
+        max_tasks_per_worker: None,
+        idle_timeout: IDLE,
+        grace: GRACE,
+        preload: true,
+        launcher: Vec::new(),
+        python: None,
+        limits: Limits::default(),
+    }
+}
+
+impl Bench {
+    fn new(spec: &PoolSpec) -> Self {
+        Bench { pool: Pool::new(spec), now: Instant::now(), effects: Vec::new() }
+    }
+
+    fn submit(&mut self, job: u64) -> Vec<Effect> {
+        self.pool.submit(JobId(job), Needs::Worker, &mut self.effects);
+        self.taken()
+    }
+
+    fn program(&mut self, job: u64) -> Vec<Effect> {
+        self.pool.submit(JobId(job), Needs::Program, &mut self.effects);
+        self.taken()
+    }
+
+    fn ready(&mut self, worker: u32) -> Vec<Effect> {
+        self.pool.on_worker_ready(WorkerId(worker), self.now, &mut self.effects);
+        self.taken()
+    }
+
+    fn done(&mut self, worker: u32) -> Vec<Effect> {
+        self.pool.on_job_ended(WorkerId(worker), self.now, &mut self.effects);
+        self.taken()
+    }
+
+    fn gone(&mut self, worker: u32) -> (Option<Orphan>, Vec<Effect>) {
+        let orphan = self.pool.on_worker_ended(WorkerId(worker), &mut self.effects);
+        (orphan, self.taken())
+    }
+
+    fn press(&mut self, job: u64, step: Step) -> Vec<Effect> {
+        self.pool.press(JobId(job), step, self.now, &mut self.effects);
+        self.taken()
+    }
+
+    fn pass(&mut self, time: Duration) -> Vec<Effect> {
+        self.now += time;
+        self.pool.on_time(self.now, &mut self.effects);
+        self.taken()
+    }
+
+    fn taken(&mut self) -> Vec<Effect> {
+        std::mem::take(&mut self.effects)
+    }
+}
+
+fn spawn(worker: u32) -> Effect {
+    Effect::Spawn(WorkerId(worker))
+}
+
+fn send(worker: u32, job: u64) -> Effect {
+    Effect::Send(WorkerId(worker), JobId(job))
+}
+
+#[test]
+fn a_worker_is_started_for_the_first_job_and_used_for_the_next() {
+    let mut bench = Bench::new(&spec(Workers::Scaling { cap: 4 }));
+    assert_eq!(bench.submit(1), [spawn(0)]);
+    assert_eq!(bench.ready(0), [send(0, 1)]);
+    assert_eq!(bench.done(0), []);
+    assert_eq!(bench.submit(2), [send(0, 2)]);
+}
+
+#[test]
+fn workers_are_added_one_after_the_other_while_jobs_wait_and_never_above_the_cap() {
+    let mut bench = Bench::new(&spec(Workers::Fixed(2)));
+    assert_eq!(bench.submit(1), [spawn(0)]);
+    assert_eq!(bench.submit(2), []);
+    assert_eq!(bench.submit(3), []);
+    assert_eq!(bench.ready(0), [send(0, 1), spawn(1)]);
+    assert_eq!(bench.ready(1), [send(1, 2)]);
+    assert_eq!(bench.done(0), [send(0, 3)]);
+    assert_eq!(bench.pool.size(), (2, 0));
+}
+
+#[test]
+fn fresh_interpreters_start_side_by_side() {
+    let mut bench = Bench::new(&PoolSpec { context: Context::Spawn, ..spec(Workers::Fixed(3)) });
+    let effects: Vec<_> = (0..5).flat_map(|job| bench.submit(job)).collect();
+    assert_eq!(effects, [spawn(0), spawn(1), spawn(2)]);
+}
+
+#[test]
+fn a_scaling_pool_lets_idle_workers_go_and_a_fixed_one_keeps_them() {
+    let mut bench = Bench::new(&spec(Workers::Scaling { cap: 4 }));
+    bench.submit(1);
+    bench.ready(0);
+    bench.done(0);
+    assert_eq!(bench.pool.next_time(), Some(bench.now + IDLE));
+    assert_eq!(bench.pass(IDLE / 2), []);
+    assert_eq!(bench.pass(IDLE / 2), [Effect::Retire(WorkerId(0))]);
+    assert_eq!(bench.submit(2), [spawn(1)], "a worker that was told to go gets nothing more");
+
+    let mut bench = Bench::new(&spec(Workers::Fixed(4)));
+    bench.submit(1);
+    bench.ready(0);
+    bench.done(0);
+    assert_eq!(bench.pool.next_time(), None);
+    assert_eq!(bench.pass(IDLE * 100), []);
+}
+
+#[test]
+fn a_worker_is_replaced_after_its_number_of_tasks() {
+    let mut bench = Bench::new(&PoolSpec { max_tasks_per_worker: Some(2), ..spec(Workers::Fixed(1)) });
+    bench.submit(1);
+    bench.submit(2);
+    bench.submit(3);
+    assert_eq!(bench.ready(0), [send(0, 1)]);
+    assert_eq!(bench.done(0), [send(0, 2)]);
+    assert_eq!(bench.done(0), [Effect::Retire(WorkerId(0))]);
+    assert_eq!(bench.gone(0), (None, vec![spawn(1)]));
+    assert_eq!(bench.ready(1), [send(1, 3)]);
+}
+
+#[test]
+fn a_worker_that_dies_takes_its_job_along_and_is_replaced() {
+    let mut bench = Bench::new(&spec(Workers::Fixed(1)));
+    bench.submit(1);
+    bench.submit(2);
+    bench.ready(0);
+    let orphan = Orphan { job: JobId(1), interrupted: false };
+    assert_eq!(bench.gone(0), (Some(orphan), vec![spawn(1)]));
+    assert_eq!(bench.ready(1), [send(1, 2)]);
+    assert_eq!(bench.gone(0), (None, vec![]), "a second word about the same worker changes nothing");
+}
+
+#[test]
+fn jobs_are_refused_when_no_worker_can_be_started() {
+    let mut bench = Bench::new(&spec(Workers::Fixed(2)));
+    bench.submit(1);
+    bench.submit(2);
+    assert_eq!(bench.gone(0), (None, vec![spawn(1)]));
+    assert_eq!(bench.gone(1), (None, vec![Effect::Refuse(JobId(1)), Effect::Refuse(JobId(2))]));
+    assert!(bench.pool.is_quiet());
+    assert_eq!(bench.submit(3), [spawn(2)], "a later job is a new try");
+}
+
+#[test]
+fn an_interrupted_job_is_pressed_harder_after_each_grace_time() {
+    let mut bench = Bench::new(&spec(Workers::Fixed(1)));
+    bench.submit(1);
+    bench.ready(0);
+    let worker = WorkerId(0);
+    assert_eq!(bench.press(1, Step::Interrupt), [Effect::Press(worker, Step::Interrupt)]);
+    assert_eq!(bench.press(1, Step::Interrupt), [], "one interrupt a task");
+    assert_eq!(bench.pool.next_time(), Some(bench.now + GRACE));
+    assert_eq!(bench.pass(GRACE), [Effect::Press(worker, Step::Terminate)]);
+    assert_eq!(bench.pass(GRACE), [Effect::Press(worker, Step::Kill)]);
+    assert_eq!(bench.pool.next_time(), None);
+    assert_eq!(bench.gone(0).0, Some(Orphan { job: JobId(1), interrupted: true }));
+}
+
+#[test]
+fn a_job_that_ends_after_its_interrupt_is_not_pressed_on() {
+    let mut bench = Bench::new(&spec(Workers::Fixed(1)));
+    bench.submit(1);
+    bench.ready(0);
+    bench.press(1, Step::Interrupt);
+    bench.done(0);
+    assert_eq!(bench.submit(2), [send(0, 2)]);
+    assert_eq!(bench.pass(GRACE * 10), []);
+}
+
+#[test]
+fn a_queued_job_can_be_withdrawn_and_a_running_one_cannot() {
+    let mut bench = Bench::new(&spec(Workers::Fixed(1)));
+    bench.submit(1);
+    bench.submit(2);
+    bench.ready(0);
+    assert!(!bench.pool.withdraw(JobId(1)));
+    assert!(bench.pool.withdraw(JobId(2)));
+    assert_eq!(bench.done(0), []);
+}
+
+#[test]
+fn programs_and_workers_share_the_places_of_a_pool() {
+    let mut bench = Bench::new(&spec(Workers::Fixed(2)));
+    assert_eq!(bench.program(1), [Effect::Launch(WorkerId(0), JobId(1))]);
+    assert_eq!(bench.program(2), [Effect::Launch(WorkerId(1), JobId(2))]);
+    assert_eq!(bench.program(3), []);
+    let orphan = Orphan { job: JobId(1), interrupted: false };
+    assert_eq!(bench.gone(0), (Some(orphan), vec![Effect::Launch(WorkerId(2), JobId(3))]));
+}
+
+#[test]
+fn a_closing_pool_lets_every_worker_go_when_nothing_waits() {
+    let mut bench = Bench::new(&spec(Workers::Fixed(2)));
+    bench.submit(1);
+    bench.submit(2);
+    bench.ready(0);
+    bench.pool.close(&mut bench.effects);
+    assert_eq!(bench.taken(), []);
+    assert_eq!(bench.done(0), [send(0, 2)]);
+    assert_eq!(bench.done(0), [Effect::Retire(WorkerId(0))]);
+    assert_eq!(bench.ready(1), [Effect::Retire(WorkerId(1))]);
+}

@@ -1,0 +1,135 @@
+//! The system calls that have no safe wrapper elsewhere, and typed wrappers for those that have. All `unsafe` is here.
+
+use std::ffi::CString;
+use std::io;
+use std::mem::MaybeUninit;
+use std::os::fd::{FromRawFd, OwnedFd, RawFd};
+use std::os::unix::process::CommandExt;
+use std::process::{Child, Command};
+use std::time::Duration;
+
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
+use nix::sys::memfd::{MFdFlags, memfd_create};
+pub use nix::sys::signal::Signal;
+pub use nix::unistd::Pid;
+
+use super::Ended;
+
+/// A process that has ended and was reaped.
+#[derive(Debug, Clone, Copy)]
+pub struct Reaped {
+    /// Which.
+    pub pid: Pid,
+    /// How it ended.
+    pub ended: Ended,
+    /// CPU time that it and its reaped children spent: user and system.
+    pub cpu: (Duration, Duration),
+}
+
+/// Makes this process the parent of every orphan below it (prctl(2), PR_SET_CHILD_SUBREAPER).
+pub fn become_subreaper() -> io::Result<()> {
+    Ok(nix::sys::prctl::set_child_subreaper(true)?)
+}
+
+/// Reaps one child that has ended, if there is one (wait4(2), WNOHANG). `Err(ECHILD)`: there are no children at all.
+pub fn reap() -> io::Result<Option<Reaped>> {
+    let mut status = 0;
+    let mut usage = MaybeUninit::<nix::libc::rusage>::zeroed();
+    // SAFETY: both pointers are to live, writable memory of the right type; rusage is plain data, valid when zeroed.
+    let (pid, usage) = unsafe {
+        let pid = nix::libc::wait4(-1, &mut status, nix::libc::WNOHANG, usage.as_mut_ptr());
+        (pid, usage.assume_init())
+    };
+    match pid {
+        0 => Ok(None),
+        pid if pid > 0 => {
+            let ended = match nix::libc::WIFSIGNALED(status) {
+                true => Ended::Killed(nix::libc::WTERMSIG(status)),
+                false => Ended::Exited(nix::libc::WEXITSTATUS(status)),
+            };
+            Ok(Some(Reaped {
+                pid: Pid::from_raw(pid),
+                ended,
+                cpu: (duration(usage.ru_utime), duration(usage.ru_stime)),
+            }))
+        }
+        _ => Err(io::Error::last_os_error()),
+    }
+}
+
+fn duration(time: nix::libc::timeval) -> Duration {
+    Duration::from_secs(time.tv_sec.unsigned_abs()) + Duration::from_micros(time.tv_usec.unsigned_abs())
+}
+
+/// A handle on a process that stays its own, whatever becomes of the number.
+#[derive(Debug)]
+pub struct PidFd(OwnedFd);
+
+impl PidFd {
+    /// Opens a handle on a process (pidfd_open(2)).
+    pub fn open(pid: Pid) -> io::Result<Self> {
+        let pid = rustix::process::Pid::from_raw(pid.as_raw()).ok_or(io::ErrorKind::InvalidInput)?;
+        Ok(PidFd(rustix::process::pidfd_open(pid, rustix::process::PidfdFlags::empty())?))
+    }
+
+    /// Sends a signal (pidfd_send_signal(2)). A process that has ended is no error.
+    pub fn signal(&self, signal: Signal) -> io::Result<()> {
+        let signal = rustix::process::Signal::from_named_raw(signal as i32).ok_or(io::ErrorKind::InvalidInput)?;
+        match rustix::process::pidfd_send_signal(&self.0, signal) {
+            Err(rustix::io::Errno::SRCH) => Ok(()),
+            result => Ok(result?),
+        }
+    }
+}
+
+/// Starts a program as the leader of a process group of its own, one that dies with the supervisor.
+///
+/// Call it from the thread that lives as long as the supervisor: the kernel takes the death of that thread for the
+/// parent's (prctl(2), PR_SET_PDEATHSIG).
+pub fn spawn(mut command: Command) -> io::Result<Child> {
+    let supervisor = Pid::this();
+    command.process_group(0);
+    // SAFETY: between fork and exec only async-signal-safe system calls are made, and nothing is allocated.
+    unsafe {
+        command.pre_exec(move || {
+            nix::sys::prctl::set_pdeathsig(Some(Signal::SIGKILL))?;
+            match Pid::parent() == supervisor {
+                true => Ok(()),
+                false => Err(io::ErrorKind::NotConnected.into()),
+            }
+        });
+    }
+    command.spawn()
+}
+
+/// Takes ownership of descriptors that have just been received with a message.
+pub fn received_fds(fds: Vec<RawFd>) -> impl Iterator<Item = OwnedFd> {
+    // SAFETY: the kernel made these descriptors for this process in recvmsg(2); nothing else knows of them.
+    fds.into_iter().map(|fd| unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+/// A pipe; the end for reading does not block, neither is inherited.
+pub fn pipe() -> io::Result<(OwnedFd, OwnedFd)> {
+    let (read, write) = nix::unistd::pipe2(OFlag::O_CLOEXEC)?;
+    fcntl(&read, FcntlArg::F_SETFL(OFlag::O_NONBLOCK))?;
+    Ok((read, write))
+}
+
+/// An empty file in memory that is not inherited.
+pub fn memory_file(name: &str) -> io::Result<OwnedFd> {
+    let name = CString::new(name)?;
+    Ok(memfd_create(name.as_c_str(), MFdFlags::MFD_CLOEXEC)?)
+}
+
+/// A connected pair of stream sockets: one that does not block, for the loop, and one that does, for a child.
+pub fn connection() -> io::Result<(std::os::unix::net::UnixStream, OwnedFd)> {
+    let (ours, theirs) = std::os::unix::net::UnixStream::pair()?;
+    ours.set_nonblocking(true)?;
+    Ok((ours, theirs.into()))
+}
+
+/// Clears the close-on-exec flag, so that the descriptor survives into a program that is started next.
+pub fn make_inheritable(fd: &OwnedFd) -> io::Result<()> {
+    fcntl(fd, FcntlArg::F_SETFD(nix::fcntl::FdFlag::empty()))?;
+    Ok(())
+}

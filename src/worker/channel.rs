@@ -1,0 +1,174 @@
+//! One connection to a worker or forkserver: frames out, messages in, without ever blocking.
+
+use std::collections::VecDeque;
+use std::io::{self, IoSlice, IoSliceMut};
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
+
+use mio::net::UnixStream;
+use nix::cmsg_space;
+use nix::errno::Errno;
+use nix::sys::socket::{ControlMessage, ControlMessageOwned, MsgFlags, recvmsg, sendmsg};
+
+use super::codec::{self, Frame, Message, ProtocolError, ReadBuffer};
+
+/// The kernel passes no more than 253 descriptors in one message (SCM_MAX_FD).
+const FDS_AT_ONCE: usize = 200;
+
+/// A connection that cannot be used any more.
+#[derive(Debug, thiserror::Error)]
+pub enum ChannelError {
+    /// The other side closed it.
+    #[error("closed its connection")]
+    Closed,
+    /// It sent what no frame is.
+    #[error("sent garbage: {0}")]
+    Protocol(#[from] ProtocolError),
+    /// The system refused.
+    #[error("its connection failed: {0}")]
+    Io(#[from] io::Error),
+}
+
+/// One connection.
+#[derive(Debug)]
+pub struct Channel {
+    stream: UnixStream,
+    received: ReadBuffer,
+    fds: VecDeque<OwnedFd>,
+    /// What the kernel would not take yet, with the descriptors that still have to go with it.
+    unsent: VecDeque<Unsent>,
+    scratch: Box<[u8]>,
+    ancillary: Vec<u8>,
+}
+
+#[derive(Debug)]
+struct Unsent {
+    bytes: Vec<u8>,
+    sent: usize,
+    fds: VecDeque<OwnedFd>,
+}
+
+impl Channel {
+    /// A connection over this socket, which must not block.
+    pub fn new(stream: UnixStream) -> Self {
+        Channel {
+            stream,
+            received: ReadBuffer::default(),
+            fds: VecDeque::new(),
+            unsent: VecDeque::new(),
+            scratch: vec![0; 16 * 1024].into_boxed_slice(),
+            ancillary: cmsg_space!([std::os::fd::RawFd; 253]),
+        }
+    }
+
+    /// The socket, for the loop to watch.
+    pub fn stream(&mut self) -> &mut UnixStream {
+        &mut self.stream
+    }
+
+    /// Whether something waits for the socket to become writable.
+    pub fn has_unsent(&self) -> bool {
+        !self.unsent.is_empty()
+    }
+
+    /// Sends bytes that are no frame: the source of the Python side.
+    pub fn send_raw(&mut self, bytes: Vec<u8>) -> Result<(), ChannelError> {
+        self.send(Frame { bytes, fds: Vec::new() })
+    }
+
+    /// Sends a frame; what the kernel does not take now is sent when the socket becomes writable ([`Channel::flush`]).
+    pub fn send(&mut self, frame: Frame<'_>) -> Result<(), ChannelError> {
+        if self.unsent.is_empty() && frame.fds.len() <= FDS_AT_ONCE {
+            let sent = match send_once(&self.stream, &frame.bytes, &frame.fds) {
+                Ok(sent) if sent == frame.bytes.len() => return Ok(()),
+                Ok(sent) => sent,
+                Err(Errno::EAGAIN) => 0,
+                Err(Errno::EPIPE | Errno::ECONNRESET) => return Err(ChannelError::Closed),
+                Err(error) => return Err(io::Error::from(error).into()),
+            };
+            // Descriptors go with the first byte.
+            let fds = if sent == 0 { owned(&frame.fds)? } else { VecDeque::new() };
+            self.unsent.push_back(Unsent { bytes: frame.bytes, sent, fds });
+            return Ok(());
+        }
+        let fds = owned(&frame.fds)?;
+        self.unsent.push_back(Unsent { bytes: frame.bytes, sent: 0, fds });
+        self.flush()
+    }
+
+    /// Sends what is left over, as far as the kernel takes it.
+    pub fn flush(&mut self) -> Result<(), ChannelError> {
+        while let Some(unsent) = self.unsent.front_mut() {
+            let more_fds = unsent.fds.len() > FDS_AT_ONCE;
+            let batch: Vec<BorrowedFd<'_>> =
+                unsent.fds.iter().take(FDS_AT_ONCE).map(std::os::fd::AsFd::as_fd).collect();
+            // A descriptor cannot travel without data: all but the last batch go with a byte each.
+            let bytes = &unsent.bytes[unsent.sent..];
+            let bytes = if more_fds { &bytes[..1] } else { bytes };
+            match send_once(&self.stream, bytes, &batch) {
+                Ok(sent) => {
+                    let passed = batch.len();
+                    unsent.sent += sent;
+                    unsent.fds.drain(..passed);
+                    if unsent.sent == unsent.bytes.len() {
+                        self.unsent.pop_front();
+                    }
+                }
+                Err(Errno::EAGAIN) => return Ok(()),
+                Err(Errno::EINTR) => {}
+                Err(Errno::EPIPE | Errno::ECONNRESET) => return Err(ChannelError::Closed),
+                Err(error) => return Err(io::Error::from(error).into()),
+            }
+        }
+        Ok(())
+    }
+
+    /// The next whole message that has arrived, or nothing until more comes.
+    pub fn receive(&mut self) -> Result<Option<Message>, ChannelError> {
+        loop {
+            if let Some(message) = codec::decode(&mut self.received, &mut self.fds)? {
+                return Ok(Some(message));
+            }
+            if !self.read_once()? {
+                return Ok(None);
+            }
+        }
+    }
+
+    /// Reads what is there; false if nothing is.
+    fn read_once(&mut self) -> Result<bool, ChannelError> {
+        let mut buffers = [IoSliceMut::new(&mut self.scratch)];
+        let flags = MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_CMSG_CLOEXEC;
+        let message = match recvmsg::<()>(self.stream.as_raw_fd(), &mut buffers, Some(&mut self.ancillary), flags) {
+            Ok(message) => message,
+            Err(Errno::EAGAIN) => return Ok(false),
+            Err(Errno::EINTR) => return Ok(true),
+            Err(Errno::ECONNRESET) => return Err(ChannelError::Closed),
+            Err(error) => return Err(io::Error::from(error).into()),
+        };
+        let count = message.bytes;
+        for ancillary in message.cmsgs().map_err(io::Error::from)? {
+            if let ControlMessageOwned::ScmRights(fds) = ancillary {
+                self.fds.extend(crate::process::sys::received_fds(fds));
+            }
+        }
+        if count == 0 {
+            return Err(ChannelError::Closed);
+        }
+        self.received.extend(&self.scratch[..count]);
+        Ok(true)
+    }
+}
+
+fn send_once(stream: &UnixStream, bytes: &[u8], fds: &[BorrowedFd<'_>]) -> Result<usize, Errno> {
+    let flags = MsgFlags::MSG_NOSIGNAL | MsgFlags::MSG_DONTWAIT;
+    let slices = [IoSlice::new(bytes)];
+    if fds.is_empty() {
+        return sendmsg::<()>(stream.as_raw_fd(), &slices, &[], flags, None);
+    }
+    let raw: Vec<_> = fds.iter().map(AsRawFd::as_raw_fd).collect();
+    sendmsg::<()>(stream.as_raw_fd(), &slices, &[ControlMessage::ScmRights(&raw)], flags, None)
+}
+
+fn owned(fds: &[BorrowedFd<'_>]) -> io::Result<VecDeque<OwnedFd>> {
+    fds.iter().map(BorrowedFd::try_clone_to_owned).collect()
+}

@@ -1,0 +1,370 @@
+//! Frames: what the supervisor and a worker say to each other, as bytes and descriptors.
+//!
+//! `<IBQ`: the length of what follows the length, the kind, the task; then the body. The Python side is
+//! `python/wire.py`. A frame that breaks the rules is a [`ProtocolError`], never a panic.
+
+use std::collections::VecDeque;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use crate::payload::{Chunk, Key, Look, Payload, PythonError, Value};
+
+const SETUP: u8 = 1;
+const SPAWN: u8 = 2;
+const RUN: u8 = 3;
+const DESCRIBE: u8 = 4;
+const READY: u8 = 5;
+const FAILED: u8 = 6;
+const RESULT: u8 = 7;
+const ERROR: u8 = 8;
+const DESCRIBED: u8 = 9;
+
+const HEADER: usize = 13;
+const POSITION: u8 = 1;
+const SHARED: u8 = 2;
+const LOOK: u8 = 4;
+const SHARED_LENGTH: u64 = 1 << 63;
+
+/// No frame is longer: large values travel as memory files, beside the frame.
+pub const MAX_FRAME: usize = 256 << 20;
+
+/// A frame that breaks the protocol.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ProtocolError {
+    /// Its length is impossible.
+    #[error("a frame of {0} bytes")]
+    Length(u64),
+    /// Its kind is none that a worker sends.
+    #[error("a frame of the unknown kind {0}")]
+    Kind(u8),
+    /// Its body is shorter than it says.
+    #[error("a frame of kind {0} that ends too early")]
+    Truncated(u8),
+    /// It refers to a descriptor that was not passed.
+    #[error("a frame of kind {0} without the memory file it refers to")]
+    NoDescriptor(u8),
+    /// A text in it is not UTF-8, or a number not a number.
+    #[error("a frame of kind {0} with a malformed {1}")]
+    Malformed(u8, &'static str),
+}
+
+/// A frame on its way to a worker.
+#[derive(Debug)]
+pub struct Frame<'a> {
+    /// The bytes.
+    pub bytes: Vec<u8>,
+    /// The descriptors that go with them.
+    pub fds: Vec<BorrowedFd<'a>>,
+}
+
+impl<'a> Frame<'a> {
+    fn new(kind: u8, task: u64) -> Self {
+        let mut bytes = Vec::with_capacity(256);
+        bytes.extend([0; 4]);
+        bytes.push(kind);
+        bytes.extend(task.to_le_bytes());
+        Frame { bytes, fds: Vec::new() }
+    }
+
+    fn finish(mut self) -> Self {
+        let length = (self.bytes.len() - 4) as u32;
+        self.bytes[..4].copy_from_slice(&length.to_le_bytes());
+        self
+    }
+
+    /// What a new interpreter is told first: a pickled dict.
+    pub fn setup(setup: &'a Value) -> Self {
+        let mut frame = Frame::new(SETUP, 0);
+        if let Chunk::Inline(bytes) = setup.stream() {
+            frame.bytes.extend(bytes);
+        }
+        frame.finish()
+    }
+
+    /// Asks a forkserver for a worker with this connection and this output.
+    pub fn spawn(connection: BorrowedFd<'a>, output: BorrowedFd<'a>) -> Self {
+        let mut frame = Frame::new(SPAWN, 0);
+        frame.fds = vec![connection, output];
+        frame.finish()
+    }
+
+    /// Gives a task to a worker.
+    pub fn run(task: u64, script: u32, payload: &'a Payload) -> Self {
+        let mut frame = Frame::new(RUN, task);
+        frame.bytes.extend(script.to_le_bytes());
+        frame.put_payload(payload);
+        frame.finish()
+    }
+
+    /// Asks a worker for a payload as JSON.
+    pub fn describe(task: u64, payload: &'a Payload) -> Self {
+        let mut frame = Frame::new(DESCRIBE, task);
+        frame.put_payload(payload);
+        frame.finish()
+    }
+
+    fn put_payload(&mut self, payload: &'a Payload) {
+        self.bytes.extend((payload.len() as u32).to_le_bytes());
+        for (key, value) in payload.iter() {
+            self.put_entry(key, value);
+        }
+    }
+
+    fn put_entry(&mut self, key: &Key, value: &'a Value) {
+        let written;
+        let (mut flags, key) = match key {
+            Key::Text(name) => (0, &**name),
+            Key::Position(position) => {
+                written = position.to_string();
+                (POSITION, &*written)
+            }
+        };
+        let stream: &[u8] = match value.stream() {
+            Chunk::Inline(bytes) => bytes,
+            Chunk::Shared(fd, _) => {
+                flags |= SHARED;
+                self.fds.push(fd.as_fd());
+                &[]
+            }
+        };
+        self.bytes.push(flags);
+        self.bytes.extend((key.len() as u32).to_le_bytes());
+        self.bytes.extend((stream.len() as u32).to_le_bytes());
+        self.bytes.extend((value.buffers().len() as u16).to_le_bytes());
+        self.bytes.extend(key.as_bytes());
+        self.bytes.extend(stream);
+        for buffer in value.buffers() {
+            match buffer {
+                Chunk::Inline(bytes) => {
+                    self.bytes.extend((bytes.len() as u64).to_le_bytes());
+                    self.bytes.extend(&**bytes);
+                }
+                Chunk::Shared(fd, length) => {
+                    self.bytes.extend((length | SHARED_LENGTH).to_le_bytes());
+                    self.fds.push(fd.as_fd());
+                }
+            }
+        }
+    }
+}
+
+/// What a worker or forkserver says.
+#[derive(Debug)]
+pub enum Message {
+    /// It can be given work.
+    Ready {
+        /// Its process.
+        pid: u32,
+    },
+    /// It cannot do what it was asked for, outside any task.
+    Failed(String),
+    /// A task returned.
+    Result {
+        /// Which.
+        task: u64,
+        /// The mapping that it returned.
+        result: Payload,
+    },
+    /// A task raised.
+    Error {
+        /// Which.
+        task: u64,
+        /// Whether an interrupt from here was the cause.
+        interrupted: bool,
+        /// What it raised.
+        error: PythonError,
+    },
+    /// A payload as JSON text.
+    Described {
+        /// Which request.
+        task: u64,
+        /// The text.
+        json: String,
+    },
+}
+
+/// Takes the first whole message from the received bytes, or nothing while it is not all there.
+pub fn decode(data: &mut ReadBuffer, fds: &mut VecDeque<OwnedFd>) -> Result<Option<Message>, ProtocolError> {
+    let bytes = data.unread();
+    if bytes.len() < HEADER {
+        return Ok(None);
+    }
+    let mut header = Reader { bytes, kind: 0 };
+    let length = header.u32()? as usize;
+    if !(HEADER - 4..=MAX_FRAME).contains(&length) {
+        return Err(ProtocolError::Length(length as u64));
+    }
+    let kind = header.u8()?;
+    if !(READY..=DESCRIBED).contains(&kind) {
+        return Err(ProtocolError::Kind(kind));
+    }
+    let task = header.u64()?;
+    let Some(body) = bytes.get(HEADER..length + 4) else { return Ok(None) };
+    let message = Reader { bytes: body, kind }.message(task, fds)?;
+    data.consume(length + 4);
+    Ok(Some(message))
+}
+
+/// Received bytes, some of them read already.
+#[derive(Debug, Default)]
+pub struct ReadBuffer {
+    bytes: Vec<u8>,
+    read: usize,
+}
+
+impl ReadBuffer {
+    /// Adds received bytes.
+    pub fn extend(&mut self, bytes: &[u8]) {
+        if self.read == self.bytes.len() {
+            self.bytes.clear();
+            self.read = 0;
+        }
+        self.bytes.extend(bytes);
+    }
+
+    /// Whether every byte was read.
+    pub fn is_empty(&self) -> bool {
+        self.read == self.bytes.len()
+    }
+
+    fn unread(&self) -> &[u8] {
+        &self.bytes[self.read..]
+    }
+
+    fn consume(&mut self, count: usize) {
+        self.read += count;
+        if self.read == self.bytes.len() {
+            self.bytes.clear();
+            self.bytes.shrink_to(1 << 20);
+            self.read = 0;
+        } else if self.read > 1 << 16 {
+            self.bytes.drain(..self.read);
+            self.read = 0;
+        }
+    }
+}
+
+/// Reads a body piece by piece.
+struct Reader<'a> {
+    bytes: &'a [u8],
+    kind: u8,
+}
+
+impl<'a> Reader<'a> {
+    fn message(mut self, task: u64, fds: &mut VecDeque<OwnedFd>) -> Result<Message, ProtocolError> {
+        match self.kind {
+            READY => Ok(Message::Ready { pid: self.u32()? }),
+            FAILED => Ok(Message::Failed(self.rest("text")?)),
+            RESULT => Ok(Message::Result { task, result: self.payload(fds)? }),
+            ERROR => self.error(task, fds),
+            DESCRIBED => Ok(Message::Described { task, json: self.rest("text")? }),
+            kind => Err(ProtocolError::Kind(kind)),
+        }
+    }
+
+    fn error(&mut self, task: u64, fds: &mut VecDeque<OwnedFd>) -> Result<Message, ProtocolError> {
+        let interrupted = self.u8()? != 0;
+        let lines = self.u32()?;
+        let message = self.text32()?;
+        let traceback = (0..lines).map(|_| self.text32()).collect::<Result<_, _>>()?;
+        let mut payload = self.payload(fds)?.iter().map(|(_, value)| value.clone()).collect::<Vec<_>>();
+        let instance = payload.pop().ok_or(ProtocolError::Malformed(self.kind, "exception"))?;
+        Ok(Message::Error { task, interrupted, error: PythonError { message, traceback, instance } })
+    }
+
+    fn payload(&mut self, fds: &mut VecDeque<OwnedFd>) -> Result<Payload, ProtocolError> {
+        (0..self.u32()?).map(|_| self.entry(fds)).collect()
+    }
+
+    fn entry(&mut self, fds: &mut VecDeque<OwnedFd>) -> Result<(Key, Value), ProtocolError> {
+        let flags = self.u8()?;
+        let key_length = self.u32()?;
+        let length = self.u32()?;
+        let buffers = self.u16()?;
+        let key = self.text(key_length as usize, "key")?;
+        let key = if flags & POSITION == 0 {
+            Key::text(key)
+        } else {
+            Key::Position(key.parse().map_err(|_| ProtocolError::Malformed(self.kind, "position"))?)
+        };
+        let stream = match flags & SHARED {
+            0 => Chunk::Inline(self.take(length as usize)?.into()),
+            _ => self.shared(u64::from(length), fds)?,
+        };
+        let buffers = (0..buffers).map(|_| self.buffer(fds)).collect::<Result<_, _>>()?;
+        let look = (flags & LOOK != 0).then(|| self.look()).transpose()?;
+        Ok((key, Value::from_worker(stream, buffers, look)))
+    }
+
+    fn buffer(&mut self, fds: &mut VecDeque<OwnedFd>) -> Result<Chunk, ProtocolError> {
+        let length = self.u64()?;
+        if length & SHARED_LENGTH != 0 {
+            return self.shared(length & !SHARED_LENGTH, fds);
+        }
+        let length = usize::try_from(length).map_err(|_| ProtocolError::Truncated(self.kind))?;
+        Ok(Chunk::Inline(self.take(length)?.into()))
+    }
+
+    fn shared(&self, length: u64, fds: &mut VecDeque<OwnedFd>) -> Result<Chunk, ProtocolError> {
+        let fd = fds.pop_front().ok_or(ProtocolError::NoDescriptor(self.kind))?;
+        Ok(Chunk::Shared(fd, length))
+    }
+
+    fn look(&mut self) -> Result<Look, ProtocolError> {
+        let kind = self.u8()?;
+        let text = self.text32()?;
+        Ok(match kind {
+            0 => Look::Null { truthy: false },
+            1 => Look::Null { truthy: true },
+            2 => Look::Bool(false),
+            3 => Look::Bool(true),
+            4 => match text.parse() {
+                Ok(int) => Look::Int(int),
+                Err(_) => Look::Other { truthy: true, text: Some(text.into()) },
+            },
+            5 => Look::Text(text.into()),
+            6 | 7 => Look::Other { truthy: kind == 7, text: (!text.is_empty()).then(|| text.into()) },
+            _ => return Err(ProtocolError::Malformed(self.kind, "look")),
+        })
+    }
+
+    fn take(&mut self, count: usize) -> Result<&'a [u8], ProtocolError> {
+        let (taken, rest) = self.bytes.split_at_checked(count).ok_or(ProtocolError::Truncated(self.kind))?;
+        self.bytes = rest;
+        Ok(taken)
+    }
+
+    fn array<const N: usize>(&mut self) -> Result<[u8; N], ProtocolError> {
+        let (taken, rest) = self.bytes.split_first_chunk().ok_or(ProtocolError::Truncated(self.kind))?;
+        self.bytes = rest;
+        Ok(*taken)
+    }
+
+    fn u8(&mut self) -> Result<u8, ProtocolError> {
+        Ok(u8::from_le_bytes(self.array()?))
+    }
+
+    fn u16(&mut self) -> Result<u16, ProtocolError> {
+        Ok(u16::from_le_bytes(self.array()?))
+    }
+
+    fn u32(&mut self) -> Result<u32, ProtocolError> {
+        Ok(u32::from_le_bytes(self.array()?))
+    }
+
+    fn u64(&mut self) -> Result<u64, ProtocolError> {
+        Ok(u64::from_le_bytes(self.array()?))
+    }
+
+    fn text(&mut self, length: usize, what: &'static str) -> Result<&'a str, ProtocolError> {
+        std::str::from_utf8(self.take(length)?).map_err(|_| ProtocolError::Malformed(self.kind, what))
+    }
+
+    fn text32(&mut self) -> Result<String, ProtocolError> {
+        let length = self.u32()? as usize;
+        self.text(length, "text").map(str::to_owned)
+    }
+
+    fn rest(&mut self, what: &'static str) -> Result<String, ProtocolError> {
+        self.text(self.bytes.len(), what).map(str::to_owned)
+    }
+}

@@ -1,0 +1,166 @@
+"""Executing tasks: finding `run`, calling it, and saying how it ended."""
+
+import pickle
+import sys
+from collections.abc import Mapping
+
+import pushflow
+from pushflow import wire
+
+
+class Scripts:
+    """The `run` functions of the workflow's python actors."""
+
+    def __init__(self, scripts):
+        #: actor -> (module, path of the file or None)
+        self.scripts = scripts
+        self.functions = {}
+
+    def preload(self):
+        """Imports every module once. What fails here fails again, visibly, when its actor is triggered."""
+        for actor in self.scripts:
+            try:
+                self.find(actor)
+            except BaseException as error:
+                if isinstance(error, (SystemExit, Exception)):
+                    continue
+                raise
+
+    def find(self, actor):
+        """The function of an actor; its module is imported when it is first asked for."""
+        module_name, path = self.scripts[actor]
+        module = sys.modules.get(module_name)
+        if module is None:
+            module = _import(module_name, path)
+        try:
+            run = module.run
+        except AttributeError:
+            place = path or getattr(module, "__file__", None) or module_name
+            raise AttributeError(f"module {module_name!r} has no function 'run' ({place})") from None
+        self.functions[actor] = run
+        return run
+
+
+def _import(name, path):
+    if path is None:
+        from importlib import import_module
+
+        return import_module(name)
+    from importlib.util import module_from_spec, spec_from_file_location
+
+    spec = spec_from_file_location(name, path)
+    module = module_from_spec(spec)
+    sys.modules[name] = module
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        sys.modules.pop(name, None)
+        raise
+    return module
+
+
+def arguments(entries):
+    """Splits a payload: positions become positional arguments (a gap is None), names become keyword arguments."""
+    keywords = {key: value for key, value in entries.items() if type(key) is str}
+    if len(keywords) == len(entries):
+        return (), keywords
+    positions = {key: value for key, value in entries.items() if type(key) is not str}
+    return tuple(positions.get(at) for at in range(max(positions) + 1)), keywords
+
+
+def checked_result(result):
+    """The result as a dict with keys that a payload can have."""
+    if not isinstance(result, Mapping):
+        raise TypeError(f"run() must return a mapping, not {_a(type(result))}")
+    for key in result:
+        if type(key) is not str and not _is_position(key):
+            raise TypeError(f"run() returned the key {key!r}: keys are strings, or integers for positional arguments")
+    if type(result) is not dict:
+        return dict(result)
+    return result
+
+
+def _is_position(key):
+    if isinstance(key, str):
+        return True
+    try:
+        return hash(key) == hash(int(key)) and key == int(key)
+    except (TypeError, ValueError):
+        return False
+
+
+def _a(kind):
+    return "None" if kind is type(None) else kind.__qualname__
+
+
+def pack_error(error, interrupted, fds):
+    """The body of an ERROR frame: whether it was an interrupt, the text, the traceback's lines, the exception."""
+    import traceback
+
+    error.__traceback__ = _users_frames(error.__traceback__)
+    try:
+        lines = traceback.format_exception(type(error), error, error.__traceback__)
+    except Exception:
+        lines = [f"{type(error).__qualname__}: (its traceback cannot be formatted)\n"]
+    text = _text(error)
+    parts = [wire.LOOK_HEADER.pack(interrupted, len(lines))]
+    for part in [text, *lines]:
+        part = part.encode("utf-8", "backslashreplace")
+        parts += [wire.COUNT.pack(len(part)), part]
+    parts.append(wire.COUNT.pack(1))
+    parts.append(_pack_instance(error, text, fds))
+    return b"".join(parts)
+
+
+def _pack_instance(error, text, fds):
+    try:
+        # Many exceptions can be pickled and not be unpickled again: their constructor wants other arguments.
+        pickle.loads(pickle.dumps(error, 5))
+        return wire.pack_entry("instance", error, None, fds)
+    except Exception:
+        kind = type(error)
+        substitute = pushflow.TaskError(text, f"{kind.__module__}.{kind.__qualname__}")
+        return wire.pack_entry("instance", substitute, None, fds)
+
+
+def _text(error):
+    try:
+        return str(error)
+    except Exception as broken:
+        return f"({type(error).__qualname__}, whose text cannot be had: {type(broken).__qualname__})"
+
+
+def _users_frames(traceback):
+    """The traceback without pushflow's own frames at its top."""
+    while traceback is not None and traceback.tb_frame.f_code.co_filename.startswith("<pushflow"):
+        traceback = traceback.tb_next
+    return traceback
+
+
+def describe(value):
+    """A value as JSON has it; what JSON cannot say is written as its type and its repr."""
+    from numbers import Integral, Real
+
+    if value is None or isinstance(value, bool):
+        return value
+    if isinstance(value, str):
+        return str.__str__(value)
+    if isinstance(value, Integral):
+        return int(value)
+    if isinstance(value, Real) and float(value) == value and value - value == 0:
+        return float(value)
+    if isinstance(value, (list, tuple)) and not hasattr(value, "_fields"):
+        return [describe(item) for item in value]
+    if isinstance(value, dict) and all(isinstance(key, str) for key in value):
+        return {str.__str__(key): describe(item) for key, item in value.items()}
+    kind = type(value)
+    if kind.__module__ == "numpy" and kind.__name__ in ("bool", "bool_"):
+        return bool(value)
+    try:
+        text = repr(value)
+    except Exception as error:
+        text = f"<its repr raises {type(error).__qualname__}>"
+    if len(text) > 2000:
+        text = f"{text[:2000]}… ({len(text)} characters)"
+    name = kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
+    return {"$type": name, "$repr": text}

@@ -1,0 +1,238 @@
+"""The wire protocol: frames over a Unix stream socket, large pieces as memory files passed beside them.
+
+A frame is `<IBQ`: the length of what follows this field, the kind, the task; then the body. The Rust side is
+`src/worker/codec.rs`; the two are held together by tests.
+"""
+
+import mmap
+import os
+import pickle
+from struct import Struct
+
+# Towards the worker.
+SETUP, SPAWN, RUN, DESCRIBE = 1, 2, 3, 4
+# Towards the supervisor.
+READY, FAILED, RESULT, ERROR, DESCRIBED = 5, 6, 7, 8, 9
+
+HEADER = Struct("<IBQ")
+ENTRY = Struct("<BIIH")  # flags, length of the key, length of the pickle, number of buffers
+POSITION, SHARED, LOOK = 1, 2, 4  # flags of an entry
+LENGTH = Struct("<Q")
+SHARED_LENGTH = 1 << 63  # in a buffer's length: it is a memory file
+COUNT = Struct("<I")
+LOOK_HEADER = Struct("<BI")
+
+#: Pieces of at least so many bytes travel as memory files: the supervisor never reads or copies them.
+SHARE_FROM = 64 * 1024
+#: The kernel passes no more than 253 descriptors in one message (SCM_MAX_FD, include/net/scm.h).
+FDS_AT_ONCE = 200
+ANCILLARY = 16 * 1024
+
+SOL_SOCKET, SCM_RIGHTS = 1, 1
+MAP_PRIVATE_COPY = mmap.ACCESS_COPY
+F_ADD_SEALS, SEALS = 1033, 0x1 | 0x2 | 0x4 | 0x8  # seal, shrink, grow, write (include/uapi/linux/fcntl.h)
+
+
+class Gone(Exception):
+    """The supervisor closed the connection."""
+
+
+class Channel:
+    """Reads and writes frames on a connected socket."""
+
+    def __init__(self, sock):
+        self.sock = sock
+        self.data = bytearray()
+        self.fds = []
+
+    def receive(self):
+        """The next frame: kind, task, body. Raises Gone at the end of the stream."""
+        data = self.data
+        while True:
+            have = len(data)
+            if have >= 13:
+                length, kind, task = HEADER.unpack_from(data)
+                end = length + 4
+                if have >= end:
+                    body = bytes(memoryview(data)[13:end])
+                    del data[:end]
+                    return kind, task, body
+            chunk, ancillary, _, _ = self.sock.recvmsg(262144, ANCILLARY)
+            if not chunk:
+                raise Gone
+            data += chunk
+            for level, kind, fds in ancillary:
+                if level == SOL_SOCKET and kind == SCM_RIGHTS:
+                    for at in range(0, len(fds) - 3, 4):
+                        self.fds.append(int.from_bytes(fds[at : at + 4], "little"))
+
+    def take_fd(self):
+        return self.fds.pop(0)
+
+    def send(self, kind, task, body=b"", fds=()):
+        """Sends one frame. The descriptors are closed afterwards: they belong to the receiver then."""
+        frame = HEADER.pack(9 + len(body), kind, task) + body
+        try:
+            if fds:
+                import array
+
+                at = 0
+                while at < len(fds):
+                    batch = array.array("i", fds[at : at + FDS_AT_ONCE])
+                    at += FDS_AT_ONCE
+                    # All but the last batch carry a byte each: a descriptor cannot travel without data.
+                    part = frame if at >= len(fds) else frame[:1]
+                    sent = self.sock.sendmsg([part], [(SOL_SOCKET, SCM_RIGHTS, batch)])
+                    frame = frame[sent:]
+            if frame:
+                self.sock.sendall(frame)
+        except OSError:
+            raise Gone from None
+        finally:
+            for fd in fds:
+                os.close(fd)
+
+
+def _read_all(fd):
+    with open(fd, "rb", buffering=0) as file:
+        return file.readall()
+
+
+def _map(fd):
+    """A private, writable view of a memory file: what a task changes in it, no other task sees."""
+    try:
+        return mmap.mmap(fd, 0, access=MAP_PRIVATE_COPY)
+    finally:
+        os.close(fd)
+
+
+def unpack_entries(channel, body, at=0):
+    """The dict in a body, from an offset on."""
+    loads = pickle.loads
+    unpack = ENTRY.unpack_from
+    (count,) = COUNT.unpack_from(body, at)
+    at += 4
+    entries = {}
+    for _ in range(count):
+        flags, key_length, length, buffers = unpack(body, at)
+        at += 11
+        end = at + key_length
+        key = body[at:end].decode()
+        if flags & POSITION:
+            key = int(key)
+        if flags & SHARED:
+            at = end
+            stream = _read_all(channel.take_fd())
+        else:
+            at = end + length
+            stream = body[end:at]
+        if buffers:
+            views = []
+            for _ in range(buffers):
+                (size,) = LENGTH.unpack_from(body, at)
+                at += 8
+                if size & SHARED_LENGTH:
+                    views.append(_map(channel.take_fd()))
+                else:
+                    views.append(bytearray(body[at : at + size]))
+                    at += size
+            entries[key] = loads(stream, buffers=views)
+        else:
+            entries[key] = loads(stream)
+    return entries
+
+
+def _share(data):
+    """A sealed memory file with this content, or None where the system has none."""
+    try:
+        fd = os.memfd_create("pushflow", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+    except (AttributeError, OSError):
+        return None
+    try:
+        view = memoryview(data).cast("B")
+        while view:
+            view = view[os.write(fd, view) :]
+        import fcntl
+
+        fcntl.fcntl(fd, F_ADD_SEALS, SEALS)
+    except BaseException:
+        os.close(fd)
+        raise
+    return fd
+
+
+def pack_entry(key, value, look, fds):
+    """One entry. `look` is the value's look or None; descriptors are appended to `fds`."""
+    flags = 0
+    if type(key) is not str:
+        flags = POSITION
+        key = str(int(key))
+    key = key.encode()
+    buffers = []
+    stream = pickle.dumps(value, 5, buffer_callback=buffers.append)
+    length = len(stream)
+    if length >= SHARE_FROM:
+        fd = _share(stream)
+        if fd is not None:
+            fds.append(fd)
+            flags |= SHARED
+            stream = b""
+    if look is not None:
+        flags |= LOOK
+    packed = ENTRY.pack(flags, len(key), length, len(buffers)) + key + stream
+    for buffer in buffers:
+        with buffer.raw() as raw:
+            fd = _share(raw) if raw.nbytes >= SHARE_FROM else None
+            if fd is not None:
+                fds.append(fd)
+                packed += LENGTH.pack(raw.nbytes | SHARED_LENGTH)
+            else:
+                packed += LENGTH.pack(raw.nbytes) + raw.tobytes()
+    if look is not None:
+        packed += look
+    return packed
+
+
+def pack_entries(entries, look_keys, fds):
+    """A dict as a body. Values under `look_keys` are sent with what a router may know of them."""
+    parts = [COUNT.pack(len(entries))]
+    for key, value in entries.items():
+        look = pack_look(value) if key in look_keys else None
+        try:
+            parts.append(pack_entry(key, value, look, fds))
+        except Exception as error:
+            raise TypeError(f"the value of {key!r}, a {type(value).__qualname__}, cannot be pickled: {error}") from error
+    return b"".join(parts)
+
+
+def pack_look(value):
+    """What Rust may know of a value: the answer to Python's `==` against the ports of a router, and a text for it."""
+    kind, text = _look(value)
+    text = text.encode("utf-8", "replace")
+    return LOOK_HEADER.pack(kind, len(text)) + text
+
+
+def _look(value):
+    if value is None:
+        return 0, ""
+    if isinstance(value, bool):
+        return 2 + value, ""
+    if isinstance(value, str):
+        text = str.__str__(value)
+        return (1, "") if text in ("None", "null") else (5, text)
+    try:
+        truthy = bool(value)
+    except Exception:
+        truthy = True
+    try:
+        # Equal numbers of any type are equal keys of a dict in Python: 1, 1.0 and numpy's.
+        number = int(value) if not isinstance(value, (bytes, bytearray)) else None
+        if number is not None and value.__hash__ is not None and hash(value) == hash(number) and value == number:
+            return 4, str(number)
+    except Exception:
+        pass
+    try:
+        text = os.fspath(value) if hasattr(value, "__fspath__") else str(value) if isinstance(value, float) else ""
+    except Exception:
+        text = ""
+    return 6 + truthy, text if isinstance(text, str) else ""

@@ -1,0 +1,153 @@
+"""A worker: takes one task after the other from the supervisor."""
+
+import os
+import signal
+import sys
+
+import pushflow
+from pushflow import tasks, wire
+
+
+class Worker:
+    """One worker process, from its first frame to its last."""
+
+    def __init__(self, channel, scripts, look_keys):
+        self.channel = channel
+        self.scripts = scripts
+        self.look_keys = look_keys
+        self.running = False
+        self.pid = os.getpid()
+
+    def serve(self):
+        """Works until the supervisor closes the connection."""
+        signal.signal(signal.SIGINT, self.on_interrupt)
+        os.register_at_fork(after_in_child=self.forget_connection)
+        channel = self.channel
+        channel.send(wire.READY, 0, wire.COUNT.pack(self.pid))
+        while True:
+            kind, task, body = channel.receive()
+            if kind == wire.RUN:
+                reply = self.run(body)
+            elif kind == wire.DESCRIBE:
+                reply = self.describe(body)
+            else:
+                raise RuntimeError(f"unknown kind of frame: {kind}")
+            if os.getpid() != self.pid:
+                # A task forked, and this is the child coming back from it: its answer is not wanted.
+                os._exit(0)
+            kind, body, fds = reply
+            channel.send(kind, task, body, fds)
+
+    def forget_connection(self):
+        self.channel.sock.close()
+
+    def on_interrupt(self, signum, frame):
+        """SIGINT ends the task that is running, once; between tasks it does nothing."""
+        if self.running:
+            self.running = False
+            raise KeyboardInterrupt("interrupted by the supervisor")
+
+    def run(self, body):
+        """Executes one task; returns the answering frame's kind, body and descriptors."""
+        fds = []
+        try:
+            result = self.call(body)
+            if os.getpid() == self.pid:
+                _flush()
+            return wire.RESULT, wire.pack_entries(result, self.look_keys, fds), fds
+        except BaseException as error:
+            for fd in fds:
+                os.close(fd)
+            _flush()
+            fds = []
+            if isinstance(error, KeyboardInterrupt) and error.args == ("interrupted by the supervisor",):
+                stopped = pushflow.TaskInterrupted("the task was interrupted")
+                stopped.__traceback__ = error.__traceback__
+                return wire.ERROR, tasks.pack_error(stopped, 1, fds), fds
+            return wire.ERROR, tasks.pack_error(error, 0, fds), fds
+
+    def call(self, body):
+        (actor,) = wire.COUNT.unpack_from(body)
+        args, kwargs = tasks.arguments(wire.unpack_entries(self.channel, body, 4))
+        run = self.scripts.functions.get(actor) or self.scripts.find(actor)
+        # The handler sets `running` to False before it raises: at most one interrupt a task, and none after it.
+        self.running = True
+        try:
+            result = run(*args, **kwargs)
+        finally:
+            self.running = False
+        return tasks.checked_result(result)
+
+    def describe(self, body):
+        """Answers with a payload as JSON text."""
+        import json
+
+        try:
+            entries = wire.unpack_entries(self.channel, body)
+            text = json.dumps({str(key): tasks.describe(value) for key, value in entries.items()}, ensure_ascii=False)
+        except BaseException as error:
+            return wire.ERROR, tasks.pack_error(error, 0, []), ()
+        return wire.DESCRIBED, text.encode("utf-8", "backslashreplace"), ()
+
+
+def _flush():
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except Exception:
+            pass
+
+
+def become_worker(connection, output, supervisor, setup):
+    """Turns this process into a worker. Never returns."""
+    status = 1
+    try:
+        os.dup2(output, 1)
+        os.dup2(output, 2)
+        os.close(output)
+        os.setpgid(0, 0)
+        die_with(supervisor)
+        Worker(wire.Channel(connection), setup.scripts, setup.look_keys).serve()
+    except wire.Gone:
+        status = 0
+    except BaseException:
+        import traceback
+
+        traceback.print_exc()
+    finally:
+        _finish()
+        os._exit(status)
+
+
+def _finish():
+    """What the interpreter would do at its end, for what tasks have left behind."""
+    try:
+        import atexit
+
+        atexit._run_exitfuncs()
+    except BaseException:
+        pass
+    _flush()
+
+
+def die_with(supervisor):
+    """Asks the kernel for SIGKILL at the supervisor's death (prctl(2), PR_SET_PDEATHSIG); leaves if it is dead already."""
+    try:
+        prctl()(1, int(signal.SIGKILL))
+    except Exception:
+        pass  # no ctypes in this Python: the end of the connection is noticed between tasks
+    if os.getppid() != supervisor:
+        os._exit(1)
+
+
+_prctl = None
+
+
+def prctl():
+    """libc's prctl, found once."""
+    global _prctl
+    if _prctl is None:
+        import ctypes
+
+        _prctl = ctypes.CDLL(None).prctl
+    return _prctl
