@@ -37,6 +37,13 @@ pub struct Actor {
     pub leave_children: bool,
 }
 
+impl Actor {
+    /// The path without the workflow's name: what people call it.
+    pub fn display_name(&self) -> &str {
+        self.path.splitn(3, '/').nth(2).unwrap_or(&self.name)
+    }
+}
+
 /// A directed edge.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Link {

@@ -1,1 +1,225 @@
-//! To come.
+//! The only place where engine, pools, processes and connections meet: one loop that owns the clock and every
+//! descriptor.
+//!
+//! Readiness comes in ([`Supervisor::turn`]), is told to the engine or a pool, and their effects are carried out one
+//! after the other from one queue, so that nothing calls itself.
+
+mod error;
+mod forkserver;
+mod happening;
+mod jobs;
+mod output;
+mod programs;
+mod reaper;
+mod runs;
+mod shutdown;
+mod sources;
+mod template;
+mod workers;
+
+pub use error::SupervisorError;
+pub use happening::{Happening, RunId};
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::io;
+use std::sync::Arc;
+use std::time::Instant;
+
+use mio::{Events, Poll, Token};
+use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGTERM};
+use signal_hook_mio::v1_0::Signals;
+
+use crate::engine;
+use crate::graph::{PoolId, Workflow};
+use crate::pool::{self, JobId, Pool};
+use crate::process::sys::{self, Pid};
+
+use forkserver::{Forkserver, Interpreter};
+use jobs::Job;
+use output::Output;
+use programs::Program;
+use reaper::Child;
+use runs::ActiveRun;
+use sources::{Source, Sources};
+use workers::WorkerProcess;
+
+/// The supervisor of one workflow.
+pub struct Supervisor {
+    workflow: Arc<Workflow>,
+    interpreter: Interpreter,
+    poll: Poll,
+    signals: Signals,
+    sources: Sources,
+    pools: Vec<PoolState>,
+    /// Every direct child, by its number, until it is reaped.
+    children: HashMap<Pid, Child>,
+    outputs: HashMap<Token, Output>,
+    jobs: HashMap<JobId, Job>,
+    next_job: u64,
+    runs: BTreeMap<RunId, ActiveRun>,
+    next_run: u64,
+    todo: VecDeque<Todo>,
+    /// Sources that have more to read than one turn takes.
+    unfinished: Vec<Token>,
+    happenings: Vec<Happening>,
+}
+
+/// One pool and its processes.
+struct PoolState {
+    pool: Pool,
+    forkserver: Option<Forkserver>,
+    /// Whether the forkserver imports the task modules; given up when that kills it.
+    preload: bool,
+    workers: HashMap<pool::WorkerId, WorkerProcess>,
+    programs: HashMap<pool::WorkerId, Program>,
+    /// Why a worker could not be started, last time.
+    failure: Option<String>,
+}
+
+/// An effect that waits to be carried out.
+enum Todo {
+    Engine(RunId, engine::Effect),
+    Pool(PoolId, pool::Effect),
+}
+
+impl Supervisor {
+    /// A supervisor without runs. It becomes the parent of every orphan below it, and takes SIGINT, SIGTERM, SIGHUP
+    /// and SIGCHLD of the process: there is one a process.
+    pub fn new(workflow: Arc<Workflow>) -> Result<Self, SupervisorError> {
+        sys::become_subreaper().map_err(SupervisorError::Setup)?;
+        let poll = Poll::new().map_err(SupervisorError::Setup)?;
+        let mut sources = Sources::default();
+        let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP, SIGCHLD]).map_err(SupervisorError::Setup)?;
+        sources.add(&poll, &mut signals, Source::Signals).map_err(SupervisorError::Setup)?;
+        let pools = workflow
+            .pools
+            .iter()
+            .map(|spec| PoolState {
+                pool: Pool::new(spec),
+                forkserver: None,
+                preload: spec.preload,
+                workers: HashMap::new(),
+                programs: HashMap::new(),
+                failure: None,
+            })
+            .collect();
+        Ok(Supervisor {
+            interpreter: Interpreter::of(&workflow),
+            workflow,
+            poll,
+            signals,
+            sources,
+            pools,
+            children: HashMap::new(),
+            outputs: HashMap::new(),
+            jobs: HashMap::new(),
+            next_job: 0,
+            runs: BTreeMap::new(),
+            next_run: 0,
+            todo: VecDeque::new(),
+            unfinished: Vec::new(),
+            happenings: Vec::new(),
+        })
+    }
+
+    /// The workflow it supervises.
+    pub fn workflow(&self) -> &Arc<Workflow> {
+        &self.workflow
+    }
+
+    /// Waits for something to happen, until `wake` at the latest, and does what follows from it. What a caller may
+    /// want to know of it is returned, oldest first.
+    pub fn turn(&mut self, wake: Option<Instant>) -> Result<Vec<Happening>, SupervisorError> {
+        self.carry_out();
+        if self.happenings.is_empty() {
+            let mut events = Events::with_capacity(256);
+            let timeout =
+                self.next_time().into_iter().chain(wake).min().map(|at| at.saturating_duration_since(Instant::now()));
+            match self.poll.poll(&mut events, timeout) {
+                Err(error) if error.kind() != io::ErrorKind::Interrupted => return Err(SupervisorError::Poll(error)),
+                _ => {}
+            }
+            for token in std::mem::take(&mut self.unfinished) {
+                self.on_ready(token, true, false);
+            }
+            for event in &events {
+                self.on_ready(event.token(), event.is_readable() || event.is_read_closed(), event.is_writable());
+            }
+            self.on_time(Instant::now());
+            self.carry_out();
+        }
+        Ok(std::mem::take(&mut self.happenings))
+    }
+
+    fn on_ready(&mut self, token: Token, readable: bool, writable: bool) {
+        match self.sources.get(token) {
+            Some(Source::Signals) => self.on_signals(),
+            Some(Source::Forkserver(pool)) => self.on_forkserver_ready(pool, writable),
+            Some(Source::Worker(pool, worker)) => self.on_worker_ready(pool, worker, readable, writable),
+            Some(Source::Output) => self.on_output_ready(token),
+            None => {}
+        }
+    }
+
+    fn on_time(&mut self, now: Instant) {
+        for (id, run) in &mut self.runs {
+            if run.engine.next_time().is_some_and(|at| at <= now) {
+                let mut effects = Vec::new();
+                run.engine.on_time(now, &mut effects);
+                self.todo.extend(effects.into_iter().map(|effect| Todo::Engine(*id, effect)));
+            }
+        }
+        for (index, state) in self.pools.iter_mut().enumerate() {
+            if state.pool.next_time().is_some_and(|at| at <= now) {
+                let mut effects = Vec::new();
+                state.pool.on_time(now, &mut effects);
+                self.todo.extend(effects.into_iter().map(|effect| Todo::Pool(PoolId::from(index), effect)));
+            }
+        }
+    }
+
+    fn next_time(&self) -> Option<Instant> {
+        if !self.unfinished.is_empty() {
+            return Some(Instant::now());
+        }
+        let runs = self.runs.values().filter_map(|run| run.engine.next_time());
+        runs.chain(self.pools.iter().filter_map(|state| state.pool.next_time())).min()
+    }
+
+    fn carry_out(&mut self) {
+        while let Some(todo) = self.todo.pop_front() {
+            match todo {
+                Todo::Engine(run, effect) => self.carry_out_engine(run, effect),
+                Todo::Pool(pool, effect) => self.carry_out_pool(pool, effect),
+            }
+        }
+    }
+
+    /// Tells a pool something, and queues what it asks for.
+    fn tell_pool<T>(&mut self, id: PoolId, tell: impl FnOnce(&mut Pool, &mut Vec<pool::Effect>) -> T) -> T {
+        let mut effects = Vec::new();
+        let answer = tell(&mut self.pools[id.index()].pool, &mut effects);
+        self.todo.extend(effects.into_iter().map(|effect| Todo::Pool(id, effect)));
+        answer
+    }
+
+    /// Tells a run something, and queues what it asks for. A run that is over is told nothing.
+    fn tell_run(&mut self, id: RunId, tell: impl FnOnce(&mut engine::Run, &mut Vec<engine::Effect>)) {
+        let mut effects = Vec::new();
+        if let Some(run) = self.runs.get_mut(&id) {
+            tell(&mut run.engine, &mut effects);
+        }
+        self.todo.extend(effects.into_iter().map(|effect| Todo::Engine(id, effect)));
+    }
+
+    fn carry_out_pool(&mut self, pool: PoolId, effect: pool::Effect) {
+        match effect {
+            pool::Effect::Spawn(worker) => self.spawn_worker(pool, worker),
+            pool::Effect::Send(worker, job) => self.send_job(pool, worker, job),
+            pool::Effect::Launch(worker, job) => self.launch_program(pool, worker, job),
+            pool::Effect::Press(worker, step) => self.press(pool, worker, step),
+            pool::Effect::Retire(worker) => self.retire_worker(pool, worker),
+            pool::Effect::Refuse(job) => self.refuse_job(pool, job),
+        }
+    }
+}

@@ -49,7 +49,8 @@ def main(sock):
             kind, _, body = channel.receive()
             spawn(channel, setup, channel.take_fd(), channel.take_fd())
     except wire.Gone:
-        pass
+        # The interpreter's own end takes long with large modules, and what it would do is for the workers to do.
+        os._exit(0)
 
 
 def spawn(channel, setup, connection, output):

@@ -1,0 +1,14 @@
+//! What makes a supervisor impossible. Everything smaller is an error of a task.
+
+use std::io;
+
+/// A failure of the supervisor itself.
+#[derive(Debug, thiserror::Error)]
+pub enum SupervisorError {
+    /// The system refused something without which there is no supervision.
+    #[error("cannot set up the supervisor: {0}")]
+    Setup(#[source] io::Error),
+    /// Waiting for events failed.
+    #[error("cannot wait for events: {0}")]
+    Poll(#[source] io::Error),
+}

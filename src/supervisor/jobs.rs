@@ -1,0 +1,134 @@
+//! Jobs: what the pools work on, and whom their end is told to.
+
+use std::time::Instant;
+
+use serde_json::{Map, Value as Json};
+
+use super::{Happening, RunId, Supervisor};
+use crate::engine::{Failure, FailureKind, Outcome, TaskId};
+use crate::graph::{ActorId, Kind, PoolId};
+use crate::payload::{ErrorClass, Payload, PythonError, placeholder, to_json};
+use crate::pool::{JobId, Needs};
+
+/// A job: a task of a run, or a payload that only Python can write as JSON.
+#[derive(Debug)]
+pub(super) enum Job {
+    Task {
+        run: RunId,
+        task: TaskId,
+        actor: ActorId,
+        payload: Payload,
+        /// What its program reads on standard input.
+        stdin: Option<String>,
+    },
+    Describe {
+        payload: Payload,
+        then: AfterDescribing,
+    },
+}
+
+/// Who waits for the JSON.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum AfterDescribing {
+    /// The caller of [`Supervisor::describe`].
+    Tell,
+    /// A program that reads it on standard input; its job is given to the pool then.
+    Submit(JobId),
+}
+
+impl Supervisor {
+    /// Writes a payload as JSON; [`Happening::Described`] brings it. A worker is asked where JSON has no form for a value.
+    pub fn describe(&mut self, payload: &Payload) {
+        self.describe_then(payload, AfterDescribing::Tell);
+    }
+
+    pub(super) fn describe_then(&mut self, payload: &Payload, then: AfterDescribing) {
+        let plain: Option<Map<String, Json>> =
+            payload.iter().map(|(key, value)| Some((key.to_string(), to_json(value)?))).collect();
+        match plain {
+            Some(json) => self.described(json, then),
+            None => {
+                let job = self.new_job(Job::Describe { payload: payload.clone(), then });
+                self.tell_pool(self.python_pool(), |pool, effects| pool.submit(job, Needs::Worker, effects));
+            }
+        }
+    }
+
+    fn described(&mut self, json: Map<String, Json>, then: AfterDescribing) {
+        match then {
+            AfterDescribing::Tell => self.happenings.push(Happening::Described(json)),
+            AfterDescribing::Submit(job) => self.submit_program(job, Some(Json::Object(json).to_string())),
+        }
+    }
+
+    /// A pool whose workers know the values: that of a python actor.
+    fn python_pool(&self) -> PoolId {
+        let python = self.workflow.actors.iter().find(|actor| matches!(actor.kind, Kind::Python(_)));
+        python.map_or(PoolId(0), |actor| actor.pool)
+    }
+
+    pub(super) fn new_job(&mut self, job: Job) -> JobId {
+        let id = JobId(self.next_job);
+        self.next_job += 1;
+        self.jobs.insert(id, job);
+        id
+    }
+
+    /// A job ended in one of the ways in which a task ends.
+    pub(super) fn job_ended(&mut self, job: JobId, outcome: Outcome) {
+        match self.jobs.remove(&job) {
+            Some(Job::Task { run, task, .. }) => {
+                if let Some(active) = self.runs.get_mut(&run) {
+                    active.jobs.remove(&task);
+                }
+                let now = Instant::now();
+                self.tell_run(run, |engine, effects| engine.on_task_ended(task, outcome, now, effects));
+            }
+            Some(Job::Describe { payload, then }) => {
+                // No Python could be asked: the run's result matters more than the look of its values.
+                let json = payload
+                    .iter()
+                    .map(|(key, value)| (key.to_string(), to_json(value).unwrap_or_else(|| placeholder(value))))
+                    .collect();
+                self.described(json, then);
+            }
+            None => {}
+        }
+    }
+
+    /// A worker has written a payload as JSON.
+    pub(super) fn job_described(&mut self, job: JobId, json: &str) {
+        match serde_json::from_str(json) {
+            Ok(json) => {
+                if let Some(Job::Describe { then, .. }) = self.jobs.remove(&job) {
+                    self.described(json, then);
+                }
+            }
+            Err(error) => {
+                let message = format!("a worker wrote JSON that is none: {error}");
+                self.job_ended(job, failed(FailureKind::Lost, ErrorClass::WorkerLost, message));
+            }
+        }
+    }
+
+    /// No worker can be started for this job.
+    pub(super) fn refuse_job(&mut self, pool: PoolId, job: JobId) {
+        let name = &self.workflow.pool(pool).name;
+        let why = self.pools[pool.index()].failure.as_deref().unwrap_or("they die before they are ready");
+        let message = format!("cannot start workers of pool {name}: {why}");
+        self.job_ended(job, failed(FailureKind::Lost, ErrorClass::WorkerLost, message));
+    }
+
+    /// The actor that a job belongs to, for people.
+    pub(super) fn job_actor(&self, job: JobId) -> Option<(RunId, ActorId)> {
+        match self.jobs.get(&job)? {
+            Job::Task { run, actor, .. } => Some((*run, *actor)),
+            Job::Describe { .. } => None,
+        }
+    }
+}
+
+/// The outcome of a task that failed for a reason that is known here.
+pub(super) fn failed(kind: FailureKind, class: ErrorClass, message: String) -> Outcome {
+    Outcome::Failed(Failure { kind, error: PythonError::new(class, message) })
+}

@@ -1,0 +1,160 @@
+//! What processes print: read line by line, logged with the actor, pool and process it comes from.
+
+use std::io::{self, Read};
+use std::os::fd::OwnedFd;
+
+use mio::Token;
+use mio::unix::pipe::Receiver;
+use tracing::info;
+
+use super::sources::Source;
+use super::{RunId, Supervisor};
+use crate::graph::{ActorId, PoolId};
+
+/// Longer lines are logged in pieces.
+const LONGEST_LINE: usize = 16 * 1024;
+/// One turn of the loop reads no more of one process, so that a flood holds up nobody else.
+const READS_A_TURN: usize = 16;
+/// How many of the last lines are kept for an error message.
+const KEPT_LINES: usize = 20;
+
+/// Whose output it is.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Context {
+    pub(super) pool: Option<PoolId>,
+    pub(super) task: Option<(RunId, ActorId)>,
+    pub(super) pid: Option<i32>,
+}
+
+/// One pipe that processes print into.
+pub(super) struct Output {
+    pipe: Receiver,
+    context: Context,
+    partial: Vec<u8>,
+    /// The last lines, where an error message wants them.
+    kept: Option<Vec<String>>,
+}
+
+/// How far reading got.
+enum Progress {
+    /// Nothing is there now.
+    Empty,
+    /// There may be more.
+    More,
+    /// Every process that could write has gone.
+    End,
+}
+
+impl Supervisor {
+    /// Reads a pipe from now on.
+    pub(super) fn watch_output(&mut self, pipe: OwnedFd, context: Context) -> io::Result<Token> {
+        let mut pipe = Receiver::from(pipe);
+        let token = self.sources.add(&self.poll, &mut pipe, Source::Output)?;
+        self.outputs.insert(token, Output { pipe, context, partial: Vec::new(), kept: None });
+        Ok(token)
+    }
+
+    /// From now on the output belongs to this task, or to none.
+    pub(super) fn set_output_context(&mut self, token: Token, set: impl FnOnce(&mut Context)) {
+        if let Some(output) = self.outputs.get_mut(&token) {
+            set(&mut output.context);
+        }
+    }
+
+    /// Keeps the last lines.
+    pub(super) fn keep_output(&mut self, token: Token) {
+        if let Some(output) = self.outputs.get_mut(&token) {
+            output.kept = Some(Vec::new());
+        }
+    }
+
+    /// The lines that were kept.
+    pub(super) fn kept_output(&mut self, token: Token) -> Vec<String> {
+        self.outputs.get_mut(&token).and_then(|output| output.kept.take()).unwrap_or_default()
+    }
+
+    pub(super) fn on_output_ready(&mut self, token: Token) {
+        match self.read_output(token, READS_A_TURN) {
+            Progress::Empty => {}
+            Progress::More => self.unfinished.push(token),
+            Progress::End => self.forget_output(token),
+        }
+    }
+
+    /// Reads all that has been printed up to now: before what follows is somebody else's.
+    pub(super) fn drain_output(&mut self, token: Token) {
+        if let Progress::End = self.read_output(token, usize::MAX) {
+            self.forget_output(token);
+        }
+    }
+
+    fn forget_output(&mut self, token: Token) {
+        if let Some(mut output) = self.outputs.remove(&token) {
+            let rest = std::mem::take(&mut output.partial);
+            if !rest.is_empty() {
+                self.log_line(&output.context, &rest);
+            }
+            self.sources.remove(&self.poll, &mut output.pipe, token);
+        }
+    }
+
+    fn read_output(&mut self, token: Token, reads: usize) -> Progress {
+        let Some(mut output) = self.outputs.remove(&token) else { return Progress::Empty };
+        let mut buffer = [0; 16 * 1024];
+        let mut progress = Progress::More;
+        for _ in 0..reads {
+            match output.pipe.read(&mut buffer) {
+                Ok(0) => progress = Progress::End,
+                Ok(count) => {
+                    self.on_printed(&mut output, &buffer[..count]);
+                    continue;
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => progress = Progress::Empty,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(_) => progress = Progress::End,
+            }
+            break;
+        }
+        self.outputs.insert(token, output);
+        progress
+    }
+
+    fn on_printed(&self, output: &mut Output, mut bytes: &[u8]) {
+        while let Some(end) = bytes.iter().position(|byte| *byte == b'\n') {
+            let (line, rest) = (&bytes[..end], &bytes[end + 1..]);
+            bytes = rest;
+            if output.partial.is_empty() {
+                self.on_line(output, line);
+            } else {
+                let mut whole = std::mem::take(&mut output.partial);
+                whole.extend(line);
+                self.on_line(output, &whole);
+            }
+        }
+        output.partial.extend(bytes);
+        if output.partial.len() >= LONGEST_LINE {
+            let piece = std::mem::take(&mut output.partial);
+            self.on_line(output, &piece);
+        }
+    }
+
+    fn on_line(&self, output: &mut Output, line: &[u8]) {
+        if let Some(kept) = &mut output.kept {
+            if kept.len() == KEPT_LINES {
+                kept.remove(0);
+            }
+            kept.push(String::from_utf8_lossy(line).into_owned());
+        }
+        self.log_line(&output.context, line);
+    }
+
+    fn log_line(&self, context: &Context, line: &[u8]) {
+        let line = String::from_utf8_lossy(line);
+        let line = line.trim_end_matches('\r');
+        let pool = context.pool.map(|pool| self.workflow.pool(pool).name.as_str());
+        let (run, actor) = context.task.unzip();
+        let actor = actor.map(|actor| self.actor_name(actor));
+        let run = run.map(|run| run.0);
+        info!(target: "task", actor, pool, run, pid = context.pid, "{line}");
+    }
+}

@@ -1,0 +1,194 @@
+//! Programs: exec tasks, one process each.
+
+use std::fs::File;
+use std::io::{self, Read, Seek, Write};
+use std::process::{Command, Stdio};
+use std::time::Instant;
+
+use mio::Token;
+use serde_json::{Map, Value as Json};
+
+use super::jobs::{Job, failed};
+use super::output::Context;
+use super::reaper::Child;
+use super::{Supervisor, template};
+use crate::engine::{Failure, FailureKind, Outcome};
+use crate::graph::{Exec, Kind, PoolId, Stdout};
+use crate::payload::{ErrorClass, Payload, Plain, PythonError, payload_from_json};
+use crate::pool::{JobId, WorkerId};
+use crate::process::sys::{self, Pid, PidFd, Signal};
+use crate::process::{Ended, tree};
+
+/// A program may print so much where its output is kept; more is an error.
+const MOST_KEPT_OUTPUT: u64 = 256 << 20;
+
+/// A program that is running.
+pub(super) struct Program {
+    process: (Pid, PidFd),
+    /// What it prints: to the log, and the end of it into an error message.
+    output: Token,
+    /// Where its standard output is kept, if the actor wants it.
+    stdout: Option<File>,
+}
+
+/// A program that cannot be started, with what stood in the way.
+struct CannotStart(String);
+
+impl Supervisor {
+    /// A place of the pool is free for this program.
+    pub(super) fn launch_program(&mut self, pool: PoolId, worker: WorkerId, job: JobId) {
+        if let Some(Job::Task { run, task, .. }) = self.jobs.get(&job) {
+            let (run, task) = (*run, *task);
+            self.tell_run(run, |engine, _| engine.on_task_started(task, Instant::now()));
+        }
+        if let Err(CannotStart(why)) = self.try_launch(pool, worker, job) {
+            self.tell_pool(pool, |pool, effects| pool.on_worker_ended(worker, effects));
+            self.job_ended(job, failed(FailureKind::Raised, ErrorClass::ProgramFailed, why));
+        }
+    }
+
+    fn try_launch(&mut self, pool: PoolId, worker: WorkerId, job: JobId) -> Result<(), CannotStart> {
+        let context = Context { pool: Some(pool), task: self.job_actor(job), pid: None };
+        let Some(Job::Task { actor, payload, stdin, .. }) = self.jobs.get(&job) else {
+            return Err(CannotStart("the task is gone".to_owned()));
+        };
+        let Kind::Exec(exec) = &self.workflow.actor(*actor).kind else {
+            return Err(CannotStart("the actor starts no program".to_owned()));
+        };
+        let (mut command, name) = command_of(exec, payload)?;
+        let directory = exec.directory.clone();
+        let cannot = |error: io::Error| CannotStart(cannot_start(&name, &directory, &error));
+        let (read, write) = sys::pipe().map_err(cannot)?;
+        let stdout = match exec.stdout {
+            Stdout::Log => None,
+            Stdout::Json | Stdout::Key(_) => Some(File::from(sys::memory_file("pushflow-stdout").map_err(cannot)?)),
+        };
+        command.stdin(match stdin {
+            Some(text) => Stdio::from(file_with(text).map_err(cannot)?),
+            None => Stdio::null(),
+        });
+        command.stdout(match &stdout {
+            Some(file) => Stdio::from(file.try_clone().map_err(cannot)?),
+            None => Stdio::from(write.try_clone().map_err(cannot)?),
+        });
+        command.stderr(write);
+        let child = sys::spawn(command).map_err(cannot)?;
+        let pid = Pid::from_raw(child.id() as i32);
+        let pidfd = PidFd::open(pid).map_err(cannot)?;
+        let output = self.watch_output(read, Context { pid: Some(pid.as_raw()), ..context }).map_err(cannot)?;
+        self.keep_output(output);
+        self.children.insert(pid, Child::Program(pool, worker));
+        self.pools[pool.index()].programs.insert(worker, Program { process: (pid, pidfd), output, stdout });
+        Ok(())
+    }
+
+    /// A program's process was reaped.
+    pub(super) fn on_program_reaped(&mut self, pool: PoolId, worker: WorkerId, ended: Ended) {
+        let Some(program) = self.pools[pool.index()].programs.remove(&worker) else { return };
+        self.drain_output(program.output);
+        let last_lines = self.kept_output(program.output);
+        let Some(orphan) = self.tell_pool(pool, |pool, effects| pool.on_worker_ended(worker, effects)) else { return };
+        let Some((_, actor)) = self.job_actor(orphan.job) else { return };
+        let outcome = match &self.workflow.actor(actor).kind {
+            Kind::Exec(_) if orphan.interrupted && !matches!(ended, Ended::Exited(0)) => {
+                let message = format!("the program was interrupted: it {ended}");
+                failed(FailureKind::Interrupted, ErrorClass::TaskInterrupted, message)
+            }
+            Kind::Exec(exec) => program_outcome(exec, ended, program.stdout, &last_lines),
+            _ => return,
+        };
+        self.job_ended(orphan.job, outcome);
+    }
+
+    /// Signals a program and all below it, deepest first.
+    pub(super) fn signal_program(&self, pool: PoolId, worker: WorkerId, signal: Signal) {
+        if let Some(Program { process: (pid, pidfd), .. }) = self.pools[pool.index()].programs.get(&worker) {
+            tree::signal_descendants(*pid, signal);
+            // A child that is not reaped yet has its number for itself: this cannot fail in a way that matters.
+            let _ = pidfd.signal(signal);
+        }
+    }
+}
+
+/// The command with the payload's values in it, and its name for messages.
+fn command_of(exec: &Exec, payload: &Payload) -> Result<(Command, String), CannotStart> {
+    let fill = |text: &String| template::fill(text, payload).map_err(CannotStart);
+    let argv = exec.command.iter().map(fill).collect::<Result<Vec<_>, _>>()?;
+    let [name, arguments @ ..] = argv.as_slice() else { return Err(CannotStart("the command is empty".to_owned())) };
+    let mut command = Command::new(name);
+    command.args(arguments).current_dir(&exec.directory);
+    for (variable, value) in &exec.env {
+        command.env(variable, fill(value)?);
+    }
+    Ok((command, name.clone()))
+}
+
+fn cannot_start(name: &str, directory: &std::path::Path, error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::NotFound if !directory.is_dir() => {
+            format!("cannot start {name}: its working directory {} does not exist", directory.display())
+        }
+        io::ErrorKind::NotFound => format!("cannot start {name}: there is no such program"),
+        io::ErrorKind::PermissionDenied => format!("cannot start {name}: it may not be executed"),
+        _ => format!("cannot start {name}: {error}"),
+    }
+}
+
+fn file_with(text: &str) -> io::Result<File> {
+    let mut file = File::from(sys::memory_file("pushflow-stdin")?);
+    file.write_all(text.as_bytes())?;
+    file.rewind()?;
+    Ok(file)
+}
+
+fn program_outcome(exec: &Exec, ended: Ended, stdout: Option<File>, last_lines: &[String]) -> Outcome {
+    let code = match ended {
+        Ended::Exited(code) if exec.success_codes.contains(&code) => code,
+        _ => return program_failed(format!("{} {ended}", exec.command[0]), last_lines),
+    };
+    match collect(exec, stdout) {
+        Ok(mut result) => {
+            if let Some(key) = &exec.returncode_key {
+                result.insert(key.as_str().into(), Plain::Int(i64::from(code)).to_value());
+            }
+            Outcome::Returned(result)
+        }
+        Err(why) => program_failed(format!("{} {why}", exec.command[0]), last_lines),
+    }
+}
+
+fn program_failed(message: String, last_lines: &[String]) -> Outcome {
+    let mut error = PythonError::new(ErrorClass::ProgramFailed, message);
+    if !last_lines.is_empty() {
+        error.traceback.push("The last lines that it printed:\n".to_owned());
+        error.traceback.extend(last_lines.iter().map(|line| format!("  {line}\n")));
+    }
+    Outcome::Failed(Failure { kind: FailureKind::Raised, error })
+}
+
+/// What the program's standard output adds to the payload.
+fn collect(exec: &Exec, stdout: Option<File>) -> Result<Payload, String> {
+    let Some(mut file) = stdout else { return Ok(Payload::new()) };
+    let unreadable = |error: io::Error| format!("has printed what cannot be read: {error}");
+    let length = file.metadata().map_err(unreadable)?.len();
+    if length > MOST_KEPT_OUTPUT {
+        return Err(format!("has printed {length} bytes on standard output; at most {MOST_KEPT_OUTPUT} can be kept"));
+    }
+    let mut bytes = Vec::new();
+    file.rewind().and_then(|()| file.read_to_end(&mut bytes)).map_err(unreadable)?;
+    match &exec.stdout {
+        Stdout::Log => Ok(Payload::new()),
+        Stdout::Key(key) => {
+            let text =
+                String::from_utf8(bytes).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned());
+            Ok(Payload::from_iter([(key.as_str().into(), Plain::Text(text).to_value())]))
+        }
+        Stdout::Json => match serde_json::from_slice::<Map<String, Json>>(&bytes) {
+            Ok(object) => Ok(payload_from_json(&object)),
+            Err(error) => {
+                let start: String = String::from_utf8_lossy(&bytes).chars().take(200).collect();
+                Err(format!("has not printed one JSON object on standard output ({error}), but: {start:?}"))
+            }
+        },
+    }
+}

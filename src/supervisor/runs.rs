@@ -1,0 +1,146 @@
+//! Runs: what the engine asks for, carried out.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tracing::{debug, error, info, warn};
+
+use super::{Happening, RunId, Supervisor};
+use crate::engine::{Effect, Failure, Run, TaskId};
+use crate::graph::{ActorId, Kind, Stdin};
+use crate::payload::Payload;
+use crate::pool::{JobId, Needs, Step};
+
+use super::jobs::{AfterDescribing, Job};
+
+/// A run that is not over.
+pub(super) struct ActiveRun {
+    pub(super) engine: Run,
+    /// The jobs of its tasks that are queued or running.
+    pub(super) jobs: HashMap<TaskId, JobId>,
+}
+
+impl Supervisor {
+    /// Starts a run. `inputs` is the whole payload: the workflow's own inputs are merged by the caller.
+    pub fn start_run(&mut self, inputs: Payload, timeout: Option<Duration>) -> RunId {
+        let id = RunId(self.next_run);
+        self.next_run += 1;
+        let engine = Run::new(Arc::clone(&self.workflow), timeout);
+        self.runs.insert(id, ActiveRun { engine, jobs: HashMap::new() });
+        let now = Instant::now();
+        self.tell_run(id, |engine, effects| engine.start(inputs, now, effects));
+        id
+    }
+
+    /// Stops every run: nothing new starts, running tasks finish.
+    pub fn stop_runs(&mut self, reason: &str) {
+        let now = Instant::now();
+        for id in self.runs.keys().copied().collect::<Vec<_>>() {
+            self.tell_run(id, |engine, effects| engine.stop(reason, now, effects));
+        }
+    }
+
+    /// Aborts every run: nothing new starts, running tasks are interrupted.
+    pub fn abort_runs(&mut self, reason: &str) {
+        let now = Instant::now();
+        for id in self.runs.keys().copied().collect::<Vec<_>>() {
+            self.tell_run(id, |engine, effects| engine.abort(reason, now, effects));
+        }
+    }
+
+    /// Presses every running task harder, at once: SIGTERM, and after the grace time SIGKILL.
+    pub fn press_tasks(&mut self, step: Step) {
+        let now = Instant::now();
+        for job in self.runs.values().flat_map(|run| run.jobs.values().copied()).collect::<Vec<_>>() {
+            self.press_job(job, step, now);
+        }
+    }
+
+    pub(super) fn carry_out_engine(&mut self, run: RunId, effect: Effect) {
+        match effect {
+            Effect::Start { task, actor, payload } => self.submit_task(run, task, actor, payload),
+            Effect::Withdraw(task) => self.withdraw_task(run, task),
+            Effect::Interrupt(task) => {
+                if let Some(job) = self.job_of(run, task) {
+                    self.press_job(job, Step::Interrupt, Instant::now());
+                }
+            }
+            Effect::ActorStarted(actor) => {
+                debug!(actor = self.actor_name(actor), "started");
+                self.happenings.push(Happening::ActorStarted(run, actor));
+            }
+            Effect::ActorFinished(actor, end) => {
+                debug!(actor = self.actor_name(actor), "ended");
+                self.happenings.push(Happening::ActorFinished(run, actor, end));
+            }
+            Effect::Retrying { actor, retry, delay, failure } => {
+                let pause = if delay.is_zero() { String::new() } else { format!(" in {delay:?}") };
+                warn!(actor = self.actor_name(actor), "{}; retry {retry}{pause}", failure.error.message);
+            }
+            Effect::Failed { actor, failure, handled } => self.log_failure(actor, &failure, handled),
+            Effect::Ended { status, output } => {
+                self.runs.remove(&run);
+                info!("run ended: {status}");
+                self.happenings.push(Happening::RunEnded { run, status, output });
+            }
+        }
+    }
+
+    fn submit_task(&mut self, run: RunId, task: TaskId, actor: ActorId, payload: Payload) {
+        let job = self.new_job(Job::Task { run, task, actor, payload: payload.clone(), stdin: None });
+        if let Some(active) = self.runs.get_mut(&run) {
+            active.jobs.insert(task, job);
+        }
+        let spec = self.workflow.actor(actor);
+        match &spec.kind {
+            // Written before it gets a place in the pool: the worker that may be asked needs one too.
+            Kind::Exec(exec) if exec.stdin == Stdin::Json => self.describe_then(&payload, AfterDescribing::Submit(job)),
+            Kind::Exec(_) => self.submit_program(job, None),
+            _ => self.tell_pool(spec.pool, |pool, effects| pool.submit(job, Needs::Worker, effects)),
+        }
+    }
+
+    /// Gives a program's job to its pool, unless it was withdrawn meanwhile.
+    pub(super) fn submit_program(&mut self, job: JobId, input: Option<String>) {
+        if let Some(Job::Task { actor, stdin, .. }) = self.jobs.get_mut(&job) {
+            *stdin = input;
+            let pool = self.workflow.actor(*actor).pool;
+            self.tell_pool(pool, |pool, effects| pool.submit(job, Needs::Program, effects));
+        }
+    }
+
+    fn withdraw_task(&mut self, run: RunId, task: TaskId) {
+        let Some(job) = self.runs.get_mut(&run).and_then(|active| active.jobs.remove(&task)) else { return };
+        if let Some(Job::Task { actor, .. }) = self.jobs.remove(&job) {
+            let pool = self.workflow.actor(actor).pool;
+            self.pools[pool.index()].pool.withdraw(job);
+        }
+    }
+
+    fn job_of(&self, run: RunId, task: TaskId) -> Option<JobId> {
+        self.runs.get(&run)?.jobs.get(&task).copied()
+    }
+
+    fn press_job(&mut self, job: JobId, step: Step, now: Instant) {
+        if let Some(Job::Task { actor, .. }) = self.jobs.get(&job) {
+            let pool = self.workflow.actor(*actor).pool;
+            self.tell_pool(pool, |pool, effects| pool.press(job, step, now, effects));
+        }
+    }
+
+    /// The actor's path without the workflow's name: what people call it.
+    pub(super) fn actor_name(&self, actor: ActorId) -> &str {
+        self.workflow.actor(actor).display_name()
+    }
+
+    fn log_failure(&self, actor: ActorId, failure: &Failure, handled: bool) {
+        let name = self.actor_name(actor);
+        if handled {
+            warn!(actor = name, "{} (handled)", failure.error.message);
+            return;
+        }
+        let traceback = failure.error.traceback.concat();
+        error!(actor = name, "{}\n{}", failure.error.message, traceback.trim_end());
+    }
+}

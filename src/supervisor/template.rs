@@ -1,0 +1,105 @@
+//! `{key}` in the command and environment of an exec actor.
+
+use crate::graph::Exec;
+use crate::payload::{Key, Look, Payload};
+
+/// A piece of a template.
+enum Piece<'a> {
+    Text(&'a str),
+    Key(&'a str),
+}
+
+/// The pieces of a template. `{{` and `}}` stand for braces; a lone brace stands for itself.
+fn pieces(template: &str) -> Vec<Piece<'_>> {
+    let mut pieces = Vec::new();
+    let mut rest = template;
+    while let Some(at) = rest.find(['{', '}']) {
+        pieces.push(Piece::Text(&rest[..at]));
+        let brace = &rest[at..=at];
+        let after = &rest[at + 1..];
+        rest = if let Some(after) = after.strip_prefix(brace) {
+            pieces.push(Piece::Text(brace));
+            after
+        } else if let Some((key, after)) = after.split_once('}').filter(|_| brace == "{") {
+            pieces.push(Piece::Key(key));
+            after
+        } else {
+            pieces.push(Piece::Text(brace));
+            after
+        };
+    }
+    pieces.push(Piece::Text(rest));
+    pieces
+}
+
+/// Every key that an exec actor's command and environment refer to.
+pub(super) fn keys(exec: &Exec) -> impl Iterator<Item = String> {
+    exec.command.iter().chain(exec.env.values()).flat_map(|template| pieces(template)).filter_map(|piece| match piece {
+        Piece::Key(key) => Some(key.to_owned()),
+        Piece::Text(_) => None,
+    })
+}
+
+/// Puts values into a template.
+pub(super) fn fill(template: &str, payload: &Payload) -> Result<String, String> {
+    let mut filled = String::with_capacity(template.len());
+    for piece in pieces(template) {
+        match piece {
+            Piece::Text(text) => filled.push_str(text),
+            Piece::Key(key) => {
+                let value = payload
+                    .get(&Key::from_written(key))
+                    .ok_or_else(|| format!("\"{template}\" needs the key {key}, which the payload does not have"))?;
+                filled.push_str(&text(&value.look()).ok_or_else(|| {
+                    format!("\"{template}\" needs the value of {key} as text: only strings, numbers, booleans and paths can be put there")
+                })?);
+            }
+        }
+    }
+    Ok(filled)
+}
+
+fn text(look: &Look) -> Option<String> {
+    match look {
+        Look::Null { truthy: true } => Some("null".to_owned()),
+        Look::Null { truthy: false } => None,
+        Look::Bool(value) => Some(value.to_string()),
+        Look::Int(value) => Some(value.to_string()),
+        Look::Text(text) => Some(text.to_string()),
+        Look::Other { text, .. } => text.as_deref().map(str::to_owned),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::fill;
+    use crate::payload::{Payload, Plain};
+
+    fn payload() -> Payload {
+        [
+            ("image", Plain::Text("a b.cbf".into())),
+            ("n", Plain::Int(7)),
+            ("d", Plain::Float(1.5)),
+            ("l", Plain::List(vec![])),
+        ]
+        .into_iter()
+        .map(|(key, value)| (key.into(), value.to_value()))
+        .collect()
+    }
+
+    #[test]
+    fn values_stand_where_their_keys_stood() {
+        assert_eq!(fill("--in={image}:{n}:{d}", &payload()), Ok("--in=a b.cbf:7:1.5".into()));
+    }
+
+    #[test]
+    fn doubled_braces_are_braces_and_lone_ones_stay() {
+        assert_eq!(fill("{{n}} } { {{{n}}}", &payload()), Ok("{n} } { {7}".into()));
+    }
+
+    #[test]
+    fn a_missing_key_and_a_value_without_a_text_are_named() {
+        assert!(fill("{nothing}", &payload()).is_err_and(|error| error.contains("the key nothing")));
+        assert!(fill("{l}", &payload()).is_err_and(|error| error.contains("the value of l as text")));
+    }
+}
