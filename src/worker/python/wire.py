@@ -29,7 +29,6 @@ FDS_AT_ONCE = 200
 ANCILLARY = 16 * 1024
 
 SOL_SOCKET, SCM_RIGHTS = 1, 1
-MAP_PRIVATE_COPY = mmap.ACCESS_COPY
 F_ADD_SEALS, SEALS = 1033, 0x1 | 0x2 | 0x4 | 0x8  # seal, shrink, grow, write (include/uapi/linux/fcntl.h)
 
 
@@ -93,15 +92,10 @@ class Channel:
                 os.close(fd)
 
 
-def _read_all(fd):
-    with open(fd, "rb", buffering=0) as file:
-        return file.readall()
-
-
 def _map(fd):
     """A private, writable view of a memory file: what a task changes in it, no other task sees."""
     try:
-        return mmap.mmap(fd, 0, access=MAP_PRIVATE_COPY)
+        return mmap.mmap(fd, 0, access=mmap.ACCESS_COPY)
     finally:
         os.close(fd)
 
@@ -122,7 +116,7 @@ def unpack_entries(channel, body, at=0):
             key = int(key)
         if flags & SHARED:
             at = end
-            stream = _read_all(channel.take_fd())
+            stream = _map(channel.take_fd())
         else:
             at = end + length
             stream = body[end:at]

@@ -1,0 +1,300 @@
+//! The worker's protocol, spoken with a real Python: no supervisor between.
+
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+
+use mio::net::UnixStream;
+use mio::{Events, Interest, Poll, Token};
+use pushflow::payload::{Key, Look, Payload, Plain, to_json};
+use pushflow::process::sys;
+use pushflow::worker::{Channel, ChannelError, Frame, Message, bundle};
+
+/// A forkserver and one worker of it, with these scripts.
+struct Python {
+    forkserver: Child,
+    to_forkserver: Channel,
+    poll: Poll,
+    worker: Channel,
+    _folder: tempfile::TempDir,
+}
+
+impl Python {
+    fn with(scripts: &[&str], look_keys: &[&str]) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let scripts = scripts.iter().enumerate().map(|(index, source)| {
+            let path = folder.path().join(format!("script{index}.py"));
+            std::fs::write(&path, source).unwrap();
+            let place = vec![Plain::Text(format!("script{index}")), Plain::Text(path.to_string_lossy().into())];
+            (Plain::Int(index as i64), Plain::Tuple(place))
+        });
+        let text = |text: &str| Plain::Text(text.to_owned());
+        let setup = Plain::Dict(vec![
+            (text("supervisor"), Plain::Int(std::process::id().into())),
+            (text("paths"), Plain::List(vec![text(&folder.path().to_string_lossy())])),
+            (text("scripts"), Plain::Dict(scripts.collect())),
+            (text("look_keys"), Plain::List(look_keys.iter().map(|key| text(key)).collect())),
+            (text("preload"), Plain::Bool(false)),
+        ])
+        .to_value();
+
+        sys::become_subreaper().unwrap();
+        let (ours, theirs) = sys::connection().unwrap();
+        sys::make_inheritable(&theirs).unwrap();
+        let forkserver = Command::new(python())
+            .args(["-c", bundle::BOOT, &theirs.as_raw_fd().to_string()])
+            .stdin(Stdio::null())
+            .spawn()
+            .unwrap();
+        drop(theirs);
+        let mut to_forkserver = Channel::new(UnixStream::from_std(ours));
+        to_forkserver.send_raw(bundle::source("forkserver.main")).unwrap();
+        to_forkserver.send(Frame::setup(&setup)).unwrap();
+        let (ours, theirs) = sys::connection().unwrap();
+        let output: OwnedFd = std::fs::OpenOptions::new().write(true).open("/dev/null").unwrap().into();
+        to_forkserver.send(Frame::spawn(theirs.as_fd(), output.as_fd())).unwrap();
+        drop(theirs);
+        let mut worker = Channel::new(UnixStream::from_std(ours));
+        let poll = Poll::new().unwrap();
+        poll.registry().register(worker.stream(), Token(0), Interest::READABLE | Interest::WRITABLE).unwrap();
+        let mut python = Python { forkserver, to_forkserver, poll, worker, _folder: folder };
+        assert!(matches!(python.message().unwrap(), Message::Ready { .. }));
+        python
+    }
+
+    fn message(&mut self) -> Result<Message, ChannelError> {
+        let mut events = Events::with_capacity(8);
+        loop {
+            self.worker.flush()?;
+            if let Some(message) = self.worker.receive()? {
+                return Ok(message);
+            }
+            self.poll.poll(&mut events, None).unwrap();
+        }
+    }
+
+    fn run(&mut self, script: u32, payload: &Payload) -> Message {
+        self.worker.send(Frame::run(1, script, payload)).unwrap();
+        self.message().unwrap()
+    }
+
+    fn result(&mut self, script: u32, payload: &Payload) -> Payload {
+        match self.run(script, payload) {
+            Message::Result { task: 1, result } => result,
+            other => panic!("expected a result, got {other:?}"),
+        }
+    }
+}
+
+impl Drop for Python {
+    fn drop(&mut self) {
+        let _ = self.to_forkserver.flush();
+        let _ = self.forkserver.kill();
+        let _ = self.forkserver.wait();
+    }
+}
+
+fn python() -> PathBuf {
+    let fallback = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("target/test-env/bin/python");
+    let python = std::env::var_os("PUSHFLOW_TEST_PYTHON").map_or(fallback, PathBuf::from);
+    assert!(python.exists(), "the tests need {}; tests/run makes it", python.display());
+    python
+}
+
+fn payload(entries: &[(&str, Plain)]) -> Payload {
+    entries.iter().map(|(key, value)| (Key::from_written(key), value.to_value())).collect()
+}
+
+fn json(payload: &Payload) -> String {
+    let object: serde_json::Map<_, _> =
+        payload.iter().map(|(key, value)| (key.to_string(), to_json(value).expect("a plain value"))).collect();
+    serde_json::Value::Object(object).to_string()
+}
+
+#[test]
+fn a_task_gets_keyword_and_positional_arguments_and_returns_a_mapping() {
+    let mut python = Python::with(&["def run(*args, **kwargs): return {'args': args, 'kwargs': kwargs}"], &[]);
+    let input = payload(&[("2", Plain::Int(3)), ("name", Plain::Text("Jörg".into())), ("0", Plain::Float(1.5))]);
+    assert_eq!(json(&python.result(0, &input)), r#"{"args":[1.5,null,3],"kwargs":{"name":"Jörg"}}"#);
+}
+
+#[test]
+fn every_value_that_rust_writes_arrives_as_the_python_value_it_stands_for() {
+    let script = "
+import datetime
+def run(**v):
+    assert v['big'] == 10**40 and v['negative'] == -2**63 and v['edge'] == 2**31, v
+    assert v['bytes'] == b'\\x00' * 300 and v['tuple'] == (1, (), [None, True, False]), v
+    assert v['day'] == datetime.date(2026, 11, 24) and list(v['dict']) == ['b', 'a'], v
+    assert v['long'] == 'x' * 70000 and v['float'] == 0.1 and v['empty'] == {} and v['list'] == [], v
+    return {}
+";
+    let mut python = Python::with(&[script], &[]);
+    let tuple = vec![
+        Plain::Int(1),
+        Plain::Tuple(vec![]),
+        Plain::List(vec![Plain::None, Plain::Bool(true), Plain::Bool(false)]),
+    ];
+    let dict = vec![(Plain::Text("b".into()), Plain::Int(1)), (Plain::Text("a".into()), Plain::Int(2))];
+    let day = [2026, 11, 24].map(Plain::Int).to_vec();
+    let input = payload(&[
+        ("big", Plain::BigInt(num_bigint::BigInt::from(10).pow(40))),
+        ("negative", Plain::Int(i64::MIN)),
+        ("edge", Plain::Int(1 << 31)),
+        ("bytes", Plain::Bytes(vec![0; 300])),
+        ("tuple", Plain::Tuple(tuple)),
+        ("dict", Plain::Dict(dict)),
+        ("day", Plain::Call("datetime".into(), "date".into(), day)),
+        ("long", Plain::Text("x".repeat(70_000))),
+        ("float", Plain::Float(0.1)),
+        ("empty", Plain::Dict(vec![])),
+        ("list", Plain::List(vec![])),
+    ]);
+    assert!(python.result(0, &input).is_empty());
+}
+
+#[test]
+fn large_arrays_come_as_memory_files_and_can_be_changed_without_changing_the_original() {
+    let make = "
+import numpy
+def run(**_): return {'image': numpy.arange(1 << 17, dtype='f8'), 'raw': bytes(1 << 17), 'small': numpy.arange(3)}
+";
+    let change = "
+def run(image, raw, small):
+    assert image.flags.writeable and image[-1] == (1 << 17) - 1 and len(raw) == 1 << 17 and list(small) == [0, 1, 2]
+    image[:] = 7
+    return {'sum': float(image.sum())}
+";
+    let mut python = Python::with(&[make, change], &[]);
+    let made = python.result(0, &Payload::new());
+    let image = made.get(&"image".into()).unwrap();
+    assert!(matches!(image.buffers(), [pushflow::payload::Chunk::Shared(_, 1_048_576)]), "{image:?}");
+    assert!(matches!(made.get(&"raw".into()).unwrap().stream(), pushflow::payload::Chunk::Shared(..)));
+    for _ in 0..3 {
+        assert_eq!(json(&python.result(1, &made)), r#"{"sum":917504.0}"#);
+    }
+}
+
+#[test]
+fn more_buffers_than_one_message_can_carry_arrive_whole() {
+    let make = "
+import numpy
+def run(**_): return {'images': [numpy.full(1 << 13, i, dtype='f8') for i in range(450)]}
+";
+    let check = "def run(images): return {'sum': int(sum(image[-1] for image in images))}";
+    let mut python = Python::with(&[make, check], &[]);
+    let made = python.result(0, &Payload::new());
+    assert_eq!(made.get(&"images".into()).unwrap().buffers().len(), 450);
+    assert_eq!(json(&python.result(1, &made)), r#"{"sum":101025}"#);
+}
+
+#[test]
+fn a_router_can_look_at_what_python_calls_equal() {
+    let script = "
+import enum, numpy, pathlib
+class Word(str, enum.Enum):
+    GOOD = 'good'
+def run(**_):
+    return dict(none=None, text='null', yes=True, nyes=numpy.bool_(True), one=numpy.int64(1), onef=1.0, half=0.5,
+                word=Word.GOOD, path=pathlib.Path('/a'), list=[], array=numpy.arange(3), nstr=numpy.str_('x'), big=10**30)
+";
+    let keys =
+        ["none", "text", "yes", "nyes", "one", "onef", "half", "word", "path", "list", "array", "nstr", "big"];
+    let mut python = Python::with(&[script], &keys);
+    let result = python.result(0, &Payload::new());
+    let looks: Vec<Look> = keys.iter().map(|key| result.get(&(*key).into()).unwrap().look()).collect();
+    let other = |truthy, text: Option<&str>| Look::Other { truthy, text: text.map(Into::into) };
+    assert_eq!(
+        looks,
+        [
+            Look::Null { truthy: false },
+            Look::Null { truthy: true },
+            Look::Bool(true),
+            Look::Int(1),
+            Look::Int(1),
+            Look::Int(1),
+            other(true, Some("0.5")),
+            Look::Text("good".into()),
+            other(true, Some("/a")),
+            other(false, None),
+            other(true, None),
+            Look::Text("x".into()),
+            other(true, Some(&format!("1{}", "0".repeat(30)))),
+        ]
+    );
+}
+
+fn error_of(python: &mut Python, script: u32) -> (String, String) {
+    match python.run(script, &Payload::new()) {
+        Message::Error { interrupted: false, error, .. } => (error.message, error.traceback.concat()),
+        other => panic!("expected an error, got {other:?}"),
+    }
+}
+
+#[test]
+fn an_error_arrives_with_its_text_and_the_users_own_frames() {
+    let mut python = Python::with(
+        &[
+            "def run(**_):\n    return helper()\ndef helper():\n    raise ValueError('no spots')\n",
+            "def run(**_): return None",
+            "def run(**_): return {'f': lambda: 1}",
+            "import nothing_of_this_name",
+            "def run(:",
+            "def walk(**_): pass",
+            "import sys\ndef run(**_): sys.exit(3)",
+            "class Odd(Exception):\n    def __init__(self, a, b): super().__init__(f'{a} and {b}')\ndef run(**_): raise Odd(1, 2)",
+            "def run(**_): return {(1, 2): 3}",
+        ],
+        &[],
+    );
+    let (message, traceback) = error_of(&mut python, 0);
+    assert_eq!(message, "no spots");
+    assert!(traceback.contains("line 2, in run") && traceback.contains("in helper"), "{traceback}");
+    assert!(!traceback.contains("<pushflow"), "{traceback}");
+    assert_eq!(error_of(&mut python, 1).0, "run() must return a mapping, not None");
+    assert!(error_of(&mut python, 2).0.starts_with("the value of 'f', a function, cannot be pickled: "));
+    assert_eq!(error_of(&mut python, 3).0, "No module named 'nothing_of_this_name'");
+    assert!(error_of(&mut python, 4).1.contains("SyntaxError"));
+    assert!(error_of(&mut python, 5).0.starts_with("module 'script5' has no function 'run' ("));
+    assert_eq!(error_of(&mut python, 6).0, "3");
+    let (message, traceback) = error_of(&mut python, 7);
+    assert_eq!(message, "1 and 2");
+    assert!(traceback.contains("script7.Odd: 1 and 2"), "{traceback}");
+    assert!(error_of(&mut python, 8).0.starts_with("run() returned the key (1, 2)"));
+}
+
+#[test]
+fn a_worker_says_as_json_what_rust_cannot_read() {
+    let make = "
+import numpy, pathlib
+def run(**_): return dict(set={1}, array=numpy.arange(3), n=numpy.int64(3), f=numpy.float64(.5), big=2**70, nan=float('nan'), b=b'x')
+";
+    let mut python = Python::with(&[make], &[]);
+    let made = python.result(0, &Payload::new());
+    assert!(made.iter().all(|(_, value)| to_json(value).is_none()));
+    python.worker.send(Frame::describe(5, &made)).unwrap();
+    let Message::Described { task: 5, json } = python.message().unwrap() else { panic!("expected JSON") };
+    assert_eq!(
+        json,
+        r#"{"set": {"$type": "set", "$repr": "{1}"}, "array": {"$type": "numpy.ndarray", "$repr": "array([0, 1, 2])"}, "#
+            .to_owned()
+            + r#""n": 3, "f": 0.5, "big": 1180591620717411303424, "nan": {"$type": "float", "$repr": "nan"}, "#
+            + r#""b": {"$type": "bytes", "$repr": "b'x'"}}"#
+    );
+}
+
+#[test]
+fn a_child_that_a_task_forked_never_answers_in_its_place() {
+    let script = "
+import os
+def run(**_):
+    pid = os.fork()
+    if pid == 0:
+        return {'child': True}
+    return {'status': os.waitpid(pid, 0)[1]}
+";
+    let mut python = Python::with(&[script], &[]);
+    for _ in 0..20 {
+        assert_eq!(json(&python.result(0, &Payload::new())), r#"{"status":0}"#);
+    }
+}
