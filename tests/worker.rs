@@ -198,8 +198,7 @@ def run(**_):
     return dict(none=None, text='null', yes=True, nyes=numpy.bool_(True), one=numpy.int64(1), onef=1.0, half=0.5,
                 word=Word.GOOD, path=pathlib.Path('/a'), list=[], array=numpy.arange(3), nstr=numpy.str_('x'), big=10**30)
 ";
-    let keys =
-        ["none", "text", "yes", "nyes", "one", "onef", "half", "word", "path", "list", "array", "nstr", "big"];
+    let keys = ["none", "text", "yes", "nyes", "one", "onef", "half", "word", "path", "list", "array", "nstr", "big"];
     let mut python = Python::with(&[script], &keys);
     let result = python.result(0, &Payload::new());
     let looks: Vec<Look> = keys.iter().map(|key| result.get(&(*key).into()).unwrap().look()).collect();

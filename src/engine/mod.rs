@@ -4,8 +4,10 @@
 //! when it next wants to be called.
 
 mod effect;
+mod flow;
 mod run;
 mod status;
+mod task;
 
 pub use effect::{ActorEnd, Effect, Failure, FailureKind, Outcome, TaskId};
 pub use run::Run;

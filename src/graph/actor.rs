@@ -1,6 +1,7 @@
 //! Actors and the links between them.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -188,6 +189,17 @@ pub enum Port {
     Int(i64),
     /// A string.
     Text(String),
+}
+
+impl fmt::Display for Port {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Port::Null => f.write_str("null"),
+            Port::Bool(value) => value.fmt(f),
+            Port::Int(value) => value.fmt(f),
+            Port::Text(text) => f.write_str(text),
+        }
+    }
 }
 
 /// What happens before an error of an actor counts.

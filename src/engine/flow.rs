@@ -1,0 +1,136 @@
+//! Where payloads and errors go: what each kind of actor does on a trigger.
+
+use super::run::{Phase, Run};
+use super::{ActorEnd, Effect, Failure, FailureKind, Status};
+use crate::graph::{ActorId, Kind, Link, Port, Router};
+use crate::payload::{ErrorClass, Look, Payload, PythonError};
+
+impl Run {
+    pub(super) fn on_trigger(&mut self, id: ActorId, payload: Payload, effects: &mut Vec<Effect>) {
+        let workflow = std::sync::Arc::clone(&self.workflow);
+        let kind = &workflow.actor(id).kind;
+        if !matches!(kind, Kind::Boundary) {
+            effects.push(Effect::ActorStarted(id));
+        }
+        match kind {
+            Kind::Python(_) | Kind::Exec(_) => return self.start_task(id, payload, effects),
+            Kind::Start | Kind::Fork => self.follow_links(id, payload),
+            Kind::Boundary => return self.follow_links(id, payload),
+            Kind::Stop => self.take_output(payload),
+            Kind::Join { arrivals } => self.join(id, *arrivals, payload),
+            Kind::Router(router) => match self.route(router, &payload) {
+                Ok(links) => self.follow(links, payload),
+                Err(failure) => return self.fail(id, &payload, failure, effects),
+            },
+            Kind::Status(word) => {
+                self.status.worsen(Status::Word(word.clone()));
+                self.follow_links(id, payload);
+            }
+            Kind::ErrorHandler => {
+                self.status.worsen(Status::Error);
+                self.follow_links(id, payload);
+            }
+        }
+        effects.push(Effect::ActorFinished(id, ActorEnd::Finished));
+    }
+
+    /// Passes a payload to every link of an actor.
+    pub(super) fn follow_links(&mut self, id: ActorId, payload: Payload) {
+        let workflow = std::sync::Arc::clone(&self.workflow);
+        self.follow(&workflow.actor(id).links, payload);
+    }
+
+    fn follow(&mut self, links: &[Link], payload: Payload) {
+        if let Some((last, others)) = links.split_last() {
+            for link in others {
+                self.trigger(link.to, payload.clone());
+            }
+            self.trigger(last.to, payload);
+        }
+    }
+
+    /// What the stop actor does: a result beats an error, a later result an earlier one, an earlier error a later one.
+    fn take_output(&mut self, payload: Payload) {
+        if self.output.is_none() || !payload.is_error() {
+            self.output = Some(payload);
+        }
+    }
+
+    fn join(&mut self, id: ActorId, arrivals: usize, payload: Payload) {
+        let waiting = self.joins.entry(id).or_default();
+        waiting.push(payload);
+        if waiting.len() < arrivals {
+            return;
+        }
+        let mut merged = Payload::new();
+        for payload in self.joins.remove(&id).unwrap_or_default() {
+            merged.merge(&payload);
+        }
+        self.follow_links(id, merged);
+    }
+
+    fn route<'r>(&self, router: &'r Router, payload: &Payload) -> Result<&'r [Link], Failure> {
+        let look = payload.get(&router.item).map(|value| value.look());
+        let port = look.as_ref().and_then(port_of);
+        let route = port.and_then(|port| router.routes.iter().find(|route| route.port == port));
+        match (route, &router.other) {
+            (Some(route), _) => Ok(&route.links),
+            (None, Some(other)) => Ok(other),
+            (None, None) => Err(no_route(router, look.as_ref())),
+        }
+    }
+
+    /// An actor has failed for good: its error goes to whoever takes it.
+    pub(super) fn fail(&mut self, id: ActorId, input: &Payload, failure: Failure, effects: &mut Vec<Effect>) {
+        effects.push(Effect::ActorFinished(id, ActorEnd::Failed(failure.kind)));
+        let workflow = std::sync::Arc::clone(&self.workflow);
+        let actor = workflow.actor(id);
+        let mut takers: Vec<&Link> = actor.on_error.iter().collect();
+        let mut scope = actor.bubble_errors.then_some(actor.scope);
+        while let Some(id) = scope {
+            takers.extend(&workflow.scope(id).on_error);
+            scope = workflow.scope(id).parent;
+        }
+        if self.phase != Phase::TimedOut {
+            if takers.is_empty() {
+                self.status.worsen(Status::Failed);
+            } else {
+                let payload = failure.error.payload(input);
+                for link in &takers {
+                    self.trigger(link.to, payload.clone());
+                }
+            }
+        }
+        effects.push(Effect::Failed { actor: id, failure, handled: !takers.is_empty() });
+    }
+}
+
+/// The port that a value opens, in pypushflow's sense.
+fn port_of(look: &Look) -> Option<Port> {
+    match look {
+        Look::Null { .. } => Some(Port::Null),
+        Look::Bool(value) => Some(Port::Bool(*value)),
+        Look::Int(value) => Some(Port::Int(*value)),
+        Look::Text(text) => Some(match &**text {
+            "true" => Port::Bool(true),
+            "false" => Port::Bool(false),
+            text => Port::Text(text.to_owned()),
+        }),
+        Look::Other { .. } => None,
+    }
+}
+
+fn no_route(router: &Router, look: Option<&Look>) -> Failure {
+    let item = &router.item;
+    let value = match look {
+        None => format!("the payload has no key {item}"),
+        Some(Look::Null { .. }) => format!("{item} is None"),
+        Some(Look::Bool(value)) => format!("{item} is {}", if *value { "True" } else { "False" }),
+        Some(Look::Int(value)) => format!("{item} is {value}"),
+        Some(Look::Text(text) | Look::Other { text: Some(text), .. }) => format!("{item} is {text:?}"),
+        Some(Look::Other { .. }) => format!("{item} is a value that no port can be equal to"),
+    };
+    let ports: Vec<String> = router.routes.iter().map(|route| route.port.to_string()).collect();
+    let message = format!("{value}, and the router has only the ports {}, not 'other'", ports.join(", "));
+    Failure { kind: FailureKind::NoRoute, error: PythonError::new(ErrorClass::NoRoute, message) }
+}
