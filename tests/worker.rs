@@ -1,5 +1,7 @@
 //! The worker's protocol, spoken with a real Python: no supervisor between.
 
+#![allow(clippy::unwrap_used)]
+
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};

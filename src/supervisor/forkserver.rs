@@ -113,7 +113,7 @@ impl Supervisor {
     pub(super) fn on_forkserver_ready(&mut self, pool: PoolId, writable: bool) {
         loop {
             let Some(forkserver) = &mut self.pools[pool.index()].forkserver else { return };
-            let message = match writable.then(|| forkserver.channel.flush()).unwrap_or(Ok(())) {
+            let message = match if writable { forkserver.channel.flush() } else { Ok(()) } {
                 Ok(()) => forkserver.channel.receive(),
                 Err(error) => Err(error),
             };

@@ -48,6 +48,7 @@ pub struct Supervisor {
     workflow: Arc<Workflow>,
     interpreter: Interpreter,
     poll: Poll,
+    events: Events,
     signals: Signals,
     sources: Sources,
     pools: Vec<PoolState>,
@@ -107,6 +108,7 @@ impl Supervisor {
             interpreter: Interpreter::of(&workflow),
             workflow,
             poll,
+            events: Events::with_capacity(256),
             signals,
             sources,
             pools,
@@ -132,7 +134,7 @@ impl Supervisor {
     pub fn turn(&mut self, wake: Option<Instant>) -> Result<Vec<Happening>, SupervisorError> {
         self.carry_out();
         if self.happenings.is_empty() {
-            let mut events = Events::with_capacity(256);
+            let mut events = std::mem::replace(&mut self.events, Events::with_capacity(0));
             let timeout =
                 self.next_time().into_iter().chain(wake).min().map(|at| at.saturating_duration_since(Instant::now()));
             match self.poll.poll(&mut events, timeout) {
@@ -145,6 +147,7 @@ impl Supervisor {
             for event in &events {
                 self.on_ready(event.token(), event.is_readable() || event.is_read_closed(), event.is_writable());
             }
+            self.events = events;
             self.on_time(Instant::now());
             self.carry_out();
         }

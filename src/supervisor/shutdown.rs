@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use tracing::{info, warn};
 
-use super::{Supervisor, SupervisorError};
+use super::{Happening, Supervisor, SupervisorError};
 use crate::process::sys::{Pid, Signal};
 use crate::process::tree;
 
@@ -34,16 +34,16 @@ impl Supervisor {
         Ok(())
     }
 
-    /// Waits until something is so, for so long; whether it is.
+    /// Waits until something is so, for so long, and less if a signal arrives meanwhile; whether it is.
     fn wait_until(&mut self, patience: Duration, so: impl Fn(&Self) -> bool) -> Result<bool, SupervisorError> {
         let deadline = Instant::now() + patience;
         // What is queued may still start a process.
         self.carry_out();
         while !so(self) {
-            if Instant::now() >= deadline {
-                return Ok(false);
+            let hurry = self.turn(Some(deadline))?.iter().any(|happening| matches!(happening, Happening::Signal(_)));
+            if hurry || Instant::now() >= deadline {
+                return Ok(so(self));
             }
-            self.turn(Some(deadline))?;
         }
         Ok(true)
     }

@@ -37,6 +37,8 @@ pub struct Channel {
     /// What the kernel would not take yet, with the descriptors that still have to go with it.
     unsent: VecDeque<Unsent>,
     scratch: Box<[u8]>,
+    /// The last read took all there was: no need to ask the kernel again before it tells of more.
+    drained: bool,
     ancillary: Vec<u8>,
 }
 
@@ -56,6 +58,7 @@ impl Channel {
             fds: VecDeque::new(),
             unsent: VecDeque::new(),
             scratch: vec![0; 16 * 1024].into_boxed_slice(),
+            drained: false,
             ancillary: cmsg_space!([std::os::fd::RawFd; 253]),
         }
     }
@@ -128,7 +131,7 @@ impl Channel {
             if let Some(message) = codec::decode(&mut self.received, &mut self.fds)? {
                 return Ok(Some(message));
             }
-            if !self.read_once()? {
+            if std::mem::take(&mut self.drained) || !self.read_once()? {
                 return Ok(None);
             }
         }
@@ -146,6 +149,7 @@ impl Channel {
             Err(error) => return Err(io::Error::from(error).into()),
         };
         let count = message.bytes;
+        let passed = self.fds.len();
         for ancillary in message.cmsgs().map_err(io::Error::from)? {
             if let ControlMessageOwned::ScmRights(fds) = ancillary {
                 self.fds.extend(crate::process::sys::received_fds(fds));
@@ -155,6 +159,8 @@ impl Channel {
             return Err(ChannelError::Closed);
         }
         self.received.extend(&self.scratch[..count]);
+        // A read that brings descriptors ends with them, whatever follows (unix(7)).
+        self.drained = count < self.scratch.len() && self.fds.len() == passed;
         Ok(true)
     }
 }

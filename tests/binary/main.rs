@@ -1,0 +1,14 @@
+//! The real `pushflow`, with real Python workers, real signals and real processes.
+
+#![allow(clippy::unwrap_used)]
+
+mod commands;
+mod errors;
+mod inputs;
+mod lost_workers;
+mod output;
+mod programs;
+mod scale;
+mod signals;
+mod support;
+mod values;

@@ -1,0 +1,110 @@
+//! SIGINT, SIGTERM and death of the supervisor.
+
+use nix::sys::signal::Signal;
+
+use crate::support::{Project, is_alive, wait_until_gone};
+
+const SLEEPER: &str = "
+import os, subprocess, time
+def run(**_):
+    child = subprocess.Popen(['sleep', '1000'], start_new_session=True)
+    print('pids', os.getpid(), child.pid, flush=True)
+    time.sleep(100)
+    return {}
+";
+
+fn pids(line: &str) -> Vec<i32> {
+    line.split("pids ").nth(1).unwrap().split_whitespace().map(|pid| pid.parse().unwrap()).collect()
+}
+
+/// A workflow with a slow task and an error link to stop.
+fn sleeper(script: &str) -> Project {
+    Project::with_workflow(
+        "[pool]\ngrace = '500ms'\n[actors.slow]\nscript = 'slow.py'",
+        "links = [{ from = 'start', to = 'slow' }, { from = 'slow', to = 'stop' }, { from = 'slow', to = 'stop', on_error = true }]",
+    )
+    .file("slow.py", script)
+}
+
+#[test]
+fn one_interrupt_ends_the_running_task_and_the_run_with_status_130() {
+    let project = sleeper(SLEEPER);
+    let mut running = project.start(&[]);
+    let pids = pids(&running.wait_for("pids"));
+    running.signal(Signal::SIGINT);
+    running.wait_for("press Ctrl-C again to kill them");
+    let finished = running.finish();
+    assert_eq!(finished.code, Some(130), "{}", finished.stderr);
+    assert_eq!(finished.any_json()["WorkflowException"]["errorMessage"], "the task was interrupted");
+    assert!(pids.iter().all(|pid| !is_alive(*pid)), "{pids:?}");
+}
+
+#[test]
+fn a_second_interrupt_kills_what_does_not_listen() {
+    let project = sleeper(
+        "
+import os, signal, time
+def run(**_):
+    print('pids', os.getpid(), flush=True)
+    while True:
+        try:
+            time.sleep(100)
+        except KeyboardInterrupt:
+            print('not now', flush=True)
+",
+    );
+    let mut running = project.start(&[]);
+    let pids = pids(&running.wait_for("pids"));
+    running.signal(Signal::SIGINT);
+    running.wait_for("not now");
+    running.signal(Signal::SIGINT);
+    let finished = running.finish();
+    assert_eq!(finished.code, Some(130), "{}", finished.stderr);
+    assert!(!is_alive(pids[0]));
+}
+
+#[test]
+fn sigterm_lets_the_running_task_finish_and_starts_nothing_new() {
+    let project = Project::with_workflow(
+        "[actors.slow]\nscript = 'slow.py'\n[actors.next]\nscript = 'next.py'",
+        "links = [{ from = 'start', to = 'slow' }, { from = 'slow', to = 'next' }, { from = 'next', to = 'stop' }, { from = 'next', to = 'stop', on_error = true }]",
+    )
+    .file("slow.py", "import os, time\ndef run(**_):\n    print('pids', os.getpid(), flush=True)\n    while not os.path.exists('go'): time.sleep(0.01)\n    return {'slow': 'done'}")
+    .file("next.py", "def run(**_): return {'next': 'done'}");
+    let mut running = project.start(&[]);
+    running.wait_for("pids");
+    running.signal(Signal::SIGTERM);
+    running.wait_for("no new task starts");
+    std::fs::write(project.path("go"), "").unwrap();
+    let finished = running.finish();
+    assert_eq!(finished.code, Some(143), "{}", finished.stderr);
+    let output = finished.any_json();
+    assert_eq!(output["slow"], "done");
+    assert!(output.get("next").is_none());
+    assert_eq!(output["WorkflowException"]["errorMessage"], "the workflow was stopped by SIGTERM");
+}
+
+#[test]
+fn a_killed_supervisor_leaves_no_worker_behind() {
+    let project = sleeper("import os, time\ndef run(**_):\n    print('pids', os.getpid(), flush=True)\n    time.sleep(100)\n");
+    let mut running = project.start(&[]);
+    let pids = pids(&running.wait_for("pids"));
+    running.signal(Signal::SIGKILL);
+    wait_until_gone(pids[0]);
+}
+
+#[test]
+fn nothing_that_a_task_left_running_outlives_the_run() {
+    let project = Project::task(
+        "
+import os, subprocess
+def run(**_):
+    child = subprocess.Popen(['sh', '-c', 'trap \"\" INT TERM; sleep 1000 & sleep 1000'], start_new_session=True)
+    return {'pid': child.pid}
+",
+    );
+    let toml = std::fs::read_to_string(project.path("w.toml")).unwrap();
+    let project = project.file("w.toml", &format!("{toml}\n[pool]\ngrace = '200ms'\n"));
+    let output = project.run(&[]).json();
+    assert!(!is_alive(i32::try_from(output["pid"].as_i64().unwrap()).unwrap()));
+}

@@ -1,0 +1,120 @@
+//! Python values keep their types from one task to the next.
+
+use serde_json::json;
+
+use crate::support::Project;
+
+/// Two tasks, `make` and `check`, one after the other.
+fn chain(make: &str, check: &str) -> Project {
+    Project::with_workflow(
+        "[actors.make]\nscript = 'make.py'\n[actors.check]\nscript = 'check.py'",
+        "links = [{ from = 'start', to = 'make' }, { from = 'make', to = 'check' }, { from = 'check', to = 'stop' }]",
+    )
+    .file("make.py", make)
+    .file("check.py", check)
+}
+
+#[test]
+fn values_arrive_with_the_types_they_had() {
+    let project = chain(
+        "
+import datetime, decimal, enum, pathlib
+import numpy
+class Spot:
+    def __init__(self, x): self.x = x
+    def __eq__(self, other): return type(self) is type(other) and self.x == other.x
+class Kind(enum.Enum):
+    STILL = 1
+def values():
+    return dict(
+        t=(1, 'a', (None,)), s={1, 2}, fs=frozenset({3}), b=b'\\x00\\xff', ba=bytearray(b'x'), big=-2**100, c=1j,
+        when=datetime.datetime(2026, 11, 24, 21, 0, 0, 5, datetime.timezone.utc), d=decimal.Decimal('1.10'),
+        p=pathlib.Path('/data'), k=Kind.STILL, spot=Spot([1.5]), nested={(1, 2): {'x': [Spot(1)]}}, e=ValueError('x', 3),
+        nan=float('nan'), i=numpy.int16(5),
+    )
+def run(**_): return values()
+",
+        "
+import make
+def run(**got):
+    want = make.values()
+    for key, value in want.items():
+        assert type(got[key]) is type(value), (key, type(got[key]))
+        assert key in ('e', 'nan') or got[key] == value, (key, got[key])
+    assert got['e'].args == ('x', 3) and got['nan'] != got['nan']
+    return {'checked': len(want)}
+",
+    );
+    assert_eq!(project.run(&[]).json()["checked"], 16);
+}
+
+#[test]
+fn arrays_arrive_equal_writable_and_separate() {
+    let project = chain(
+        "
+import numpy
+def run(**_):
+    a = numpy.arange(1 << 16, dtype='f4').reshape(256, 256)
+    return dict(plain=a, fortran=numpy.asfortranarray(a), part=a[::3, 1::2], zero=numpy.array(3), empty=numpy.empty((0, 3)),
+                record=numpy.zeros(3, dtype=[('x', 'i4'), ('y', 'U3')]), objects=numpy.array([None, {}], dtype=object))
+",
+        "
+import numpy
+def run(**v):
+    a = numpy.arange(1 << 16, dtype='f4').reshape(256, 256)
+    assert (v['plain'] == a).all() and (v['fortran'] == a).all() and v['fortran'].flags.f_contiguous
+    assert (v['part'] == a[::3, 1::2]).all() and v['zero'] == 3 and v['empty'].shape == (0, 3)
+    assert v['record'].dtype.names == ('x', 'y') and v['objects'][1] == {}
+    v['plain'][:] = 0
+    return {'sum': float(v['fortran'].sum())}
+",
+    );
+    let sum = f64::from(65_535) * 65_536.0 / 2.0;
+    let got = project.run(&[]).json()["sum"].as_f64().unwrap();
+    assert!((got - sum).abs() < sum * 1e-4, "{got}");
+}
+
+#[test]
+fn what_json_has_no_form_for_is_printed_as_its_type_and_its_repr() {
+    let project = Project::task(
+        "
+import numpy
+class Thing:
+    def __repr__(self): return 'Thing!'
+def run(**_): return dict(a=numpy.arange(2), s={7}, t=(1, [2]), thing=Thing(), n={'x': {1: 2}})
+",
+    );
+    assert_eq!(
+        project.run(&[]).json(),
+        json!({
+            "a": {"$type": "numpy.ndarray", "$repr": "array([0, 1])"},
+            "s": {"$type": "set", "$repr": "{7}"},
+            "t": [1, [2]],
+            "thing": {"$type": "task.Thing", "$repr": "Thing!"},
+            "n": {"x": {"$type": "dict", "$repr": "{1: 2}"}},
+        })
+    );
+}
+
+#[test]
+fn the_exception_itself_reaches_the_error_link() {
+    let project = Project::with_workflow(
+        "[actors.make]\nscript = 'make.py'\n[actors.check]\nscript = 'check.py'",
+        "links = [{ from = 'start', to = 'make' }, { from = 'make', to = 'stop' }, { from = 'make', to = 'check', on_error = true }, { from = 'check', to = 'stop' }]",
+    )
+    .file("make.py", "class NoSpots(Exception):\n    code = 4\ndef run(**_): raise NoSpots('image 3', [1])")
+    .file(
+        "check.py",
+        "
+def run(WorkflowException, WorkflowExceptionInstance, **_):
+    e = WorkflowExceptionInstance
+    return {'name': type(e).__name__, 'args': list(e.args), 'code': e.code, 'text': WorkflowException['errorMessage'],
+            'last': WorkflowException['traceBack'][-1], 'WorkflowException': None, 'WorkflowExceptionInstance': None}
+",
+    );
+    let output = project.run(&[]).json();
+    assert_eq!(output["name"], "NoSpots");
+    assert_eq!(output["args"], json!(["image 3", [1]]));
+    assert_eq!(output["code"], 4);
+    assert_eq!(output["last"], "make.NoSpots: ('image 3', [1])\n");
+}
