@@ -91,17 +91,16 @@ impl Run {
             takers.extend(&workflow.scope(id).on_error);
             scope = workflow.scope(id).parent;
         }
-        if self.phase != Phase::TimedOut {
-            if takers.is_empty() {
-                self.status.worsen(Status::Failed);
-            } else {
-                let payload = failure.error.payload(input);
-                for link in &takers {
-                    self.trigger(link.to, payload.clone());
-                }
+        let handled = !takers.is_empty() && self.phase != Phase::TimedOut;
+        if handled {
+            let payload = failure.error.payload(input);
+            for link in &takers {
+                self.trigger(link.to, payload.clone());
             }
+        } else {
+            self.status.worsen(Status::Failed);
         }
-        effects.push(Effect::Failed { actor: id, failure, handled: !takers.is_empty() });
+        effects.push(Effect::Failed { actor: id, failure, handled });
     }
 }
 

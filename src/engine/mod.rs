@@ -8,6 +8,8 @@ mod flow;
 mod run;
 mod status;
 mod task;
+#[cfg(test)]
+mod tests;
 
 pub use effect::{ActorEnd, Effect, Failure, FailureKind, Outcome, TaskId};
 pub use run::Run;

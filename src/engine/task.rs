@@ -100,10 +100,11 @@ impl Run {
         let Some(task) = self.tasks.get_mut(&id) else { return };
         let retry = self.workflow.actor(task.actor).retry;
         let again = self.phase == Phase::Running && cause != Some(Cause::Run) && task.retries < retry.times;
-        if again {
+        let delay = pause(retry, task.retries.saturating_add(1));
+        // A time that the clock does not know never comes.
+        let at = now.checked_add(delay).filter(|_| again);
+        if let Some(at) = at {
             task.retries += 1;
-            let delay = pause(retry, task.retries);
-            let at = now + delay;
             task.attempt = Attempt::Waiting(at);
             self.timers.insert((at, id));
             effects.push(Effect::Retrying { actor: task.actor, retry: task.retries, delay, failure });
@@ -181,8 +182,8 @@ fn stopped(reason: &str) -> Failure {
     Failure { kind: FailureKind::Stopped, error: PythonError::new(ErrorClass::WorkflowStopped, reason) }
 }
 
-/// The pause before a retry: doubled each time.
+/// The pause before this retry, from 1: doubled each time.
 fn pause(retry: Retry, number: u32) -> Duration {
-    let factor = 2_u32.saturating_pow(number - 1);
+    let factor = 2_u32.saturating_pow(number.saturating_sub(1));
     retry.delay.saturating_mul(factor).min(LONGEST_DELAY.max(retry.delay))
 }

@@ -1,0 +1,9 @@
+//! The decisions of a run: one test a rule, then random graphs driven at random.
+#![allow(clippy::unwrap_used)]
+
+mod bench;
+mod cycles;
+mod endings;
+mod errors;
+mod flow;
+mod graph;
