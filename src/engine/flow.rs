@@ -91,12 +91,15 @@ impl Run {
             takers.extend(&workflow.scope(id).on_error);
             scope = workflow.scope(id).parent;
         }
-        let handled = !takers.is_empty() && self.phase != Phase::TimedOut;
+        let handled = !takers.is_empty() && self.phase != Phase::TimedOut && !self.fails_in_a_circle(id);
         if handled {
             let payload = failure.error.payload(input);
+            let trail = self.trail;
+            self.trail.failed = true;
             for link in &takers {
                 self.trigger(link.to, payload.clone());
             }
+            self.trail = trail;
         } else {
             self.status.worsen(Status::Failed);
         }

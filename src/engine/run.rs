@@ -26,7 +26,11 @@ pub struct Run {
     /// What the stop actor holds.
     pub(super) output: Option<Payload>,
     /// Triggers that were made and not handled yet, oldest first.
-    triggers: VecDeque<(ActorId, Payload)>,
+    triggers: VecDeque<Trigger>,
+    /// The trail of the trigger that is handled now.
+    pub(super) trail: Trail,
+    /// Actors that failed, while stopping, on the trail of an error: at most each actor.
+    failed_again: BTreeSet<ActorId>,
     /// What joins have received and not passed on: entries only for joins that wait.
     pub(super) joins: BTreeMap<ActorId, Vec<Payload>>,
     pub(super) tasks: BTreeMap<TaskId, Task>,
@@ -50,6 +54,24 @@ pub(super) enum Phase {
     Ended,
 }
 
+/// A payload on its way to an actor.
+#[derive(Debug)]
+struct Trigger {
+    actor: ActorId,
+    payload: Payload,
+    trail: Trail,
+}
+
+/// What a payload has passed since the run was stopped and since it left its last task. Where no task starts, nothing
+/// else ends a circle: of routers and forks, or of error links and actors that take errors and bubble their own.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Trail {
+    /// How many links.
+    links: usize,
+    /// Whether an error made it.
+    pub(super) failed: bool,
+}
+
 impl Run {
     /// A run that has not begun. `timeout` replaces the workflow's.
     pub fn new(workflow: Arc<Workflow>, timeout: Option<Duration>) -> Self {
@@ -62,6 +84,8 @@ impl Run {
             status: Status::Finished,
             output: None,
             triggers: VecDeque::new(),
+            trail: Trail::default(),
+            failed_again: BTreeSet::new(),
             joins: BTreeMap::new(),
             tasks: BTreeMap::new(),
             next_task: 0,
@@ -172,9 +196,20 @@ impl Run {
 
     /// Makes a trigger, to be handled in its turn.
     pub(super) fn trigger(&mut self, actor: ActorId, payload: Payload) {
-        if self.phase != Phase::TimedOut {
-            self.triggers.push_back((actor, payload));
+        let trail = match self.phase {
+            Phase::TimedOut => return,
+            Phase::Stopping(_) => Trail { links: self.trail.links + 1, ..self.trail },
+            Phase::New | Phase::Running | Phase::Ended => Trail::default(),
+        };
+        // Without a circle it meets an actor at most twice: as it left the task, and as an error.
+        if trail.links <= 2 * self.workflow.actors.len() {
+            self.triggers.push_back(Trigger { actor, payload, trail });
         }
+    }
+
+    /// Whether an error of this actor, made now, has been where it would go: another such error went there.
+    pub(super) fn fails_in_a_circle(&mut self, actor: ActorId) -> bool {
+        matches!(self.phase, Phase::Stopping(_)) && self.trail.failed && !self.failed_again.insert(actor)
     }
 
     pub(super) fn new_task(&mut self, task: Task) -> TaskId {
@@ -187,9 +222,11 @@ impl Run {
     /// Handles the triggers that there are, and ends the run if nothing of it is left.
     fn settle(&mut self, effects: &mut Vec<Effect>) {
         for _ in 0..TRIGGERS_A_CALL {
-            let Some((actor, payload)) = self.triggers.pop_front() else { break };
+            let Some(Trigger { actor, payload, trail }) = self.triggers.pop_front() else { break };
+            self.trail = trail;
             self.on_trigger(actor, payload, effects);
         }
+        self.trail = Trail::default();
         let over = self.triggers.is_empty() && self.tasks.is_empty();
         if over && !matches!(self.phase, Phase::New | Phase::Ended) {
             self.phase = Phase::Ended;

@@ -244,3 +244,34 @@ fn every_error_of_its_own_passes_an_actor_while_stopping() {
     }
     assert_eq!(said.last().unwrap(), "ended stopped with {!stopped}");
 }
+
+#[test]
+fn a_stop_ends_although_error_links_go_in_a_circle() {
+    let mut graph = Graph::new();
+    graph.tasks(&["a", "b"]).chain(&["start", "a"]).on_error("a", "b").on_error("b", "a").on_error("b", "stop");
+    let (mut bench, _) = Bench::started(&graph, "{}");
+    let said = bench.stop();
+    assert_eq!(said.last().unwrap(), "ended stopped with {!stopped}");
+}
+
+#[test]
+fn a_stop_ends_although_the_actors_that_take_errors_bubble_themselves() {
+    let mut graph = Graph::new();
+    let takers: Vec<String> = (0..20).map(|number| format!("taker{number}")).collect();
+    for taker in &takers {
+        graph.tasks(&[taker]).bubble(taker).scope_on_error("w", taker);
+    }
+    graph.tasks(&["a"]).bubble("a").chain(&["start", "a"]);
+    let (mut bench, _) = Bench::started(&graph, "{}");
+    let said = bench.stop();
+    assert_eq!(said.last().unwrap(), "ended stopped with nothing");
+}
+
+#[test]
+fn a_stop_ends_although_payloads_go_in_a_circle_without_tasks() {
+    let mut graph = Graph::new();
+    graph.add("f", Kind::Fork).add("g", Kind::Fork).chain(&["start", "f", "g", "f"]);
+    let (mut bench, _) = Bench::started(&graph, "{}");
+    assert!(bench.later(seconds(1)).is_empty());
+    assert_eq!(bench.stop(), ["ended stopped with nothing"]);
+}
