@@ -1,5 +1,6 @@
 //! Where payloads and errors go: what each kind of actor does on a trigger.
 
+use super::circle::takers;
 use super::run::{Phase, Run};
 use super::{ActorEnd, Effect, Failure, FailureKind, Status};
 use crate::graph::{ActorId, Kind, Link, Port, Router};
@@ -84,19 +85,13 @@ impl Run {
     pub(super) fn fail(&mut self, id: ActorId, input: &Payload, failure: Failure, effects: &mut Vec<Effect>) {
         effects.push(Effect::ActorFinished(id, ActorEnd::Failed(failure.kind)));
         let workflow = std::sync::Arc::clone(&self.workflow);
-        let actor = workflow.actor(id);
-        let mut takers: Vec<&Link> = actor.on_error.iter().collect();
-        let mut scope = actor.bubble_errors.then_some(actor.scope);
-        while let Some(id) = scope {
-            takers.extend(&workflow.scope(id).on_error);
-            scope = workflow.scope(id).parent;
-        }
-        let handled = !takers.is_empty() && self.phase != Phase::TimedOut && !self.fails_in_a_circle(id);
+        let mut takers = takers(&workflow, id).peekable();
+        let handled = takers.peek().is_some() && self.phase != Phase::TimedOut && !self.fails_in_a_circle(id);
         if handled {
             let payload = failure.error.payload(input);
             let trail = self.trail;
             self.trail.failed = true;
-            for link in &takers {
+            for link in takers {
                 self.trigger(link.to, payload.clone());
             }
             self.trail = trail;

@@ -3,6 +3,7 @@
 //! A [`Run`] is told what happened (`on_…`) and answers with [`Effect`]s. Time is an argument; [`Run::next_time`] says
 //! when it next wants to be called.
 
+mod circle;
 mod effect;
 mod flow;
 mod run;

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::circle::is_on_circle;
 use super::task::{Attempt, Task};
 use super::{Effect, Outcome, Status, TaskId};
 use crate::graph::{ActorId, OnTimeout, Workflow};
@@ -207,9 +208,12 @@ impl Run {
         }
     }
 
-    /// Whether an error of this actor, made now, has been where it would go: another such error went there.
+    /// Whether an error of this actor, made now, would go the way of an earlier one, and in the end come back.
     pub(super) fn fails_in_a_circle(&mut self, actor: ActorId) -> bool {
-        matches!(self.phase, Phase::Stopping(_)) && self.trail.failed && !self.failed_again.insert(actor)
+        matches!(self.phase, Phase::Stopping(_))
+            && self.trail.failed
+            && !self.failed_again.insert(actor)
+            && is_on_circle(&self.workflow, actor)
     }
 
     pub(super) fn new_task(&mut self, task: Task) -> TaskId {

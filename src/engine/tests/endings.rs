@@ -275,3 +275,12 @@ fn a_stop_ends_although_payloads_go_in_a_circle_without_tasks() {
     assert!(bench.later(seconds(1)).is_empty());
     assert_eq!(bench.stop(), ["ended stopped with nothing"]);
 }
+
+#[test]
+fn errors_that_meet_in_one_actor_while_stopping_all_flow_on() {
+    let mut graph = Graph::new();
+    graph.tasks(&["a", "b"]).join("j", 3).on_error("a", "b").on_error("b", "j").chain(&["j", "stop"]);
+    graph.chain(&["start", "a"]).chain(&["start", "a"]).chain(&["start", "a"]);
+    let (mut bench, _) = Bench::started(&graph, "{}");
+    assert_eq!(bench.stop().last().unwrap(), "ended stopped with {!stopped}");
+}

@@ -12,7 +12,7 @@ use crate::graph::{
 use crate::payload::Payload;
 
 pub(super) struct Graph {
-    workflow: Workflow,
+    pub(super) workflow: Workflow,
     names: BTreeMap<String, ActorId>,
     scopes: BTreeMap<String, ScopeId>,
     /// Where the next actors stand.

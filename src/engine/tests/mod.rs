@@ -7,3 +7,5 @@ mod endings;
 mod errors;
 mod flow;
 mod graph;
+mod random;
+mod witness;
