@@ -1,0 +1,5 @@
+"""Opens the shutter."""
+
+
+def run(**others):
+    return {"shutter": "open"}
