@@ -33,6 +33,8 @@ pub(super) struct Output {
     partial: Vec<u8>,
     /// The last lines, where an error message wants them.
     kept: Option<Vec<String>>,
+    /// Nobody can write any more.
+    ended: bool,
 }
 
 /// How far reading got.
@@ -50,56 +52,78 @@ impl Supervisor {
     pub(super) fn watch_output(&mut self, pipe: OwnedFd, context: Context) -> io::Result<Token> {
         let mut pipe = Receiver::from(pipe);
         let token = self.sources.add(&self.poll, &mut pipe, Source::Output)?;
-        self.outputs.insert(token, Output { pipe, context, partial: Vec::new(), kept: None });
+        self.outputs.insert(token, Output { pipe, context, partial: Vec::new(), kept: None, ended: false });
         Ok(token)
     }
 
-    /// From now on the output belongs to this task, or to none.
+    /// Changes whose output it is. What was printed up to now is read and logged as it was.
     pub(super) fn set_output_context(&mut self, token: Token, set: impl FnOnce(&mut Context)) {
+        self.drain_output(token);
         if let Some(output) = self.outputs.get_mut(&token) {
             set(&mut output.context);
         }
     }
 
-    /// Keeps the last lines.
-    pub(super) fn keep_output(&mut self, token: Token) {
+    /// Keeps the last lines, for [`Supervisor::take_last_lines`].
+    pub(super) fn keep_last_lines(&mut self, token: Token) {
         if let Some(output) = self.outputs.get_mut(&token) {
             output.kept = Some(Vec::new());
         }
     }
 
-    /// The lines that were kept.
-    pub(super) fn kept_output(&mut self, token: Token) -> Vec<String> {
-        self.outputs.get_mut(&token).and_then(|output| output.kept.take()).unwrap_or_default()
+    /// The last lines that were printed up to now.
+    pub(super) fn take_last_lines(&mut self, token: Token) -> Vec<String> {
+        self.drain_output(token);
+        let Some(output) = self.outputs.get_mut(&token) else { return Vec::new() };
+        let kept = output.kept.take().unwrap_or_default();
+        if output.ended {
+            self.outputs.remove(&token);
+        }
+        kept
     }
 
     pub(super) fn on_output_ready(&mut self, token: Token) {
         match self.read_output(token, READS_A_TURN) {
             Progress::Empty => {}
             Progress::More => self.unfinished.push(token),
-            Progress::End => self.forget_output(token),
+            Progress::End => self.output_ended(token),
         }
     }
 
-    /// Reads all that has been printed up to now: before what follows is somebody else's.
+    /// Reads all that has been printed up to now, also a line without its end: what follows is somebody else's.
     pub(super) fn drain_output(&mut self, token: Token) {
         if let Progress::End = self.read_output(token, usize::MAX) {
-            self.forget_output(token);
+            return self.output_ended(token);
+        }
+        self.end_line(token);
+    }
+
+    fn output_ended(&mut self, token: Token) {
+        self.end_line(token);
+        let Some(output) = self.outputs.get_mut(&token) else { return };
+        output.ended = true;
+        self.sources.remove(&self.poll, &mut output.pipe, token);
+        // Lines that somebody will ask for stay until they are taken.
+        if output.kept.is_none() {
+            self.outputs.remove(&token);
         }
     }
 
-    fn forget_output(&mut self, token: Token) {
-        if let Some(mut output) = self.outputs.remove(&token) {
-            let rest = std::mem::take(&mut output.partial);
-            if !rest.is_empty() {
-                self.log_line(&output.context, &rest);
-            }
-            self.sources.remove(&self.poll, &mut output.pipe, token);
+    fn end_line(&mut self, token: Token) {
+        let Some(mut output) = self.outputs.remove(&token) else { return };
+        let line = std::mem::take(&mut output.partial);
+        if !line.is_empty() {
+            self.on_line(&mut output, &line);
         }
+        self.outputs.insert(token, output);
     }
 
     fn read_output(&mut self, token: Token, reads: usize) -> Progress {
         let Some(mut output) = self.outputs.remove(&token) else { return Progress::Empty };
+        if output.ended {
+            self.outputs.insert(token, output);
+            return Progress::Empty;
+        }
         let mut buffer = [0; 16 * 1024];
         let mut progress = Progress::More;
         for _ in 0..reads {

@@ -76,7 +76,7 @@ impl Supervisor {
         let pid = Pid::from_raw(child.id() as i32);
         let pidfd = PidFd::open(pid).map_err(cannot)?;
         let output = self.watch_output(read, Context { pid: Some(pid.as_raw()), ..context }).map_err(cannot)?;
-        self.keep_output(output);
+        self.keep_last_lines(output);
         self.children.insert(pid, Child::Program(pool, worker));
         self.pools[pool.index()].programs.insert(worker, Program { process: (pid, pidfd), output, stdout });
         Ok(())
@@ -85,8 +85,7 @@ impl Supervisor {
     /// A program's process was reaped.
     pub(super) fn on_program_reaped(&mut self, pool: PoolId, worker: WorkerId, ended: Ended) {
         let Some(program) = self.pools[pool.index()].programs.remove(&worker) else { return };
-        self.drain_output(program.output);
-        let last_lines = self.kept_output(program.output);
+        let last_lines = self.take_last_lines(program.output);
         let Some(orphan) = self.tell_pool(pool, |pool, effects| pool.on_worker_ended(worker, effects)) else { return };
         let Some((_, actor)) = self.job_actor(orphan.job) else { return };
         let outcome = match &self.workflow.actor(actor).kind {

@@ -9,7 +9,7 @@ enum Piece<'a> {
     Key(&'a str),
 }
 
-/// The pieces of a template. `{{` and `}}` stand for braces; a lone brace stands for itself.
+/// The pieces of a template. `{{` and `}}` stand for braces; braces around anything but a key stand for themselves.
 fn pieces(template: &str) -> Vec<Piece<'_>> {
     let mut pieces = Vec::new();
     let mut rest = template;
@@ -20,7 +20,7 @@ fn pieces(template: &str) -> Vec<Piece<'_>> {
         rest = if let Some(after) = after.strip_prefix(brace) {
             pieces.push(Piece::Text(brace));
             after
-        } else if let Some((key, after)) = after.split_once('}').filter(|_| brace == "{") {
+        } else if let Some((key, after)) = after.split_once('}').filter(|(key, _)| brace == "{" && is_key(key)) {
             pieces.push(Piece::Key(key));
             after
         } else {
@@ -30,6 +30,10 @@ fn pieces(template: &str) -> Vec<Piece<'_>> {
     }
     pieces.push(Piece::Text(rest));
     pieces
+}
+
+fn is_key(text: &str) -> bool {
+    !text.is_empty() && text.chars().all(|char| char.is_alphanumeric() || matches!(char, '_' | '-' | '.'))
 }
 
 /// Every key that an exec actor's command and environment refer to.
@@ -49,7 +53,7 @@ pub(super) fn fill(template: &str, payload: &Payload) -> Result<String, String> 
             Piece::Key(key) => {
                 let value = payload
                     .get(&Key::from_written(key))
-                    .ok_or_else(|| format!("\"{template}\" needs the key {key}, which the payload does not have"))?;
+                    .ok_or_else(|| format!("\"{template}\" needs the key {key}, which the payload does not have (for a brace write it twice)"))?;
                 filled.push_str(&text(&value.look()).ok_or_else(|| {
                     format!("\"{template}\" needs the value of {key} as text: only strings, numbers, booleans and paths can be put there")
                 })?);
@@ -95,6 +99,7 @@ mod tests {
     #[test]
     fn doubled_braces_are_braces_and_lone_ones_stay() {
         assert_eq!(fill("{{n}} } { {{{n}}}", &payload()), Ok("{n} } { {7}".into()));
+        assert_eq!(fill("{ print $1 } {\"a\": 1} {}", &payload()), Ok("{ print $1 } {\"a\": 1} {}".into()));
     }
 
     #[test]

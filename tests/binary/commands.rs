@@ -22,7 +22,11 @@ fn wrong_usage_is_status_2_and_a_missing_workflow_status_3() {
     assert_eq!((missing.code, &*missing.stderr), (Some(3), "pushflow: missing.toml does not exist\n"));
     let missing = project.pushflow(&["run", "missing"]);
     assert_eq!(missing.code, Some(3));
-    assert!(missing.stderr.starts_with("pushflow: there is no workflow missing: looked for missing.toml in "), "{}", missing.stderr);
+    assert!(
+        missing.stderr.starts_with("pushflow: there is no workflow missing: looked for missing.toml in "),
+        "{}",
+        missing.stderr
+    );
 }
 
 #[test]

@@ -8,7 +8,11 @@ fn an_error_that_nobody_handles_fails_the_run_and_shows_the_users_own_lines() {
     let finished = project.run(&[]);
     assert_eq!((finished.code, &*finished.stdout), (Some(1), "null\n"));
     assert!(finished.stderr.contains("error task: list index out of range\n"), "{}", finished.stderr);
-    assert!(finished.stderr.contains("task.py\", line 3, in run\n    return {'first': spots[0]}"), "{}", finished.stderr);
+    assert!(
+        finished.stderr.contains("task.py\", line 3, in run\n    return {'first': spots[0]}"),
+        "{}",
+        finished.stderr
+    );
     assert!(finished.stderr.contains("run ended: failed"), "{}", finished.stderr);
 }
 
@@ -84,7 +88,10 @@ def run(**_):
 ",
     );
     let finished = project.run(&[]);
-    assert_eq!(finished.any_json()["WorkflowException"]["errorMessage"], "the task took longer than its timeout of 100ms");
+    assert_eq!(
+        finished.any_json()["WorkflowException"]["errorMessage"],
+        "the task took longer than its timeout of 100ms"
+    );
 }
 
 #[test]

@@ -15,7 +15,20 @@ fn echo() -> Project {
 
 #[test]
 fn a_value_is_json_if_it_parses_and_a_string_otherwise() {
-    let inputs = ["-i", "a=1", "-i", "b=1.50", "-i", "c=[1, {\"x\": null}]", "-i", "d=plain text", "-i", "e=\"5\"", "-i", "f=a=b"];
+    let inputs = [
+        "-i",
+        "a=1",
+        "-i",
+        "b=1.50",
+        "-i",
+        "c=[1, {\"x\": null}]",
+        "-i",
+        "d=plain text",
+        "-i",
+        "e=\"5\"",
+        "-i",
+        "f=a=b",
+    ];
     assert_eq!(
         echo().run(&inputs).json()["seen"],
         json!([[], {"a": 1, "b": 1.5, "c": [1, {"x": null}], "d": "plain text", "e": "5", "f": "a=b"}])
@@ -27,7 +40,12 @@ fn integers_of_any_size_stay_exact() {
     let big = "123456789012345678901234567890";
     let project = Project::task("def run(n, **_): return {'twice': 2 * n, 'type': type(n).__name__}");
     let finished = project.run(&["-i", &format!("n={big}")]);
-    assert!(finished.stdout.contains("\"twice\": 246913578024691357802469135780") || finished.stdout.contains("\"twice\":246913578024691357802469135780"), "{}", finished.stdout);
+    assert!(
+        finished.stdout.contains("\"twice\": 246913578024691357802469135780")
+            || finished.stdout.contains("\"twice\":246913578024691357802469135780"),
+        "{}",
+        finished.stdout
+    );
     assert!(finished.stdout.contains("int"));
 }
 
@@ -70,7 +88,10 @@ fn bad_inputs_are_refused_with_the_place_and_the_reason() {
         (["-i", "novalue"], "it must be written KEY=VALUE"),
         (["-i", "=3"], "the key before the = is missing"),
         (["--inputs", "list.json"], "the inputs in list.json must be a JSON object, not an array"),
-        (["--inputs", "broken.json"], "the inputs in broken.json are not valid JSON: expected value at line 1 column 7"),
+        (
+            ["--inputs", "broken.json"],
+            "the inputs in broken.json are not valid JSON: expected value at line 1 column 7",
+        ),
         (["--inputs", "missing.json"], "cannot read inputs from missing.json: No such file or directory"),
         (["--timeout", "soon"], "soon"),
         (["--max-workers", "0"], "0"),

@@ -22,8 +22,8 @@ def run(**_):
     print('from print')
     print('from stderr', file=sys.stderr)
     os.write(1, b'to descriptor 1\\n')
-    sys.__stdout__.write('without an end')
     subprocess.run(['sh', '-c', 'echo from a program; echo and its errors >&2'], check=True)
+    sys.__stdout__.write('without an end')
     return {}
 ",
     );

@@ -14,15 +14,19 @@ fn program(lines: &str) -> Project {
 
 #[test]
 fn keys_stand_in_arguments_and_environment() {
-    let project = program("command = ['sh', '-c', 'echo \"$1 $WHO {{}}\"', 'sh', '{image}.cbf']\nenv = { WHO = 'n={n}' }\nstdout_key = 'said'\nreturncode_key = 'code'");
+    let project = program(
+        "command = ['sh', '-c', 'echo \"$1 $WHO {{n}}\"', 'sh', '{image}.cbf']\nenv = { WHO = 'n={n}' }\nstdout_key = 'said'\nreturncode_key = 'code'",
+    );
     let output = project.run(&["-i", "image=a b", "-i", "n=3"]).json();
-    assert_eq!(output["said"], "a b.cbf n=3 {}\n");
+    assert_eq!(output["said"], "a b.cbf n=3 {n}\n");
     assert_eq!(output["code"], 0);
 }
 
 #[test]
 fn the_payload_goes_in_as_json_and_an_object_comes_back() {
-    let project = program("command = ['python3', '-c', 'import json, sys; d = json.load(sys.stdin); print(json.dumps({\"n\": d[\"n\"] + 1, \"seen\": sorted(d)}))']\nstdin = 'json'\nstdout = 'json'");
+    let project = program(
+        "command = ['python3', '-c', 'import json, sys; d = json.load(sys.stdin); print(json.dumps({\"n\": d[\"n\"] + 1, \"seen\": sorted(d)}))']\nstdin = 'json'\nstdout = 'json'",
+    );
     assert_eq!(project.run(&["-i", "n=41", "-i", "x=[1]"]).json(), json!({"n": 42, "x": [1], "seen": ["n", "x"]}));
 }
 
@@ -83,7 +87,9 @@ fn programs_run_at_once_as_far_as_the_pool_allows() {
     // Each waits for the other's file: alone neither ends.
     let meet = "command = ['sh', '-c', 'touch $0; while ! [ -e $1 ]; do sleep 0.01; done'";
     let project = Project::with_workflow(
-        &format!("[pool]\nmax_workers = 2\n[actors.a]\nkind = 'exec'\n{meet}, 'a', 'b']\n[actors.b]\nkind = 'exec'\n{meet}, 'b', 'a']\n[actors.both]\nkind = 'join'"),
+        &format!(
+            "[pool]\nmax_workers = 2\n[actors.a]\nkind = 'exec'\n{meet}, 'a', 'b']\n[actors.b]\nkind = 'exec'\n{meet}, 'b', 'a']\n[actors.both]\nkind = 'join'"
+        ),
         "links = [{ from = 'start', to = 'a' }, { from = 'start', to = 'b' }, { from = 'a', to = 'both' }, { from = 'b', to = 'both' }, { from = 'both', to = 'stop' }]",
     );
     assert_eq!(project.run(&["--timeout", "20s"]).code, Some(0));

@@ -45,7 +45,12 @@ fn a_large_array_crosses_five_actors_and_not_the_supervisor() {
     let mut links = String::from("links = [{ from = 'start', to = 'a0' }");
     for index in 0..5 {
         writeln!(sections, "[actors.a{index}]\nscript = 'image.py'").unwrap();
-        write!(links, ", {{ from = 'a{index}', to = '{}' }}", if index < 4 { format!("a{}", index + 1) } else { "peak".into() }).unwrap();
+        write!(
+            links,
+            ", {{ from = 'a{index}', to = '{}' }}",
+            if index < 4 { format!("a{}", index + 1) } else { "peak".into() }
+        )
+        .unwrap();
     }
     links.push_str(", { from = 'peak', to = 'stop' }]");
     sections.push_str("[actors.peak]\nscript = 'peak.py'");
@@ -95,8 +100,10 @@ fn a_fan_of_five_hundred_tasks_is_joined_whole() {
         write!(links, ", {{ from = 'start', to = 't{index}' }}, {{ from = 't{index}', to = 'all' }}").unwrap();
     }
     links.push(']');
-    let project = Project::with_workflow(&sections, &links)
-        .file("t.py", "import itertools, os\ncount = itertools.count()\ndef run(**_): return {f'{os.getpid()}-{next(count)}': 1}");
+    let project = Project::with_workflow(&sections, &links).file(
+        "t.py",
+        "import itertools, os\ncount = itertools.count()\ndef run(**_): return {f'{os.getpid()}-{next(count)}': 1}",
+    );
     let output = project.run(&[]).json();
     assert_eq!(output.as_object().unwrap().len(), 500);
 }
@@ -104,12 +111,7 @@ fn a_fan_of_five_hundred_tasks_is_joined_whole() {
 #[test]
 fn a_reader_that_goes_away_ends_the_command_with_an_error_and_not_with_a_panic() {
     let project = Project::task("def run(**_): return {'text': 'x' * 1000000}");
-    let mut child = project
-        .command(&["run", "w.toml"])
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
+    let mut child = project.command(&["run", "w.toml"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     drop(child.stdout.take());
     let output = child.wait_with_output().unwrap();
     assert_eq!((output.status.code(), output.status.signal()), (Some(1), None));

@@ -86,7 +86,8 @@ fn sigterm_lets_the_running_task_finish_and_starts_nothing_new() {
 
 #[test]
 fn a_killed_supervisor_leaves_no_worker_behind() {
-    let project = sleeper("import os, time\ndef run(**_):\n    print('pids', os.getpid(), flush=True)\n    time.sleep(100)\n");
+    let project =
+        sleeper("import os, time\ndef run(**_):\n    print('pids', os.getpid(), flush=True)\n    time.sleep(100)\n");
     let mut running = project.start(&[]);
     let pids = pids(&running.wait_for("pids"));
     running.signal(Signal::SIGKILL);
