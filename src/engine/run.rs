@@ -30,7 +30,7 @@ pub struct Run {
     triggers: VecDeque<Trigger>,
     /// The trail of the trigger that is handled now.
     pub(super) trail: Trail,
-    /// Actors that failed, while stopping, on the trail of an error: at most each actor.
+    /// Actors that failed, while stopping, on the trail of another error.
     failed_again: BTreeSet<ActorId>,
     /// What joins have received and not passed on: entries only for joins that wait.
     pub(super) joins: BTreeMap<ActorId, Vec<Payload>>,

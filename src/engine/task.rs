@@ -75,7 +75,7 @@ impl Run {
                 if cause == Some(Cause::TaskTimeout) && interrupted {
                     failure = self.timed_out(id);
                 }
-                self.fail_task(id, failure, cause, now, effects);
+                self.fail_task(id, failure, now, effects);
             }
         }
     }
@@ -89,17 +89,11 @@ impl Run {
     }
 
     /// An attempt failed: the task is tried again, or its error goes its way.
-    fn fail_task(
-        &mut self,
-        id: TaskId,
-        failure: Failure,
-        cause: Option<Cause>,
-        now: Instant,
-        effects: &mut Vec<Effect>,
-    ) {
+    fn fail_task(&mut self, id: TaskId, failure: Failure, now: Instant, effects: &mut Vec<Effect>) {
         let Some(task) = self.tasks.get_mut(&id) else { return };
         let retry = self.workflow.actor(task.actor).retry;
-        let again = self.phase == Phase::Running && cause != Some(Cause::Run) && task.retries < retry.times;
+        // After a stop, an abort or the run's timeout, which are what else interrupts it, nothing is tried again.
+        let again = self.phase == Phase::Running && task.retries < retry.times;
         let delay = pause(retry, task.retries.saturating_add(1));
         // A time that the clock does not know never comes.
         let at = now.checked_add(delay).filter(|_| again);

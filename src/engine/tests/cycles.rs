@@ -7,7 +7,7 @@ use super::graph::Graph;
 use crate::engine::{Effect, Outcome, Run};
 use crate::graph::{Kind, OnTimeout, Port};
 
-/// `start` → `r` → `a` → `r` …, until `x` is true; a join of one and one of two stand in the way.
+/// `start` → `r` → `a` → `j` → `r` …, until `x` is true; `a` triggers the join twice, and it waits for both.
 fn cycle() -> Graph {
     let mut graph = Graph::new();
     graph.tasks(&["a"]).join("j", 2).router("r", &[(Port::Bool(true), "stop")], Some("a"));

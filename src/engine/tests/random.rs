@@ -100,6 +100,9 @@ impl Drive {
         let mut effects = Vec::new();
         tell(&mut self.run, self.now, &mut effects);
         self.witness.hear(effects, self.now);
+        if self.witness.ended {
+            assert_eq!((self.run.size(), self.run.next_time()), (0, None), "something is left after the end");
+        }
     }
 
     fn pass_time(&mut self, now: Instant) {
@@ -188,7 +191,6 @@ impl Drive {
             }
         }
         assert!(self.witness.ended, "{:?}", self.run);
-        assert_eq!((self.run.size(), self.run.next_time()), (0, None));
         assert!(self.witness.most <= 4096);
     }
 }
