@@ -1,1 +1,4 @@
-//! To come.
+//! One file per verb.
+
+pub mod check;
+pub mod schema;

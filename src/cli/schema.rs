@@ -1,0 +1,25 @@
+//! `pushflow schema`: prints the JSON Schema of the workflow file, for editors.
+
+use std::io::{self, Write};
+
+use crate::config;
+
+/// Prints the schema.
+///
+/// # Errors
+/// Where the output cannot be written.
+pub fn run(out: &mut impl Write) -> io::Result<()> {
+    serde_json::to_writer_pretty(&mut *out, &config::json_schema())?;
+    writeln!(out)
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_schema_is_printed_as_json() {
+        let mut out = Vec::new();
+        super::run(&mut out).unwrap();
+        let schema: serde_json::Value = serde_json::from_slice(&out).unwrap();
+        assert_eq!(schema["$schema"], "https://json-schema.org/draft/2020-12/schema");
+    }
+}

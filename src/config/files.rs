@@ -1,0 +1,211 @@
+//! Reading files: the workflow's, the defaults beneath it, and those of submodels.
+
+use std::collections::HashMap;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+use std::sync::Arc;
+
+use toml::de::DeTable;
+
+use super::diagnostics::Problems;
+use super::draft::{self, Draft, Surroundings};
+use super::keys::{DEFAULTS, FILE};
+use super::names::check_name;
+use super::plain;
+use super::scripts::{Scripts, near_file};
+use super::settings::{self, DraftPool, directory_of};
+use super::source::{At, Place, Source};
+use super::suggest::{did_you_mean, quoted};
+use super::table::Table;
+use crate::graph::{OnTimeout, Service};
+use crate::payload::Payload;
+
+/// A whole file, read.
+#[derive(Debug)]
+pub(super) struct DraftFile {
+    pub name: Option<String>,
+    pub description: Option<String>,
+    pub python: Option<PathBuf>,
+    pub timeout: Option<std::time::Duration>,
+    pub on_timeout: OnTimeout,
+    pub gevent: bool,
+    pub inputs: Payload,
+    pub pools: Vec<DraftPool>,
+    pub service: Service,
+    pub graph: Draft,
+}
+
+/// Larger files are no workflows.
+const LARGEST: u64 = 1 << 30;
+
+/// Reads a file's text. A name of a file that is not there is for the caller to report.
+pub(super) fn read(name: &str, path: &Path, problems: &mut Problems) -> Result<(u32, Arc<Source>), ErrorKind> {
+    let size = std::fs::metadata(path).map_or(0, |metadata| metadata.len());
+    let bytes = if size > LARGEST { Err(ErrorKind::FileTooLarge.into()) } else { std::fs::read(path) };
+    match bytes.map(String::from_utf8) {
+        Ok(Ok(text)) => Ok(problems.add_source(Source::new(name, path, text))),
+        Ok(Err(error)) => {
+            let at = error.utf8_error().valid_up_to();
+            let text = String::from_utf8_lossy(error.as_bytes()).into_owned();
+            let (id, _) = problems.add_source(Source::new(name, path, text));
+            problems
+                .error(Place::new(id, at..at + 1), "the file is not UTF-8 text")
+                .label("the first byte that is not")
+                .help("save it as UTF-8");
+            Err(ErrorKind::InvalidData)
+        }
+        Err(error) if error.kind() == ErrorKind::NotFound => Err(ErrorKind::NotFound),
+        Err(error) => {
+            let (id, _) = problems.add_source(Source::new(name, path, ""));
+            problems.file_error(id, format!("cannot read the file: {error}"));
+            Err(error.kind())
+        }
+    }
+}
+
+/// Parses a text. Where its syntax is wrong nothing more is said about it: what a broken line means is a guess.
+/// A key that is there twice is no such case.
+pub(super) fn parse<'s>(id: u32, source: &'s Source, problems: &mut Problems) -> Option<DeTable<'s>> {
+    let (table, errors) = DeTable::parse_recoverable(source.text());
+    let mut readable = true;
+    for error in errors {
+        let span = error.span().unwrap_or(0..0);
+        let end = span.end.min(source.text().len());
+        let at = Place::new(id, span.start.min(end)..end);
+        if error.message().starts_with("duplicate key") {
+            problems
+                .error(at, format!("{} is there twice", quoted(&source.text()[at.span()])))
+                .label("the second one")
+                .help("take one of the two out, or give it another name");
+        } else {
+            readable = false;
+            problems.error(at, format!("this is not TOML: {}", error.message())).label("here");
+        }
+    }
+    readable.then(|| table.into_inner())
+}
+
+/// Reads the workflow's own file, with the defaults beneath it.
+pub(super) fn workflow(
+    (id, source): (u32, Arc<Source>),
+    defaults: Option<(u32, Arc<Source>)>,
+    mut problems: Problems,
+) -> (Option<DraftFile>, Surroundings) {
+    let under = defaults.as_ref().and_then(|(id, source)| Some((parse(*id, source, &mut problems)?, *id)));
+    let over = parse(id, &source, &mut problems);
+    if let Some((table, id)) = &under {
+        let table = Table::root(table, *id, None, &DEFAULTS);
+        table.check_keys(&mut problems);
+        check_defaults(&table, &mut problems);
+    }
+    let scripts = Scripts::new(directory_of(id, &problems));
+    let open = source.path().canonicalize().into_iter().collect();
+    let mut around = Surroundings { problems, scripts, paths: Vec::new(), open, read: HashMap::new() };
+    let Some(over) = over else { return (None, around) };
+    let under = under.as_ref().map(|(table, id)| (table, *id));
+    let table = Table::root(&over, id, under, &FILE);
+    (Some(file(&table, 0, &mut around)), around)
+}
+
+/// Reads the defaults for themselves, so that what is wrong there is said even where a workflow file hides it.
+fn check_defaults(table: &Table<'_>, problems: &mut Problems) {
+    if let Some(workflow) = table.table("workflow", problems) {
+        workflow.check_keys(problems);
+    }
+    settings::pools(table, false, problems);
+    settings::service(table, problems);
+}
+
+fn file(table: &Table<'_>, depth: usize, around: &mut Surroundings) -> DraftFile {
+    table.check_keys(&mut around.problems);
+    let problems = &mut around.problems;
+    let mut on_error = Vec::new();
+    let mut draft = DraftFile {
+        name: None,
+        description: None,
+        python: None,
+        timeout: None,
+        on_timeout: OnTimeout::default(),
+        gevent: false,
+        inputs: table.get("inputs").map(|node| plain::inputs(node, problems)).unwrap_or_default(),
+        pools: Vec::new(),
+        service: settings::service(table, problems),
+        graph: Draft::default(),
+    };
+    if let Some(workflow) = table.table("workflow", problems) {
+        workflow.check_keys(problems);
+        draft.name = workflow.text("name", problems).map(|name| {
+            check_name("workflow", &name, problems);
+            name.value
+        });
+        draft.description = workflow.text("description", problems).map(|text| text.value);
+        draft.python = settings::python(&workflow, problems);
+        draft.timeout = workflow.duration("timeout", problems);
+        draft.on_timeout = workflow.word("on_timeout", problems).unwrap_or_default();
+        draft.gevent = workflow.bool("gevent", problems).unwrap_or(false);
+        on_error = workflow.texts("on_error", problems).unwrap_or_default();
+        for path in settings::paths(&workflow, problems) {
+            if !around.paths.contains(&path) {
+                around.paths.push(path);
+            }
+        }
+    }
+    draft.pools = settings::pools(table, draft.gevent, &mut around.problems);
+    draft.graph = draft::graph(table, depth, around);
+    draft.graph.on_error = on_error;
+    draft
+}
+
+/// Reads the file that a submodel names. What only a whole workflow has (inputs, pools, the service) is checked and has
+/// no effect; its `paths` are added to the workflow's, because its scripts need them.
+pub(super) fn submodel(file_name: &At<String>, depth: usize, around: &mut Surroundings) -> Rc<Draft> {
+    let directory = directory_of(file_name.at.source, &around.problems);
+    let naming = Path::new(around.problems.source(file_name.at.source).name());
+    let name = naming.parent().unwrap_or(Path::new("")).join(&file_name.value);
+    let path = directory.join(&file_name.value);
+    let real = path.canonicalize().unwrap_or_else(|_| path.clone());
+    if let Some(first) = around.open.iter().position(|open| *open == real) {
+        let chain: Vec<_> = around.open[first..].iter().chain([&real]).filter_map(|path| path.file_name()).collect();
+        let chain: Vec<_> = chain.iter().map(|name| name.to_string_lossy()).collect();
+        around
+            .problems
+            .error(file_name.at, format!("{} would contain itself", quoted(&file_name.value)))
+            .label("a file that this one is part of")
+            .help(chain.join(" has "));
+        return Rc::default();
+    }
+    if let Some(draft) = around.read.get(&real) {
+        return draft.clone();
+    }
+    let (id, source) = match read(&name.to_string_lossy(), &path, &mut around.problems) {
+        Ok(source) => source,
+        Err(kind) => {
+            report_unreadable(file_name, kind, &directory, &mut around.problems);
+            return Rc::new(Draft { lost_links: true, ..Draft::default() });
+        }
+    };
+    let draft = match parse(id, &source, &mut around.problems) {
+        Some(table) => {
+            around.open.push(real.clone());
+            let draft = file(&Table::root(&table, id, None, &FILE), depth + 1, around).graph;
+            around.open.pop();
+            Rc::new(draft)
+        }
+        None => Rc::new(Draft { lost_links: true, ..Draft::default() }),
+    };
+    around.read.insert(real, draft.clone());
+    draft
+}
+
+fn report_unreadable(file_name: &At<String>, kind: ErrorKind, directory: &Path, problems: &mut Problems) {
+    if kind != ErrorKind::NotFound {
+        return;
+    }
+    let near = near_file(&file_name.value, directory, ".toml", problems);
+    let help = did_you_mean(near.as_deref()).unwrap_or_else(|| "its path is relative to this file".to_owned());
+    problems
+        .error(file_name.at, format!("there is no file {}", quoted(&file_name.value)))
+        .label("not there")
+        .help(help);
+}

@@ -1,0 +1,26 @@
+//! Names of actors, submodels, ports and pools: free text, as in pypushflow, but for what paths and links are made of.
+
+use super::diagnostics::Problems;
+use super::source::At;
+use super::suggest::quoted;
+
+/// Reports a name that cannot be one.
+pub(super) fn check_name(what: &str, name: &At<String>, problems: &mut Problems) {
+    let text = &name.value;
+    let (reason, help) = if text.is_empty() {
+        ("it is empty", "give it a name")
+    } else if text.contains('.') && what != "workflow" {
+        ("it has a dot", "a dot stands between a submodel and its port; use another character")
+    } else if text.contains('/') {
+        ("it has a slash", "slashes stand between the names of an actor's path; use another character")
+    } else if text.chars().any(char::is_control) {
+        ("it has a control character", "use characters that can be seen")
+    } else if text.trim() != text {
+        ("it begins or ends with a space", "take the space away")
+    } else if text.len() > 200 {
+        ("it is longer than 200 bytes", "choose a shorter one")
+    } else {
+        return;
+    };
+    problems.error(name.at, format!("{} cannot be the name of a {what}", quoted(text))).label(reason).help(help);
+}

@@ -1,0 +1,203 @@
+//! TOML values as Python values: what `[inputs]` holds.
+
+use toml::de::{DeArray, DeTable, DeValue};
+use toml::value::{Date, Datetime, Offset, Time};
+
+use super::diagnostics::Problems;
+use super::source::Place;
+use super::suggest::quoted;
+use super::table::{Node, integer};
+use crate::payload::{Key, Payload, Value};
+
+/// The inputs of a file, in its order.
+pub(super) fn inputs(node: Node<'_>, problems: &mut Problems) -> Payload {
+    let DeValue::Table(table) = node.value else {
+        node.wrong(&super::keys::Shape::Values, None, problems);
+        return Payload::new();
+    };
+    let mut payload = Payload::new();
+    for (key, value) in table.iter() {
+        let at = Place::new(node.at.source, value.span());
+        let mut reader = Reader { source: node.at.source, problems };
+        if let Some(plain) = reader.read(value.get_ref(), at, 0) {
+            payload.insert(input_key(key.get_ref()), plain.to_value());
+        }
+    }
+    payload
+}
+
+/// A key that is written as a position (`"0"`) is one.
+fn input_key(key: &str) -> Key {
+    let canonical = key == "0" || !key.starts_with('0');
+    if canonical
+        && key.bytes().all(|byte| byte.is_ascii_digit())
+        && let Ok(position) = key.parse()
+    {
+        return Key::Position(position);
+    }
+    Key::text(key)
+}
+
+struct Reader<'p> {
+    source: u32,
+    problems: &'p mut Problems,
+}
+
+impl Reader<'_> {
+    fn read(&mut self, value: &DeValue<'_>, at: Place, depth: usize) -> Option<Plain> {
+        if depth > 100 {
+            self.problems.error(at, "an input is nested too deeply").label("the hundredth level");
+            return None;
+        }
+        Some(match value {
+            DeValue::Boolean(value) => Plain::Bool(*value),
+            DeValue::String(text) => Plain::Text(text.to_string()),
+            DeValue::Float(float) => Plain::Float(float.as_str().parse().ok()?),
+            DeValue::Integer(_) => match integer(value) {
+                Some(value) => Plain::Int(value),
+                None => {
+                    self.problems
+                        .error(at, "an integer does not fit 128 bits")
+                        .label("too long")
+                        .help("write it as a string, and let the task make a number of it");
+                    return None;
+                }
+            },
+            DeValue::Datetime(moment) => match python_moment(moment) {
+                Ok(plain) => plain,
+                Err(reason) => {
+                    self.problems.error(at, "Python has no such date or time").label(reason);
+                    return None;
+                }
+            },
+            DeValue::Array(items) => Plain::List(self.items(items, depth)),
+            DeValue::Table(table) => self.table(table, at, depth)?,
+        })
+    }
+
+    fn items(&mut self, items: &DeArray<'_>, depth: usize) -> Vec<Plain> {
+        let source = self.source;
+        items.iter().filter_map(|item| self.read(item.get_ref(), Place::new(source, item.span()), depth + 1)).collect()
+    }
+
+    fn table(&mut self, table: &DeTable<'_>, at: Place, depth: usize) -> Option<Plain> {
+        if let Some(none) = table.get("$none") {
+            if table.len() == 1 && matches!(none.get_ref(), DeValue::Boolean(true)) {
+                return Some(Plain::None);
+            }
+            self.problems
+                .error(at, format!("{} is only for None, and alone", quoted("$none")))
+                .label("not None, and not a dictionary")
+                .help("None is `{ \"$none\" = true }`");
+            return None;
+        }
+        let mut entries = Vec::with_capacity(table.len());
+        for (key, value) in table.iter() {
+            let at = Place::new(self.source, value.span());
+            if let Some(value) = self.read(value.get_ref(), at, depth + 1) {
+                entries.push((Plain::Text(key.get_ref().to_string()), value));
+            }
+        }
+        Some(Plain::Dict(entries))
+    }
+}
+
+/// `datetime.datetime`, `date` or `time`, which count microseconds, from year 1, and know no leap second.
+fn python_moment(moment: &Datetime) -> Result<Plain, &'static str> {
+    let mut arguments = Vec::new();
+    if let Some(Date { year, month, day }) = moment.date {
+        if year == 0 {
+            return Err("Python's years begin with 1");
+        }
+        arguments.extend([i128::from(year), month.into(), day.into()]);
+    }
+    if let Some(Time { hour, minute, second, nanosecond, .. }) = moment.time {
+        let second = second.unwrap_or(0);
+        if second > 59 {
+            return Err("Python has no leap second");
+        }
+        let microsecond = nanosecond.unwrap_or(0) / 1000;
+        arguments.extend([hour.into(), minute.into(), second.into(), i128::from(microsecond)]);
+    }
+    let mut arguments: Vec<Plain> = arguments.into_iter().map(Plain::Int).collect();
+    if let Some(offset) = moment.offset {
+        let minutes = match offset {
+            Offset::Z => 0,
+            Offset::Custom { minutes } => i128::from(minutes),
+        };
+        let delta = Plain::Call("timedelta", vec![Plain::Int(0), Plain::Int(minutes * 60)]);
+        arguments.push(Plain::Call("timezone", vec![delta]));
+    }
+    let class = match (moment.date, moment.time) {
+        (Some(_), Some(_)) => "datetime",
+        (Some(_), None) => "date",
+        _ => "time",
+    };
+    Ok(Plain::Call(class, arguments))
+}
+
+/// A Python value that TOML can write.
+#[derive(Debug, Clone, PartialEq)]
+enum Plain {
+    None,
+    Bool(bool),
+    Int(i128),
+    Float(f64),
+    Text(String),
+    List(Vec<Plain>),
+    Dict(Vec<(Plain, Plain)>),
+    /// A class of Python's `datetime`, called.
+    Call(&'static str, Vec<Plain>),
+}
+
+impl Plain {
+    fn to_value(&self) -> Value {
+        let mut stream = vec![0x80, 4];
+        self.pickle(&mut stream);
+        stream.push(b'.');
+        Value::from_pickle(stream, None)
+    }
+
+    /// The opcodes (Lib/pickletools.py), protocol 4.
+    fn pickle(&self, out: &mut Vec<u8>) {
+        match self {
+            Plain::None => out.push(b'N'),
+            Plain::Bool(value) => out.push(if *value { 0x88 } else { 0x89 }),
+            Plain::Int(value) => {
+                out.extend([0x8a, 16]); // LONG1
+                out.extend(value.to_le_bytes());
+            }
+            Plain::Float(value) => {
+                out.push(b'G');
+                out.extend(value.to_be_bytes());
+            }
+            Plain::Text(text) => pickle_text(text, out),
+            Plain::List(items) => {
+                out.extend(b"](");
+                items.iter().for_each(|item| item.pickle(out));
+                out.push(b'e');
+            }
+            Plain::Dict(entries) => {
+                out.extend(b"}(");
+                for (key, value) in entries {
+                    key.pickle(out);
+                    value.pickle(out);
+                }
+                out.push(b'u');
+            }
+            Plain::Call(class, arguments) => {
+                pickle_text("datetime", out);
+                pickle_text(class, out);
+                out.extend([0x93, b'(']); // STACK_GLOBAL, MARK
+                arguments.iter().for_each(|argument| argument.pickle(out));
+                out.extend(b"tR"); // TUPLE, REDUCE
+            }
+        }
+    }
+}
+
+fn pickle_text(text: &str, out: &mut Vec<u8>) {
+    out.push(0x8d); // BINUNICODE8
+    out.extend((text.len() as u64).to_le_bytes());
+    out.extend(text.as_bytes());
+}

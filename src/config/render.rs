@@ -1,0 +1,152 @@
+//! Diagnostics as people see them: the message, the line it is about with a mark below, and how to mend it.
+
+use std::fmt;
+use std::io::IsTerminal;
+use std::sync::Arc;
+
+use miette::{
+    GraphicalReportHandler, GraphicalTheme, LabeledSpan, MietteError, MietteSpanContents, SourceCode, SourceSpan,
+    SpanContents,
+};
+
+use super::diagnostics::{Diagnostic, Severity};
+use super::source::Source;
+
+/// How diagnostics are drawn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Style {
+    /// Line-drawing characters, no colours.
+    Plain,
+    /// With colours.
+    Colour,
+    /// Nothing beyond ASCII.
+    Ascii,
+}
+
+impl Style {
+    /// What suits standard error: colours on a terminal without `NO_COLOR`, ASCII where the locale is not UTF-8.
+    pub fn for_stderr() -> Self {
+        let locale = ["LC_ALL", "LC_CTYPE", "LANG"]
+            .into_iter()
+            .find_map(|name| std::env::var(name).ok().filter(|value| !value.is_empty()))
+            .unwrap_or_default()
+            .to_ascii_lowercase();
+        if !locale.contains("utf-8") && !locale.contains("utf8") && !locale.is_empty() {
+            return Style::Ascii;
+        }
+        let plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+        if std::io::stderr().is_terminal() && !plain { Style::Colour } else { Style::Plain }
+    }
+}
+
+/// The diagnostics, one after the other.
+pub fn render(diagnostics: &[Diagnostic], style: Style) -> String {
+    let theme = match style {
+        Style::Plain => GraphicalTheme::unicode_nocolor(),
+        Style::Colour => GraphicalTheme::unicode(),
+        Style::Ascii => GraphicalTheme::ascii(),
+    };
+    let handler = GraphicalReportHandler::new_themed(theme).with_width(120).with_links(false);
+    let handler = if style == Style::Colour { handler } else { handler.without_syntax_highlighting() };
+    let mut text = String::new();
+    for diagnostic in diagnostics {
+        if !text.is_empty() {
+            text.push('\n');
+        }
+        let shown = Shown { diagnostic, excerpts: Excerpts(diagnostic.source.clone()) };
+        if diagnostic.labels.is_empty() {
+            let _ = fmt::Write::write_fmt(&mut text, format_args!("{}:\n", diagnostic.file()));
+        }
+        handler.render_report(&mut text, &shown).expect("writing into a string does not fail");
+    }
+    // Empty lines of a report end in spaces.
+    text.lines().flat_map(|line| [line.trim_end(), "\n"]).collect()
+}
+
+/// One diagnostic as miette takes it.
+#[derive(Debug)]
+struct Shown<'d> {
+    diagnostic: &'d Diagnostic,
+    excerpts: Excerpts,
+}
+
+impl fmt::Display for Shown<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.diagnostic.message)
+    }
+}
+
+impl std::error::Error for Shown<'_> {}
+
+impl miette::Diagnostic for Shown<'_> {
+    fn severity(&self) -> Option<miette::Severity> {
+        Some(match self.diagnostic.severity {
+            Severity::Error => miette::Severity::Error,
+            Severity::Warning => miette::Severity::Warning,
+        })
+    }
+
+    fn help<'a>(&'a self) -> Option<Box<dyn fmt::Display + 'a>> {
+        self.diagnostic.help.as_ref().map(|help| Box::new(help) as Box<dyn fmt::Display>)
+    }
+
+    fn source_code(&self) -> Option<&dyn SourceCode> {
+        (!self.diagnostic.labels.is_empty()).then_some(&self.excerpts as &dyn SourceCode)
+    }
+
+    fn labels(&self) -> Option<Box<dyn Iterator<Item = LabeledSpan> + '_>> {
+        let source = &self.diagnostic.source;
+        Some(Box::new(self.diagnostic.labels.iter().enumerate().map(|(index, label)| {
+            // A mark stays on its first line: what is wrong with a table is said at its head.
+            let line = source.line_span(label.span.start);
+            let start = source.boundary(label.span.start).min(line.end);
+            let end = source.boundary(label.span.end).clamp(start, line.end).min(start + EXCERPT / 2);
+            let end = source.boundary(end).max(start);
+            let text = (!label.text.is_empty()).then(|| label.text.clone());
+            if index == 0 {
+                LabeledSpan::new_primary_with_span(text, start..end)
+            } else {
+                LabeledSpan::new_with_span(text, start..end)
+            }
+        })))
+    }
+}
+
+/// Longer lines are shown in part, in bytes.
+const EXCERPT: usize = 200;
+
+/// Hands miette the lines that it draws, without walking through the whole file each time.
+#[derive(Debug)]
+struct Excerpts(Arc<Source>);
+
+impl SourceCode for Excerpts {
+    fn read_span<'a>(
+        &'a self,
+        span: &SourceSpan,
+        context_before: usize,
+        _context_after: usize,
+    ) -> Result<Box<dyn SpanContents<'a> + 'a>, MietteError> {
+        let source = &*self.0;
+        let (from, to) = (source.boundary(span.offset()), source.boundary(span.offset() + span.len()));
+        // miette asks twice: without context for the position in the heading, with a line of context for what it
+        // draws. The lines themselves are enough.
+        let (start, end) = if context_before == 0 {
+            (from, to)
+        } else {
+            let (first, last) = (source.line_span(from), source.line_span(to));
+            let start = if from - first.start > EXCERPT { source.boundary(from - EXCERPT / 2) } else { first.start };
+            let end = if last.end - to > EXCERPT { source.boundary(to + EXCERPT / 2) } else { last.end };
+            (start, end)
+        };
+        let position = source.position(start);
+        let last = source.position(end);
+        Ok(Box::new(MietteSpanContents::new_named(
+            source.name().to_owned(),
+            &source.text().as_bytes()[start..end],
+            SourceSpan::from(start..end),
+            position.line - 1,
+            position.column - 1,
+            last.line - position.line + 1,
+        )))
+    }
+}

@@ -1,0 +1,114 @@
+//! Finding a python actor's script: a file beside the workflow, or a module on `sys.path`.
+
+use std::collections::HashMap;
+use std::path::{Component, Path, PathBuf};
+
+use super::diagnostics::Problems;
+use super::source::At;
+use super::suggest::{did_you_mean, quoted};
+use crate::graph::Script;
+
+/// Scripts that were looked for, so that a thousand actors with one script cost one look at the disk.
+#[derive(Debug)]
+pub(super) struct Scripts {
+    root: PathBuf,
+    found: HashMap<(PathBuf, String), Option<Script>>,
+}
+
+impl Scripts {
+    /// For the workflow in this folder.
+    pub fn new(root: PathBuf) -> Self {
+        Scripts { root, found: HashMap::new() }
+    }
+
+    /// The script that an actor of a file in `directory` names; what is wrong with it is reported.
+    pub fn resolve(
+        &mut self,
+        text: &At<String>,
+        directory: &Path,
+        paths: &[PathBuf],
+        problems: &mut Problems,
+    ) -> Option<Script> {
+        let key = (directory.to_path_buf(), text.value.clone());
+        if let Some(Some(script)) = self.found.get(&key) {
+            return Some(script.clone());
+        }
+        let script = match self.look(&text.value, directory, paths) {
+            Ok(script) => Some(script),
+            Err(reason) => {
+                let near = near_file(&text.value, directory, ".py", problems);
+                let help = did_you_mean(near.as_deref())
+                    .unwrap_or_else(|| "a script is a path relative to this file, or a dotted module".to_owned());
+                problems.error(text.at, format!("there is no script {}", quoted(&text.value))).label(reason).help(help);
+                None
+            }
+        };
+        self.found.insert(key, script.clone());
+        script
+    }
+
+    fn look(&self, text: &str, directory: &Path, paths: &[PathBuf]) -> Result<Script, String> {
+        let path = directory.join(text);
+        if path.is_file() {
+            return Ok(self.file(path));
+        }
+        if path.is_dir() {
+            return Err("this is a folder".to_owned());
+        }
+        if text.contains('/') {
+            return Err(format!("not there: {}", relative(&path, &self.root).display()));
+        }
+        let module = text.strip_suffix(".py");
+        if module.is_some_and(|stem| !stem.contains('.')) {
+            return match paths.iter().map(|folder| folder.join(text)).find(|path| path.is_file()) {
+                Some(path) => Ok(self.file(path)),
+                None if paths.is_empty() => Err("not beside this file".to_owned()),
+                None => Err("neither beside this file nor in the folders of `paths`".to_owned()),
+            };
+        }
+        let module = module.unwrap_or(text);
+        let identifier = |part: &str| {
+            part.chars().all(|c| c.is_alphanumeric() || c == '_') && part.starts_with(|c: char| !c.is_numeric())
+        };
+        if module.split('.').all(identifier) {
+            Ok(Script::Module(module.to_owned()))
+        } else {
+            Err("neither a file nor the name of a module".to_owned())
+        }
+    }
+
+    /// The name that a file's module gets follows from its place relative to the workflow's folder, so that instances
+    /// of its classes find it again; the prefix keeps `select.py` from being taken for Python's own `select`.
+    fn file(&self, path: PathBuf) -> Script {
+        let plain = |path: &Path| path.components().all(|part| part != Component::ParentDir);
+        let named = if plain(&path) { path.clone() } else { path.canonicalize().unwrap_or_else(|_| path.clone()) };
+        let mut module = String::from("pushflow_scripts");
+        for part in relative(&named, &self.root).with_extension("").components() {
+            if let Component::Normal(part) = part {
+                module.push('.');
+                // A dot inside a name would be taken for a package.
+                module.push_str(&part.to_string_lossy().replace('.', "%2e"));
+            }
+        }
+        Script::File { path, module }
+    }
+}
+
+fn relative<'p>(path: &'p Path, root: &Path) -> &'p Path {
+    path.strip_prefix(root).unwrap_or(path)
+}
+
+/// A file with a similar name in the folder where this one is not.
+pub(super) fn near_file(text: &str, directory: &Path, ending: &str, problems: &mut Problems) -> Option<String> {
+    let wanted = Path::new(text);
+    let folder = wanted.parent().unwrap_or(Path::new(""));
+    let name = wanted.file_name()?.to_str()?;
+    let names: Vec<String> = std::fs::read_dir(directory.join(folder))
+        .ok()?
+        .take(1000)
+        .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
+        .filter(|name| name.ends_with(ending))
+        .collect();
+    let near = problems.guesses.nearest(name, names.iter().map(String::as_str))?;
+    Some(folder.join(near).to_str()?.to_owned())
+}

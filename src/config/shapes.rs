@@ -1,0 +1,62 @@
+//! What messages say about the shape of a key.
+
+use super::keys::Shape;
+use super::suggest::list;
+
+impl Shape {
+    /// "a duration", after "wants" or "is not".
+    pub fn noun(&self) -> String {
+        match self {
+            Shape::Text => "a string".into(),
+            Shape::Bool => "true or false".into(),
+            Shape::Integer { least: 0, .. } => "an integer of at least 0".into(),
+            Shape::Integer { least, most: 10_000 } => format!("an integer from {least} to 10000"),
+            Shape::Integer { least, .. } => format!("an integer of at least {least}"),
+            Shape::Workers => "a number of workers".into(),
+            Shape::Duration { .. } => "a duration".into(),
+            Shape::Size => "a size".into(),
+            Shape::Cpus => "a number of CPUs".into(),
+            Shape::Word(_) => "a word".into(),
+            Shape::Texts { .. } => "a list of strings".into(),
+            Shape::Integers { least, most } => format!("a list of integers from {least} to {most}"),
+            Shape::Environment => "a table of strings".into(),
+            Shape::Item => "a payload's key".into(),
+            Shape::Port => "a port".into(),
+            Shape::Values | Shape::Table(_) => "a table".into(),
+            Shape::Tables(_) | Shape::Actors => "a table of tables".into(),
+            Shape::List(_) => "a list of tables".into(),
+        }
+    }
+
+    /// How to write it.
+    pub fn hint(&self) -> String {
+        match self {
+            Shape::Text => "write it in quotation marks".into(),
+            Shape::Bool => "write true or false, without quotation marks".into(),
+            Shape::Integer { .. } => "write a whole number, without quotation marks".into(),
+            Shape::Workers => "write 1 or more, -1 for one per python actor, or leave it out to scale".into(),
+            Shape::Duration { .. } => "write \"1h30m\", \"250ms\", or seconds as a number".into(),
+            Shape::Size => "write \"2G\", \"512M\", or bytes as a number".into(),
+            Shape::Cpus => "write 1.5 or \"150%\"".into(),
+            Shape::Word(words) => format!("it is {}", list(words.iter().copied())),
+            Shape::Texts { .. } => "write [\"a\", \"b\"]".into(),
+            Shape::Integers { .. } => "write [0, 1]".into(),
+            Shape::Environment => "write { NAME = \"value\" }".into(),
+            Shape::Item => "write the key's name as a string, or its position as an integer".into(),
+            Shape::Port => "a port is a string, a boolean, an integer, \"null\" or \"other\"".into(),
+            Shape::Values => "write key = value lines below [inputs]".into(),
+            Shape::Table(section) => format!("it may have {}", list(section.keys().map(|key| key.name))),
+            Shape::Tables(_) | Shape::Actors => "write a table with a name for each: [actors.NAME]".into(),
+            Shape::List(_) => "write [[links]] above each, or links = [{ from = \"a\", to = \"b\" }]".into(),
+        }
+    }
+
+    /// A value to start from.
+    pub fn example(&self) -> &'static str {
+        match self {
+            Shape::Texts { .. } => "[\"…\"]",
+            Shape::Item => "\"key\"",
+            _ => "\"…\"",
+        }
+    }
+}

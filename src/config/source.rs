@@ -1,0 +1,122 @@
+//! The text of one file, and places in it. Lines and columns are computed only when a diagnostic is shown.
+
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+
+/// The text of a workflow file.
+#[derive(Debug)]
+pub struct Source {
+    name: String,
+    path: PathBuf,
+    text: String,
+    line_starts: OnceLock<Vec<usize>>,
+}
+
+/// Where something stands, as people count: both from 1, columns in characters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Position {
+    /// The line.
+    pub line: usize,
+    /// The column.
+    pub column: usize,
+}
+
+/// A place in one of the files that a workflow is read from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(super) struct Place {
+    pub source: u32,
+    pub start: u32,
+    pub end: u32,
+}
+
+impl Place {
+    pub fn new(source: u32, span: Range<usize>) -> Self {
+        let offset = |at: usize| u32::try_from(at).expect("files larger than 1 GiB are refused");
+        Place { source, start: offset(span.start), end: offset(span.end) }
+    }
+
+    pub fn span(self) -> Range<usize> {
+        self.start as usize..self.end as usize
+    }
+}
+
+/// A value and where it is written.
+#[derive(Debug, Clone)]
+pub(super) struct At<T> {
+    pub value: T,
+    pub at: Place,
+}
+
+impl Source {
+    pub(super) fn new(name: impl Into<String>, path: impl Into<PathBuf>, text: impl Into<String>) -> Self {
+        Source { name: name.into(), path: path.into(), text: text.into(), line_starts: OnceLock::new() }
+    }
+
+    /// The file's name as the user gave it.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The file, absolute.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The text.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// The line and column of a byte offset; the end of the text for an offset beyond it.
+    pub fn position(&self, offset: usize) -> Position {
+        let offset = self.boundary(offset);
+        let line = self.line_index(offset);
+        let start = self.line_starts()[line];
+        Position { line: line + 1, column: self.text[start..offset].chars().count() + 1 }
+    }
+
+    /// The bytes of the line around an offset, without its end.
+    pub(super) fn line_span(&self, offset: usize) -> Range<usize> {
+        let line = self.line_index(self.boundary(offset));
+        let starts = self.line_starts();
+        let start = starts[line];
+        let end = starts.get(line + 1).copied().unwrap_or(self.text.len());
+        start..start + self.text[start..end].trim_end_matches(['\n', '\r']).len()
+    }
+
+    /// The offset, moved back into the text and to the start of a character.
+    pub(super) fn boundary(&self, offset: usize) -> usize {
+        self.text.floor_char_boundary(offset)
+    }
+
+    fn line_index(&self, offset: usize) -> usize {
+        self.line_starts().partition_point(|start| *start <= offset) - 1
+    }
+
+    fn line_starts(&self) -> &[usize] {
+        self.line_starts
+            .get_or_init(|| std::iter::once(0).chain(self.text.match_indices('\n').map(|(at, _)| at + 1)).collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn positions_count_characters_from_one() {
+        let source = Source::new("a", "/a", "é = 1\n\nb = 2");
+        assert_eq!(source.position(0), Position { line: 1, column: 1 });
+        assert_eq!(source.position(3), Position { line: 1, column: 3 });
+        assert_eq!(source.position(7), Position { line: 2, column: 1 });
+        assert_eq!(source.position(8), Position { line: 3, column: 1 });
+        assert_eq!(source.position(900), Position { line: 3, column: 6 });
+    }
+
+    #[test]
+    fn an_empty_text_has_one_line() {
+        assert_eq!(Source::new("a", "/a", "").position(0), Position { line: 1, column: 1 });
+        assert_eq!(Source::new("a", "/a", "").line_span(0), 0..0);
+    }
+}

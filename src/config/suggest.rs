@@ -1,0 +1,106 @@
+//! "did you mean": the nearest of the names that would have been right, and names as messages quote them.
+
+/// Finds near names. What it may spend is bounded, for files with thousands of mistakes.
+#[derive(Debug)]
+pub(super) struct Guesses {
+    comparisons: usize,
+}
+
+impl Default for Guesses {
+    fn default() -> Self {
+        Guesses { comparisons: 300_000 }
+    }
+}
+
+impl Guesses {
+    /// Whether there will be no more suggestions.
+    pub fn exhausted(&self) -> bool {
+        self.comparisons == 0
+    }
+
+    /// The candidate that is nearest to a word, if one is near.
+    pub fn nearest<'c>(&mut self, word: &str, candidates: impl IntoIterator<Item = &'c str>) -> Option<&'c str> {
+        let length = word.chars().count();
+        if length > 60 {
+            return None;
+        }
+        let most = (length / 3).clamp(1, 4);
+        let lower = word.to_lowercase();
+        let mut best: Option<(usize, &str)> = None;
+        for candidate in candidates {
+            if self.comparisons == 0 {
+                break;
+            }
+            self.comparisons -= 1;
+            if candidate.len().abs_diff(word.len()) > 4 * most {
+                continue;
+            }
+            let distance = strsim::damerau_levenshtein(&lower, &candidate.to_lowercase());
+            let similar = distance <= most && (length > 1 || distance == 0);
+            if similar && candidate != word && best.is_none_or(|(least, _)| distance < least) {
+                best = Some((distance, candidate));
+            }
+        }
+        best.map(|(_, candidate)| candidate)
+    }
+}
+
+/// A name as messages show it: in backticks, on one line, not too long.
+pub(super) fn quoted(name: &str) -> String {
+    const MOST: usize = 60;
+    let mut text = String::from("`");
+    for (index, character) in name.chars().enumerate() {
+        if index == MOST {
+            text.push('…');
+            break;
+        }
+        if character.is_control() {
+            text.extend(character.escape_default());
+        } else {
+            text.push(character);
+        }
+    }
+    text.push('`');
+    text
+}
+
+/// "did you mean …?", where there is something near.
+pub(super) fn did_you_mean(near: Option<&str>) -> Option<String> {
+    near.map(|near| format!("did you mean {}?", quoted(near)))
+}
+
+/// "`a`, `b` or `c`".
+pub(super) fn list<'n>(names: impl IntoIterator<Item = &'n str>) -> String {
+    let names: Vec<String> = names.into_iter().map(quoted).collect();
+    match names.split_last() {
+        None => String::new(),
+        Some((last, [])) => last.clone(),
+        Some((last, rest)) => format!("{} or {last}", rest.join(", ")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_nearest_name_is_found() {
+        let mut guesses = Guesses::default();
+        assert_eq!(guesses.nearest("max_worker", ["max_workers", "launcher"]), Some("max_workers"));
+        assert_eq!(guesses.nearest("Add", ["add", "and"]), Some("add"));
+        assert_eq!(guesses.nearest("x", ["y"]), None);
+        assert_eq!(guesses.nearest("colour", ["python"]), None);
+    }
+
+    #[test]
+    fn what_cannot_be_printed_is_escaped() {
+        assert_eq!(quoted("a\u{1b}[2J"), "`a\\u{1b}[2J`");
+        assert_eq!(quoted(&"x".repeat(70)).chars().count(), 63);
+    }
+
+    #[test]
+    fn names_are_listed_in_words() {
+        assert_eq!(list(["a", "b", "c"]), "`a`, `b` or `c`");
+        assert_eq!(list(["a"]), "`a`");
+    }
+}
