@@ -8,6 +8,7 @@
 
 pub mod cli;
 pub mod config;
+pub mod convert;
 pub mod engine;
 pub mod graph;
 pub mod payload;

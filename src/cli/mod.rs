@@ -1,4 +1,3 @@
-//! One file per verb.
+//! To come.
 
-pub mod check;
-pub mod schema;
+pub mod convert;

@@ -1,0 +1,62 @@
+//! `pushflow convert`: a pypushflow workflow class becomes a workflow file on standard output.
+
+use std::io::Write;
+use std::path::PathBuf;
+
+use anyhow::{Context, Result};
+use clap::Args;
+
+use crate::convert::{Source, convert};
+
+/// Print a pypushflow workflow class as a workflow file.
+#[derive(Debug, Args)]
+pub struct ConvertArgs {
+    /// The class: a dotted module or the path of a .py file, a colon, the class.
+    ///
+    /// The class may be left out where the module has only one workflow.
+    #[arg(value_name = "MODULE[:CLASS]")]
+    workflow: String,
+    /// The Python that has pypushflow: an interpreter or the folder of an environment.
+    #[arg(long, value_name = "PYTHON")]
+    python: Option<PathBuf>,
+    /// A positional argument of the constructor: JSON if it parses, else a string.
+    #[arg(long = "arg", value_name = "VALUE", allow_hyphen_values = true)]
+    args: Vec<String>,
+    /// A keyword argument of the constructor; a `name` that it wants is the class's name by default.
+    #[arg(long = "kwarg", value_name = "KEY=VALUE")]
+    kwargs: Vec<String>,
+}
+
+/// Converts, prints the file on standard output and what it cannot say on standard error.
+pub fn run(args: &ConvertArgs) -> Result<()> {
+    let converted = convert(&args.source()?)?;
+    std::io::stdout().write_all(converted.toml.as_bytes()).context("cannot write to standard output")?;
+    for warning in converted.warnings {
+        eprintln!("warning: {warning}");
+    }
+    Ok(())
+}
+
+impl ConvertArgs {
+    fn source(&self) -> Result<Source> {
+        let (module, class) = match self.workflow.rsplit_once(':') {
+            Some((module, class)) => (module, Some(class.to_string())),
+            None => (self.workflow.as_str(), None),
+        };
+        let kwargs = self.kwargs.iter().map(|kwarg| {
+            let (key, value) = kwarg.split_once('=').with_context(|| format!("--kwarg {kwarg} is not KEY=VALUE"))?;
+            Ok((key.to_string(), json_or_text(value)))
+        });
+        Ok(Source {
+            module: module.to_string(),
+            class,
+            python: self.python.clone(),
+            args: self.args.iter().map(|value| json_or_text(value)).collect(),
+            kwargs: kwargs.collect::<Result<_>>()?,
+        })
+    }
+}
+
+fn json_or_text(value: &str) -> serde_json::Value {
+    serde_json::from_str(value).unwrap_or_else(|_| value.into())
+}

@@ -1,0 +1,215 @@
+//! The text of a converted workflow file, as a person would write it.
+
+use std::fmt::Write as _;
+
+use super::Converted;
+use super::instance::{Instance, Node, Value, What};
+use super::placement::{PlacedLink, PlacedScope, When};
+use super::walk::Source;
+
+/// Writes the file and the warnings that go with it.
+pub(super) fn write(source: &Source, instance: &Instance, scopes: &[PlacedScope]) -> Converted {
+    let mut writer = Writer { instance, scopes, text: String::new() };
+    writer.head(source);
+    writer.links(0);
+    writer.workflow(source);
+    writer.contents(0, "");
+    Converted {
+        toml: writer.text,
+        warnings: instance.warnings.iter().map(|warning| sentence(instance, warning)).collect(),
+    }
+}
+
+fn sentence(instance: &Instance, warning: &super::instance::Warning) -> String {
+    match warning.node {
+        Some(node) => format!("actor \"{}\": {}", instance.nodes[node].name, warning.text),
+        None => warning.text.clone(),
+    }
+}
+
+struct Writer<'a> {
+    instance: &'a Instance,
+    scopes: &'a [PlacedScope],
+    text: String,
+}
+
+impl Writer<'_> {
+    fn line(&mut self, line: impl AsRef<str>) {
+        self.text.push_str(line.as_ref());
+        self.text.push('\n');
+    }
+
+    fn entry(&mut self, key: &str, value: impl AsRef<str>) {
+        self.line(format!("{key} = {}", value.as_ref()));
+    }
+
+    fn head(&mut self, source: &Source) {
+        let class = source.class.as_ref().map(|class| format!(":{class}")).unwrap_or_default();
+        self.comment(&format!("Converted from pypushflow's {}{class} by pushflow convert.", source.module));
+        for warning in &self.instance.warnings {
+            if warning.node.is_none_or(|node| !self.has_table(node)) {
+                self.comment(&format!("WARNING: {}", sentence(self.instance, warning)));
+            }
+        }
+        self.line("");
+    }
+
+    fn comment(&mut self, text: &str) {
+        let text: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+        self.line(format!("# {text}"));
+    }
+
+    fn has_table(&self, node: usize) -> bool {
+        !matches!(self.instance.nodes[node].what, What::Start | What::Stop | What::Port)
+    }
+
+    fn links(&mut self, scope: usize) {
+        let links = &self.scopes[scope].links;
+        if links.is_empty() {
+            return;
+        }
+        self.line("links = [");
+        for link in links {
+            self.line(format!("    {},", inline_link(link)));
+        }
+        self.line("]");
+    }
+
+    fn workflow(&mut self, source: &Source) {
+        self.line("\n[workflow]");
+        self.entry("name", text(&self.instance.name));
+        if let Some(python) = &source.python {
+            let python = std::path::absolute(python).unwrap_or_else(|_| python.clone());
+            self.entry("python", text(&python.to_string_lossy()));
+        }
+        if !self.instance.paths.is_empty() {
+            self.entry("paths", list(&self.instance.paths));
+        }
+        if self.instance.gevent {
+            self.entry("gevent", "true");
+        }
+        let on_error = &self.scopes[0].on_error;
+        if !on_error.is_empty() {
+            self.entry("on_error", list(on_error));
+        }
+    }
+
+    fn contents(&mut self, scope: usize, prefix: &str) {
+        let placed = &self.scopes[scope];
+        for (number, name) in &placed.actors {
+            self.actor(*number, scope, name, prefix);
+        }
+        for &submodel in &placed.submodels {
+            self.submodel(submodel, prefix);
+        }
+    }
+
+    fn actor(&mut self, number: usize, scope: usize, name: &str, prefix: &str) {
+        let node = &self.instance.nodes[number];
+        self.line("");
+        for warning in self.instance.warnings.iter().filter(|warning| warning.node == Some(number)) {
+            self.comment(&format!("WARNING: {}", warning.text));
+        }
+        self.line(format!("[{prefix}actors.{}]", key(name)));
+        match &node.what {
+            What::Python { script, bubbles_to, .. } => {
+                self.entry("script", text(script));
+                if bubbles_to.is_some() {
+                    self.entry("bubble_errors", "true");
+                }
+            }
+            What::Router { item } => {
+                self.entry("kind", text("router"));
+                self.entry("item", value(item));
+            }
+            What::Join { arrivals } => {
+                self.entry("kind", text("join"));
+                self.arrivals(*arrivals, scope, name);
+            }
+            What::Status { word } => {
+                self.entry("kind", text("status"));
+                self.entry("status", text(word));
+            }
+            What::ErrorHandler => self.entry("kind", text("error-handler")),
+            What::Fork | What::Start | What::Stop | What::Port => self.entry("kind", text("fork")),
+        }
+        self.note_on_name(node, name);
+    }
+
+    fn arrivals(&mut self, arrivals: usize, scope: usize, name: &str) {
+        let placed = &self.scopes[scope];
+        let links = placed.links.iter().filter(|link| link.to == name).count();
+        if arrivals == 0 {
+            self.comment(
+                "pypushflow's join never fires: its numberOfThreads is 0. This one waits for all of its links.",
+            );
+        } else if arrivals != links || placed.on_error.iter().any(|target| target == name) {
+            self.entry("arrivals", arrivals.to_string());
+        }
+    }
+
+    fn note_on_name(&mut self, node: &Node, name: &str) {
+        if !name.starts_with(&node.name) {
+            self.comment(&format!("pypushflow's name: {}", node.name));
+        }
+    }
+
+    fn submodel(&mut self, scope: usize, prefix: &str) {
+        let placed = &self.scopes[scope];
+        let path = format!("{prefix}submodels.{}", key(&placed.name));
+        self.line(format!("\n[{path}]"));
+        if placed.ports != ["In", "Out"] {
+            self.entry("ports", list(&placed.ports));
+        }
+        if !placed.on_error.is_empty() {
+            self.entry("on_error", list(&placed.on_error));
+        }
+        self.links(scope);
+        self.contents(scope, &format!("{path}."));
+    }
+}
+
+fn inline_link(link: &PlacedLink) -> String {
+    let mut inline = format!("{{ from = {}, to = {}", text(&link.from), text(&link.to));
+    match &link.when {
+        When::Success => {}
+        When::Error => inline.push_str(", on_error = true"),
+        When::Port(port) => {
+            let _ = write!(inline, ", port = {}", value(port));
+        }
+    }
+    inline + " }"
+}
+
+fn value(value: &Value) -> String {
+    match value {
+        Value::Text(written) => text(written),
+        Value::Int(number) => number.to_string(),
+    }
+}
+
+/// A string on one line.
+fn text(written: &str) -> String {
+    let mut quoted = String::from("\"");
+    for c in written.chars() {
+        match c {
+            '"' | '\\' => quoted.extend(['\\', c]),
+            '\n' => quoted.push_str("\\n"),
+            '\t' => quoted.push_str("\\t"),
+            c if c.is_control() => {
+                let _ = write!(quoted, "\\u{:04X}", u32::from(c));
+            }
+            c => quoted.push(c),
+        }
+    }
+    quoted + "\""
+}
+
+fn key(name: &str) -> String {
+    toml_edit::Key::new(name).to_string()
+}
+
+fn list(items: &[String]) -> String {
+    let items: Vec<String> = items.iter().map(|item| text(item)).collect();
+    format!("[{}]", items.join(", "))
+}

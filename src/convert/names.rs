@@ -1,0 +1,57 @@
+//! Names that a workflow file accepts, readable and unique in their scope.
+
+use std::collections::HashSet;
+
+/// The names taken in one scope.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Names(HashSet<String>);
+
+impl Names {
+    /// Takes these names, for what cannot be renamed.
+    pub(super) fn reserve<'a>(&mut self, names: impl IntoIterator<Item = &'a str>) {
+        self.0.extend(names.into_iter().map(String::from));
+    }
+
+    /// The name if it is free, else "name 2", "name 3", …
+    pub(super) fn take(&mut self, name: &str) -> String {
+        let name = allowed(name);
+        let mut candidate = name.clone();
+        let mut count = 1;
+        while !self.0.insert(candidate.clone()) {
+            count += 1;
+            candidate = format!("{name} {count}");
+        }
+        candidate
+    }
+}
+
+/// The name without what the file's format forbids: "." and "/" are separators of paths, control characters are none
+/// of a name's business.
+fn allowed(name: &str) -> String {
+    let name: String = name.chars().map(|c| if matches!(c, '.' | '/') || c.is_control() { '_' } else { c }).collect();
+    match name.trim() {
+        "" => "unnamed".into(),
+        trimmed => trimmed.into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_that_is_taken_gets_a_number() {
+        let mut names = Names::default();
+        names.reserve(["stop"]);
+        let taken = ["Check", "Check", "Check", "Check 2", "stop", "Zähler ∑"].map(|name| names.take(name));
+        assert_eq!(taken, ["Check", "Check 2", "Check 3", "Check 2 2", "stop 2", "Zähler ∑"]);
+    }
+
+    #[test]
+    fn what_the_format_forbids_becomes_an_underscore() {
+        let mut names = Names::default();
+        assert_eq!(names.take("a.b/c\nd"), "a_b_c_d");
+        assert_eq!(names.take("  "), "unnamed");
+        assert_eq!(names.take(""), "unnamed 2");
+    }
+}
