@@ -45,7 +45,7 @@ impl Writer<'_> {
 
     fn head(&mut self, source: &Source) {
         let class = source.class.as_ref().map(|class| format!(":{class}")).unwrap_or_default();
-        self.comment(&format!("Converted from pypushflow's {}{class} by pushflow convert.", source.module));
+        self.comment(&format!("Converted from the pypushflow workflow {}{class} by pushflow convert.", source.module));
         for warning in &self.instance.warnings {
             if warning.node.is_none_or(|node| !self.has_table(node)) {
                 self.comment(&format!("WARNING: {}", sentence(self.instance, warning)));
@@ -149,7 +149,7 @@ impl Writer<'_> {
     }
 
     fn note_on_name(&mut self, node: &Node, name: &str) {
-        if !name.starts_with(&node.name) {
+        if !name.starts_with(&node.name) && !node.name.trim().is_empty() {
             self.comment(&format!("pypushflow's name: {}", node.name));
         }
     }
@@ -158,7 +158,7 @@ impl Writer<'_> {
         let placed = &self.scopes[scope];
         let path = format!("{prefix}submodels.{}", key(&placed.name));
         self.line(format!("\n[{path}]"));
-        if placed.ports != ["In", "Out"] {
+        if placed.ports.iter().any(|port| port != "In" && port != "Out") {
             self.entry("ports", list(&placed.ports));
         }
         if !placed.on_error.is_empty() {

@@ -61,6 +61,7 @@ pub(super) fn place(instance: &Instance) -> Vec<PlacedScope> {
         placement.scopes[scope].on_error =
             facts.on_error.iter().map(|&node| placement.node_names[node].clone()).collect();
     }
+    placement.leave_out_unused_ports();
     placement.scopes
 }
 
@@ -188,6 +189,19 @@ impl<'a> Placement<'a> {
         self.scopes[scope].ports.push(name.clone());
         self.added.insert((scope, way, node), name.clone());
         (name, false)
+    }
+
+    fn leave_out_unused_ports(&mut self) {
+        for (scope, facts) in self.instance.scopes.iter().enumerate() {
+            let Some(parent) = facts.parent else { continue };
+            let ports = std::mem::take(&mut self.scopes[scope].ports);
+            let is_used = |port: &String| {
+                let outside = self.outside_view(scope, port).name;
+                let names = |scope: usize| self.scopes[scope].links.iter().flat_map(|link| [&link.from, &link.to]);
+                names(scope).any(|name| name == port) || names(parent).any(|name| *name == outside)
+            };
+            self.scopes[scope].ports = ports.into_iter().filter(is_used).collect();
+        }
     }
 
     fn write(&mut self, scope: usize, from: &str, to: &str, when: When) {

@@ -53,7 +53,7 @@ fn every_kind_of_actor_is_written_as_a_person_would() {
     ]);
     let scopes = json!([{"name": "flow", "parent": null, "ports": [], "on_error": [8]}]);
     insta::assert_snapshot!(converted(scopes, nodes, json!([])).toml, @r#"
-    # Converted from pypushflow's flows:Flow by pushflow convert.
+    # Converted from the pypushflow workflow flows:Flow by pushflow convert.
 
     links = [
         { from = "start", to = "add" },
@@ -123,7 +123,7 @@ fn a_link_across_the_border_of_a_submodel_gets_a_port() {
     script = "tasks.py"
 
     [submodels.outer]
-    ports = ["In", "Out", "to deep", "to beside", "to stop"]
+    ports = ["to deep", "to beside", "to stop"]
     links = [
         { from = "to deep", to = "inner.to deep" },
         { from = "inner.to beside", to = "to beside" },
@@ -131,7 +131,7 @@ fn a_link_across_the_border_of_a_submodel_gets_a_port() {
     ]
 
     [submodels.outer.submodels.inner]
-    ports = ["In", "Out", "to deep", "to beside", "to stop"]
+    ports = ["to deep", "to beside", "to stop"]
     links = [
         { from = "to deep", to = "deep" },
         { from = "deep", to = "to beside" },
@@ -255,7 +255,7 @@ fn errors_that_bubble_past_a_scope_are_written_as_error_links() {
     on_error = ["stop"]
 
     [submodels.Sub]
-    ports = ["In", "Out", "to stop"]
+    ports = ["In", "to stop"]
     on_error = ["save"]
     links = [
         { from = "In", to = "work" },
@@ -335,7 +335,7 @@ fn warnings_stand_where_they_belong_and_are_told() {
         ]
     );
     insta::assert_snapshot!(converted.toml, @r#"
-    # Converted from pypushflow's flows:Flow by pushflow convert.
+    # Converted from the pypushflow workflow flows:Flow by pushflow convert.
     # WARNING: actor "lost" is left out: nothing leads to it
 
     links = [

@@ -480,11 +480,13 @@ class Walk:
         self.warn(text % (it, class_name(thing), ", ".join(names)), node)
 
     def report_unreached(self):
+        from pypushflow.Submodel import Port
         from pypushflow.ThreadCountingActor import ThreadCountingActor
 
         known = list(self.workflow.getListActorRef())
         for scope in self.scopes:
-            known.extend(value for value in held_values(scope) if isinstance(value, ThreadCountingActor))
+            held = [value for value in held_values(scope) if isinstance(value, ThreadCountingActor)]
+            known.extend(value for value in held if not isinstance(value, Port))
         reported = set()
         for actor in known:
             if id(self.resolve_stop(actor)) not in self.numbers and id(actor) not in reported:

@@ -1,0 +1,5 @@
+"""Adds one."""
+
+
+def run(value, **kwargs):
+    return {"value": value + 1}

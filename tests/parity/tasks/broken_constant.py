@@ -1,0 +1,7 @@
+"""Fails while it is imported."""
+
+LIMIT = int("not a number")
+
+
+def run(**kwargs):
+    return {}

@@ -1,0 +1,5 @@
+"""Says which positional arguments it was given."""
+
+
+def run(*args, **kwargs):
+    return {"args": args}

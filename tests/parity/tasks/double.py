@@ -1,0 +1,5 @@
+"""Doubles."""
+
+
+def run(value, **kwargs):
+    return {"value": value * 2}

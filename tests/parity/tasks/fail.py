@@ -1,0 +1,5 @@
+"""Fails."""
+
+
+def run(**kwargs):
+    raise RuntimeError("it failed, as it should")

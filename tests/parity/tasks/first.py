@@ -1,0 +1,5 @@
+"""Says that it was here."""
+
+
+def run(**kwargs):
+    return {"first": 1, "who": "first"}

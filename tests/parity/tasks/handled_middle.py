@@ -1,0 +1,5 @@
+"""Says that an error came by here."""
+
+
+def run(**kwargs):
+    return {"middle": True}

@@ -1,0 +1,5 @@
+"""Says that it was here."""
+
+
+def run(**kwargs):
+    return {"second": (2,), "who": "second"}

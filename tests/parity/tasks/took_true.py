@@ -1,0 +1,5 @@
+"""Stands behind a router's port."""
+
+
+def run(*args, **kwargs):
+    return {"took": kwargs.get("took", ()) + ('true',)}
