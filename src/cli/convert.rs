@@ -10,6 +10,11 @@ use crate::convert::{Source, convert};
 
 /// Print a pypushflow workflow class as a workflow file.
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  pushflow convert beamline.workflows:Integrate --python /opt/mx > integrate.toml
+  pushflow convert integrate.py
+  pushflow convert scans.py:Mesh --kwarg name=mesh --kwarg detectors='[\"eiger\", \"pilatus\"]'")]
 pub struct ConvertArgs {
     /// The class: a dotted module or the path of a .py file, a colon, the class.
     ///

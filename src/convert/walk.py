@@ -105,8 +105,9 @@ def same_file(one, other):
 
 
 def said(error):
-    """The last line of a traceback, and the place in the user's code that it came from."""
-    line = traceback.format_exception_only(type(error), error)[-1].strip()
+    """What a traceback ends with, on one line, and the place in the user's code that it came from."""
+    message = " ".join(str(error).split())
+    line = type(error).__qualname__ + (": " + message if message else "")
     frames = [
         frame
         for frame in traceback.extract_tb(error.__traceback__)

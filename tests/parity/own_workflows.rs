@@ -44,7 +44,8 @@ fn workflow_10_a_cycle() {
 
 #[test]
 fn workflow_11_twenty_triggers_of_one_actor() {
-    same(graph_with("pypushflow.tests.test_workflow11:Workflow11", json!({"value": 1})));
+    // Its last task counts in a variable that pypushflow's test makes: outside of that test all twenty fail.
+    same_and_ends(graph_with("pypushflow.tests.test_workflow11:Workflow11", json!({"value": 1})), Ends::InError);
 }
 
 #[test]
