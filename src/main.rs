@@ -1,2 +1,7 @@
-//! x
-fn main() {}
+//! The `pushflow` command.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    pushflow::cli::main()
+}

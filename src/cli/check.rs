@@ -8,6 +8,11 @@ use crate::graph::{Kind, Workflow};
 
 /// The arguments of `pushflow check`.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Example:
+  pushflow check integrate.toml
+
+Exit status: 0 if every file is good, 2 if one is not, 3 if one is not there.")]
 pub struct CheckArgs {
     /// Workflow files
     #[arg(required = true, value_name = "FILE")]
@@ -22,6 +27,8 @@ pub enum Checked {
     Valid,
     /// At least one file is not.
     Invalid,
+    /// At least one file is not there, and the others are good.
+    Missing,
 }
 
 /// Checks each file: one line on `out` for a good one, and what is wrong on `err`.
@@ -47,7 +54,10 @@ pub fn run(
                 writeln!(out, "{}: ok ({})", file.display(), counts.join(", "))?;
             }
             Err(errors) => {
-                checked = Checked::Invalid;
+                checked = match checked {
+                    Checked::Valid | Checked::Missing if errors.is_missing_file() => Checked::Missing,
+                    _ => Checked::Invalid,
+                };
                 let of = |severity| errors.diagnostics().iter().filter(|found| found.severity == severity).count();
                 let mut counts = vec![count(of(Severity::Error), "error")];
                 if of(Severity::Warning) > 0 {

@@ -1,3 +1,111 @@
-//! To come.
+//! The command line: one file per verb.
 
-pub mod convert;
+mod check;
+mod convert;
+mod exit;
+mod inputs;
+mod locate;
+mod logging;
+mod progress;
+mod run;
+mod schema;
+
+pub use exit::Exit;
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::config::Style;
+
+/// Runs workflow graphs and supervises every process of them.
+#[derive(Debug, Parser)]
+#[command(name = "pushflow", version, about, max_term_width = 100, after_help = AFTER_HELP)]
+struct Cli {
+    #[command(flatten)]
+    logging: logging::LoggingArgs,
+
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+const AFTER_HELP: &str = "\
+Example:
+  pushflow run hello.toml -i name=World
+
+Exit status:
+  0 finished · 1 the run ended in error · 2 wrong usage or an invalid file · 3 no such workflow
+  124 timeout · 129, 130, 143 ended by SIGHUP, SIGINT (Ctrl-C), SIGTERM";
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Run a workflow in the foreground and print its output as JSON
+    Run(run::RunArgs),
+    /// Say what is wrong with workflow files, and where
+    Check(check::CheckArgs),
+    /// Print a pypushflow workflow class as a workflow file
+    Convert(convert::ConvertArgs),
+    /// Print the JSON Schema of the workflow file, for editors
+    Schema,
+}
+
+/// The whole program: parses the command line, runs the verb, prints its error if it has one.
+pub fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help and version are "errors" that belong on standard output, with status 0.
+            let _ = error.print();
+            return if error.use_stderr() { Exit::Usage.into() } else { Exit::Finished.into() };
+        }
+    };
+    logging::init(&cli.logging);
+    let exit = match cli.verb {
+        Verb::Run(args) => run::run(&args),
+        Verb::Check(args) => check(&args),
+        Verb::Convert(args) => convert::run(&args).map(|()| Exit::Finished).map_err(Failure::usage),
+        Verb::Schema => schema::run(&mut io::stdout().lock()).map(|()| Exit::Finished).map_err(cannot_write),
+    };
+    match exit {
+        Ok(exit) => exit.into(),
+        Err(failure) => {
+            // A message that cannot be written has nowhere else to go.
+            let _ = writeln!(io::stderr(), "pushflow: {:#}", failure.error);
+            failure.exit.into()
+        }
+    }
+}
+
+fn check(args: &check::CheckArgs) -> Result<Exit, Failure> {
+    let (mut out, mut err) = (io::stdout().lock(), io::stderr().lock());
+    let checked = check::run(args, locate::defaults_file().as_deref(), Style::for_stderr(), &mut out, &mut err);
+    match checked.map_err(cannot_write)? {
+        check::Checked::Valid => Ok(Exit::Finished),
+        check::Checked::Invalid => Ok(Exit::Usage),
+        check::Checked::Missing => Ok(Exit::NotFound),
+    }
+}
+
+fn cannot_write(error: io::Error) -> Failure {
+    anyhow::Error::new(error).context("cannot write what was asked for").into()
+}
+
+/// Why a verb could not do its work, and the status to exit with.
+#[derive(Debug)]
+pub struct Failure {
+    exit: Exit,
+    error: anyhow::Error,
+}
+
+impl Failure {
+    fn usage(error: impl Into<anyhow::Error>) -> Self {
+        Failure { exit: Exit::Usage, error: error.into() }
+    }
+}
+
+impl From<anyhow::Error> for Failure {
+    fn from(error: anyhow::Error) -> Self {
+        Failure { exit: Exit::Error, error }
+    }
+}

@@ -59,6 +59,8 @@ pub(super) struct Submodel<'d> {
     pub name: &'d str,
     pub scope: ScopeId,
     pub ports: HashMap<&'d str, ActorId>,
+    /// The names that its errors go to and that do not stand inside it.
+    errors_around: Vec<&'d At<String>>,
 }
 
 /// More than anyone wrote: files that use each other twice at each level grow without end.
@@ -131,7 +133,7 @@ impl<'b> Builder<'b> {
             self.implicit(word, kind, scope, at, way);
         }
         let names = HashMap::from([("start", Named::Actor(START)), ("stop", Named::Actor(STOP))]);
-        self.fill(graph, Frame { scope, names, submodels: Vec::new(), ports: HashMap::new() });
+        self.fill(graph, &[], Frame { scope, names, submodels: Vec::new(), ports: HashMap::new() });
     }
 
     fn scope(&mut self, name: &str, path: String, parent: Option<ScopeId>, at: Place) -> ScopeId {
@@ -141,12 +143,13 @@ impl<'b> Builder<'b> {
         id
     }
 
-    /// Puts the actors, submodels and links of a graph into its scope.
-    fn fill<'d>(&mut self, graph: &'d Draft, mut frame: Frame<'d>) {
+    /// Puts the actors, submodels and links of a graph into its scope. Of the names that errors of the scope go to, those
+    /// that stand inside it are linked; the others are returned, for the scope around.
+    fn fill<'d>(&mut self, graph: &'d Draft, on_error: &'d [At<String>], mut frame: Frame<'d>) -> Vec<&'d At<String>> {
         let size = graph.actors.len() + graph.submodels.len();
         if self.full || self.actors.len() + size > MOST_ACTORS {
             self.refuse_more(frame.scope);
-            return;
+            return Vec::new();
         }
         let inside = self.scopes[frame.scope.index()].parent.is_some();
         for actor in &graph.actors {
@@ -183,11 +186,16 @@ impl<'b> Builder<'b> {
             self.link(link, &frame);
         }
         self.scope_errors(frame.scope, &graph.on_error, &frame);
-        for submodel in &graph.submodels {
-            if let Some(Named::Submodel(index)) = frame.names.get(submodel.name.value.as_str()) {
-                self.scope_errors(frame.submodels[*index].scope, &submodel.on_error, &frame);
-            }
+        for submodel in &frame.submodels {
+            self.scope_errors(submodel.scope, submodel.errors_around.iter().copied(), &frame);
         }
+        let is_inside = |name: &&At<String>| {
+            let first = name.value.split_once('.').map_or(name.value.as_str(), |(first, _)| first);
+            frame.names.contains_key(first) || frame.ports.contains_key(first)
+        };
+        let (inside, around) = on_error.iter().partition::<Vec<_>, _>(is_inside);
+        self.scope_errors(frame.scope, inside, &frame);
+        around
     }
 
     fn refuse_more(&mut self, scope: ScopeId) {
@@ -229,8 +237,8 @@ impl<'b> Builder<'b> {
         inner.insert("start", ports["In"]);
         inner.insert("stop", ports["Out"]);
         let frame = Frame { scope, names: HashMap::new(), submodels: Vec::new(), ports: inner };
-        self.fill(&draft.body, frame);
-        Submodel { name: &draft.name.value, scope, ports }
+        let errors_around = self.fill(&draft.body, &draft.on_error, frame);
+        Submodel { name: &draft.name.value, scope, ports, errors_around }
     }
 
     fn implicit(&mut self, name: &str, kind: Kind, scope: ScopeId, at: Place, way: Way) -> ActorId {

@@ -217,7 +217,7 @@ pub(super) static SUBMODEL: Section = Section {
         key("links", Shape::List(&LINK), "Its links."),
         key("submodels", Shape::Tables(&SUBMODEL), "Graphs inside it, by name."),
         key("ports", Shape::Texts { empty: true }, "Ports beside In and Out."),
-        key("on_error", Shape::Texts { empty: true }, "The actors around it that its errors bubble to."),
+        key("on_error", Shape::Texts { empty: true }, "The actors that its errors bubble to: inside it, or around it."),
     ]],
 };
 

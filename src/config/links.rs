@@ -77,7 +77,12 @@ impl Builder<'_> {
     }
 
     /// The actors that bubbling errors of a scope go to, named in this frame.
-    pub fn scope_errors(&mut self, scope: ScopeId, names: &[At<String>], frame: &Frame<'_>) {
+    pub fn scope_errors<'n>(
+        &mut self,
+        scope: ScopeId,
+        names: impl IntoIterator<Item = &'n At<String>>,
+        frame: &Frame<'_>,
+    ) {
         for name in names {
             match self.end(name, Side::To, frame) {
                 End::Actor(to) => self.bubble(scope, to, name.at),

@@ -32,6 +32,7 @@ pub use diagnostics::{ConfigErrors, Diagnostic, Label, Severity};
 pub use json_schema::json_schema;
 pub use render::{Style, render};
 pub use source::{Position, Source};
+pub use units::duration as parse_duration;
 
 use std::io::ErrorKind;
 use std::path::Path;

@@ -6,7 +6,7 @@ use std::time::Duration;
 pub(super) const LONGEST: f64 = 100.0 * 365.25 * 86400.0;
 
 /// `"1h30m"`, `"250ms"`, `"1min 30s"`, `"1.5h"`, or seconds (`"30"`).
-pub(super) fn duration(text: &str) -> Result<Duration, &'static str> {
+pub fn duration(text: &str) -> Result<Duration, &'static str> {
     let mut rest = text.trim();
     if rest.is_empty() {
         return Err("it is empty");

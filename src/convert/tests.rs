@@ -19,7 +19,7 @@ fn converted(scopes: Value, nodes: Value, warnings: Value) -> Converted {
     });
     let source = Source { module: "flows".into(), class: Some("Flow".into()), ..Source::default() };
     let converted = super::write(&source, serde_json::from_value(instance).expect("an instance"));
-    converted.toml.parse::<toml_edit::DocumentMut>().expect("TOML");
+    converted.toml.parse::<toml::Table>().expect("TOML");
     converted
 }
 

@@ -127,7 +127,15 @@ fn no_route(router: &Router, look: Option<&Look>) -> Failure {
         Some(Look::Text(text) | Look::Other { text: Some(text), .. }) => format!("{item} is {text:?}"),
         Some(Look::Other { .. }) => format!("{item} is a value that no port can be equal to"),
     };
-    let ports: Vec<String> = router.routes.iter().map(|route| route.port.to_string()).collect();
+    let ports: Vec<String> = router.routes.iter().map(|route| written(&route.port)).collect();
     let message = format!("{value}, and the router has only the ports {}, not 'other'", ports.join(", "));
     Failure { kind: FailureKind::NoRoute, error: PythonError::new(ErrorClass::NoRoute, message) }
+}
+
+/// A port as it is written in the file: a text is no number.
+fn written(port: &Port) -> String {
+    match port {
+        Port::Text(text) => format!("{text:?}"),
+        port => port.to_string(),
+    }
 }

@@ -149,11 +149,12 @@ impl Supervisor {
             }
             self.events = events;
             self.on_time(Instant::now());
-            self.carry_out();
         }
         Ok(std::mem::take(&mut self.happenings))
     }
 
+    /// Handles one event and all that follows from it: engine and pools must agree on what is running before either
+    /// decides anything more (a task that its run withdraws has then not been promised to a worker).
     fn on_ready(&mut self, token: Token, readable: bool, writable: bool) {
         match self.sources.get(token) {
             Some(Source::Signals) => self.on_signals(),
@@ -162,6 +163,7 @@ impl Supervisor {
             Some(Source::Output) => self.on_output_ready(token),
             None => {}
         }
+        self.carry_out();
     }
 
     fn on_time(&mut self, now: Instant) {
@@ -172,6 +174,7 @@ impl Supervisor {
                 self.todo.extend(effects.into_iter().map(|effect| Todo::Engine(*id, effect)));
             }
         }
+        self.carry_out();
         for (index, state) in self.pools.iter_mut().enumerate() {
             if state.pool.next_time().is_some_and(|at| at <= now) {
                 let mut effects = Vec::new();
@@ -179,6 +182,7 @@ impl Supervisor {
                 self.todo.extend(effects.into_iter().map(|effect| Todo::Pool(PoolId::from(index), effect)));
             }
         }
+        self.carry_out();
     }
 
     fn next_time(&self) -> Option<Instant> {

@@ -114,6 +114,7 @@ impl Supervisor {
         let Some(job) = self.runs.get_mut(&run).and_then(|active| active.jobs.remove(&task)) else { return };
         if let Some(Job::Task { actor, .. }) = self.jobs.remove(&job) {
             let pool = self.workflow.actor(actor).pool;
+            // False for a program whose input is still being written: the pool does not know it yet.
             self.pools[pool.index()].pool.withdraw(job);
         }
     }

@@ -1,0 +1,80 @@
+//! The inputs of a run, as the command line gives them.
+
+use std::fs;
+use std::io::{self, Read};
+
+use anyhow::{Context, anyhow};
+use serde_json::{Map, Value as Json};
+
+use crate::payload::{Key, Payload, Plain, payload_from_json};
+
+/// Where inputs come from. Later ones win: the file's own, `--inputs`, `-i` and `--arg`.
+#[derive(Debug, clap::Args)]
+pub(super) struct InputArgs {
+    /// An input; VALUE is JSON if it parses, else a string. Can be repeated.
+    #[arg(short = 'i', long = "input", value_name = "KEY=VALUE", value_parser = key_value)]
+    inputs: Vec<(Key, Json)>,
+
+    /// A JSON object with inputs; `-` reads standard input.
+    #[arg(long = "inputs", value_name = "FILE|-")]
+    file: Option<String>,
+
+    /// A positional argument for the first actors; VALUE as in -i. Can be repeated.
+    #[arg(long = "arg", value_name = "VALUE", value_parser = json_or_text, allow_hyphen_values = true)]
+    args: Vec<Json>,
+}
+
+impl InputArgs {
+    /// The inputs over those of the workflow file.
+    pub(super) fn over(&self, defaults: &Payload) -> anyhow::Result<Payload> {
+        let mut payload = defaults.clone();
+        if let Some(file) = &self.file {
+            payload.merge(&payload_from_json(&read_object(file)?));
+        }
+        for (key, value) in &self.inputs {
+            payload.insert(key.clone(), Plain::from_json(value).to_value());
+        }
+        for (position, value) in self.args.iter().enumerate() {
+            payload.insert(Key::Position(position as i64), Plain::from_json(value).to_value());
+        }
+        Ok(payload)
+    }
+}
+
+fn read_object(file: &str) -> anyhow::Result<Map<String, Json>> {
+    let (place, text) = if file == "-" {
+        let mut text = String::new();
+        io::stdin().read_to_string(&mut text).context("cannot read inputs from standard input")?;
+        ("standard input", text)
+    } else {
+        (file, fs::read_to_string(file).with_context(|| format!("cannot read inputs from {file}"))?)
+    };
+    match serde_json::from_str(&text) {
+        Ok(Json::Object(object)) => Ok(object),
+        Ok(other) => Err(anyhow!("the inputs in {place} must be a JSON object, not {}", kind(&other))),
+        Err(error) => Err(anyhow!("the inputs in {place} are not valid JSON: {error}")),
+    }
+}
+
+fn kind(json: &Json) -> &'static str {
+    match json {
+        Json::Null => "null",
+        Json::Bool(_) => "a boolean",
+        Json::Number(_) => "a number",
+        Json::String(_) => "a string",
+        Json::Array(_) => "an array",
+        Json::Object(_) => "an object",
+    }
+}
+
+fn key_value(text: &str) -> Result<(Key, Json), String> {
+    let (key, value) = text.split_once('=').ok_or("it must be written KEY=VALUE")?;
+    if key.is_empty() {
+        return Err("the key before the = is missing".to_owned());
+    }
+    Ok((Key::from_written(key), json_or_text(value)?))
+}
+
+fn json_or_text(text: &str) -> Result<Json, String> {
+    Ok(serde_json::from_str(text).unwrap_or_else(|_| Json::String(text.to_owned())))
+}

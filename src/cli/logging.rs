@@ -1,0 +1,131 @@
+//! Log lines for people on standard error, which share the terminal with a progress line.
+
+use std::fmt;
+use std::io::{self, IsTerminal, Write};
+use std::sync::OnceLock;
+
+use indicatif::ProgressBar;
+use tracing::field::{Field, Visit};
+use tracing::{Event, Level, Subscriber};
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::fmt::format::Writer;
+use tracing_subscriber::fmt::time::{ChronoLocal, FormatTime};
+use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
+use tracing_subscriber::registry::LookupSpan;
+
+/// How much is logged.
+#[derive(Debug, clap::Args)]
+pub(super) struct LoggingArgs {
+    /// Log more: each actor's start and end.
+    #[arg(short, long, global = true)]
+    verbose: bool,
+
+    /// Log only warnings and errors, and not what tasks print.
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    quiet: bool,
+}
+
+/// The progress line, while there is one: log lines are written above it.
+static PROGRESS: OnceLock<ProgressBar> = OnceLock::new();
+
+/// From now on log lines are written above this progress line.
+pub(super) fn write_above(progress: ProgressBar) {
+    // There is one run a process, and so one progress line.
+    let _ = PROGRESS.set(progress);
+}
+
+/// Whether what is written to standard error may be coloured.
+pub(super) fn colours() -> bool {
+    io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+}
+
+pub(super) fn init(args: &LoggingArgs) {
+    let level = match args {
+        LoggingArgs { quiet: true, .. } => "warn",
+        LoggingArgs { verbose: true, .. } => "debug",
+        _ => "info",
+    };
+    let filter = EnvFilter::try_from_env("PUSHFLOW_LOG").unwrap_or_else(|_| EnvFilter::new(level));
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_ansi(colours())
+        .with_writer(|| AboveProgress)
+        .event_format(Lines { clock: ChronoLocal::new("%H:%M:%S".to_owned()) })
+        .init();
+}
+
+struct AboveProgress;
+
+impl Write for AboveProgress {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match PROGRESS.get() {
+            Some(progress) => progress.suspend(|| io::stderr().write_all(bytes))?,
+            None => io::stderr().write_all(bytes)?,
+        }
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        io::stderr().flush()
+    }
+}
+
+/// `12:00:01 error integrate: no spots found`: the time, the level where it is not the usual one, the actor, the text.
+struct Lines {
+    clock: ChronoLocal,
+}
+
+impl<S, N> FormatEvent<S, N> for Lines
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    N: for<'a> FormatFields<'a> + 'static,
+{
+    fn format_event(&self, _: &FmtContext<'_, S, N>, mut out: Writer<'_>, event: &Event<'_>) -> fmt::Result {
+        let mut fields = Fields::default();
+        event.record(&mut fields);
+        let (dim, reset) = if out.has_ansi_escapes() { ("\x1b[2m", "\x1b[0m") } else { ("", "") };
+        write!(out, "{dim}")?;
+        self.clock.format_time(&mut out)?;
+        write!(out, "{reset} ")?;
+        let (word, colour) = match *event.metadata().level() {
+            Level::ERROR => ("error ", "\x1b[1;31m"),
+            Level::WARN => ("warning ", "\x1b[33m"),
+            _ => ("", ""),
+        };
+        match (word, out.has_ansi_escapes()) {
+            ("", _) => {}
+            (_, true) => write!(out, "{colour}{word}{reset}")?,
+            (_, false) => write!(out, "{word}")?,
+        }
+        match (&fields.actor, event.metadata().target() == "task") {
+            (Some(actor), true) if out.has_ansi_escapes() => write!(out, "\x1b[36m{actor}\x1b[0m │ ")?,
+            (Some(actor), true) => write!(out, "{actor} | ")?,
+            (Some(actor), false) => write!(out, "{actor}: ")?,
+            (None, true) => write!(out, "pool {} | ", fields.pool.as_deref().unwrap_or("?"))?,
+            (None, false) => {}
+        }
+        writeln!(out, "{}", fields.message)
+    }
+}
+
+#[derive(Default)]
+struct Fields {
+    message: String,
+    actor: Option<String>,
+    pool: Option<String>,
+}
+
+impl Visit for Fields {
+    fn record_str(&mut self, field: &Field, value: &str) {
+        match field.name() {
+            "actor" => self.actor = Some(value.to_owned()),
+            "pool" => self.pool = Some(value.to_owned()),
+            "message" => self.message = value.to_owned(),
+            _ => {}
+        }
+    }
+
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        self.record_str(field, &format!("{value:?}"));
+    }
+}

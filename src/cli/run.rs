@@ -1,0 +1,272 @@
+//! `pushflow run`: one run in the foreground.
+
+use std::fs;
+use std::io::{self, Write};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::Context;
+use clap::ValueEnum;
+use serde_json::{Map, Value as Json};
+use signal_hook::consts::{SIGINT, SIGTERM};
+use tracing::{info, warn};
+
+use super::inputs::InputArgs;
+use super::progress::Progress;
+use super::{Exit, Failure, locate};
+use crate::config::{self, Style, parse_duration};
+use crate::engine::Status;
+use crate::graph::{PoolType, Workers, Workflow};
+use crate::payload::Payload;
+use crate::pool::Step;
+use crate::supervisor::{Happening, Supervisor, SupervisorError};
+
+/// The arguments of `pushflow run`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  pushflow run hello.toml -i name=World
+  pushflow run integrate.toml --inputs inputs.json --timeout 30m --output result.json
+  pushflow run add.toml --arg 1 --arg 2
+
+Ctrl-C interrupts the running tasks, a second Ctrl-C kills them.")]
+pub(super) struct RunArgs {
+    /// A workflow file, or the name of an installed workflow
+    #[arg(value_name = "FILE|NAME")]
+    workflow: String,
+
+    #[command(flatten)]
+    inputs: InputArgs,
+
+    /// End the run after this long: 90s, 30m, 1h30m, or seconds [default: the file's]
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    timeout: Option<Duration>,
+
+    /// The type of the default pool [default: the file's]
+    #[arg(long, value_name = "TYPE")]
+    pool: Option<PoolArg>,
+
+    /// How many tasks run at once in the default pool [default: the file's]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    max_workers: Option<u32>,
+
+    /// Write the output here and not to standard output
+    #[arg(long, value_name = "FILE")]
+    output: Option<PathBuf>,
+
+    /// Check the file and the inputs, print what would run, and run nothing
+    #[arg(long)]
+    dry_run: bool,
+}
+
+/// The pool types, as the command line spells them.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum PoolArg {
+    Process,
+    Ndprocess,
+    Multiprocessing,
+    Ndmultiprocessing,
+    Billiard,
+    Thread,
+    Gevent,
+}
+
+impl From<PoolArg> for PoolType {
+    fn from(arg: PoolArg) -> Self {
+        match arg {
+            PoolArg::Process => PoolType::Process,
+            PoolArg::Ndprocess => PoolType::Ndprocess,
+            PoolArg::Multiprocessing => PoolType::Multiprocessing,
+            PoolArg::Ndmultiprocessing => PoolType::Ndmultiprocessing,
+            PoolArg::Billiard => PoolType::Billiard,
+            PoolArg::Thread => PoolType::Thread,
+            PoolArg::Gevent => PoolType::Gevent,
+        }
+    }
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    parse_duration(text).map_err(str::to_owned)
+}
+
+pub(super) fn run(args: &RunArgs) -> Result<Exit, Failure> {
+    let file = locate::workflow_file(&args.workflow)?;
+    let loaded = match config::load(&file, locate::defaults_file().as_deref()) {
+        Ok(loaded) => loaded,
+        Err(errors) => {
+            let text = errors.render(Style::for_stderr());
+            io::stderr().write_all(text.as_bytes()).context("cannot write to standard error")?;
+            return Ok(Exit::Usage);
+        }
+    };
+    for warning in &loaded.warnings {
+        let line = warning.position().map_or_else(String::new, |position| format!(":{}", position.line));
+        warn!("{}{line}: {}", warning.file(), warning.message);
+    }
+    let mut workflow = loaded.workflow;
+    if let Some(pool) = args.pool {
+        workflow.pools[0].kind = pool.into();
+    }
+    if let Some(most) = args.max_workers {
+        workflow.pools[0].workers = Workers::Fixed(most);
+    }
+    let inputs = args.inputs.over(&workflow.inputs).map_err(Failure::usage)?;
+    if args.dry_run {
+        return dry_run(&workflow, &inputs);
+    }
+    let output = Output::open(args.output.as_deref()).map_err(Failure::usage)?;
+    let workflow = Arc::new(workflow);
+    let (status, signal, result) =
+        Foreground::new(&workflow)?.run(inputs, args.timeout).context("the supervisor failed")?;
+    output.write(&result)?;
+    Ok(Exit::of_run(&status, signal))
+}
+
+fn dry_run(workflow: &Workflow, inputs: &Payload) -> Result<Exit, Failure> {
+    let mut text = format!("{} would run with:\n", workflow.name);
+    for (key, value) in inputs.iter() {
+        let json = crate::payload::to_json(value).unwrap_or_else(|| crate::payload::placeholder(value));
+        text.push_str(&format!("  {key} = {json}\n"));
+    }
+    text.push_str("and these tasks:\n");
+    for actor in workflow.actors.iter().filter(|actor| actor.kind.is_task()) {
+        let pool = &workflow.pool(actor.pool).name;
+        text.push_str(&format!("  {} ({}, pool {pool})\n", actor.display_name(), actor.kind.word()));
+    }
+    io::stderr().write_all(text.as_bytes()).context("cannot write to standard error")?;
+    Ok(Exit::Finished)
+}
+
+/// Where the output goes: opened before the run, so that hours of work are not lost to a wrong path.
+enum Output {
+    Stdout,
+    File(PathBuf, fs::File),
+}
+
+impl Output {
+    fn open(path: Option<&std::path::Path>) -> anyhow::Result<Self> {
+        let Some(path) = path else { return Ok(Output::Stdout) };
+        // Not truncated yet: an earlier result is kept until there is a new one.
+        let file = fs::OpenOptions::new().write(true).create(true).truncate(false).open(path);
+        Ok(Output::File(
+            path.to_owned(),
+            file.with_context(|| format!("cannot write the output to {}", path.display()))?,
+        ))
+    }
+
+    fn write(self, output: &Json) -> anyhow::Result<()> {
+        let text = format!("{output}\n");
+        match self {
+            Output::Stdout => {
+                let mut stdout = io::stdout().lock();
+                stdout
+                    .write_all(text.as_bytes())
+                    .and_then(|()| stdout.flush())
+                    .context("cannot write the output to standard output")
+            }
+            Output::File(path, mut file) => file
+                .set_len(0)
+                .and_then(|()| file.write_all(text.as_bytes()))
+                .with_context(|| format!("cannot write the output to {}", path.display())),
+        }
+    }
+}
+
+/// One run in the foreground: its supervisor, its progress, and what signals mean to it.
+struct Foreground<'a> {
+    supervisor: Supervisor,
+    progress: Progress<'a>,
+    /// The first signal that ended the run.
+    signal: Option<i32>,
+    /// When tasks that were allowed to finish have had their time.
+    patience_ends: Option<Instant>,
+}
+
+impl<'a> Foreground<'a> {
+    fn new(workflow: &'a Arc<Workflow>) -> anyhow::Result<Self> {
+        let supervisor = Supervisor::new(Arc::clone(workflow))?;
+        let quiet = !tracing::enabled!(tracing::Level::INFO);
+        Ok(Foreground { supervisor, progress: Progress::new(workflow, quiet), signal: None, patience_ends: None })
+    }
+
+    fn run(
+        mut self,
+        inputs: Payload,
+        timeout: Option<Duration>,
+    ) -> Result<(Status, Option<i32>, Json), SupervisorError> {
+        let run = self.supervisor.start_run(inputs, timeout);
+        let (status, output) = loop {
+            if let Some(ended) = self.turn(|happening| match happening {
+                Happening::RunEnded { run: ended, status, output } if ended == run => Some((status, output)),
+                _ => None,
+            })? {
+                break ended;
+            }
+        };
+        let output = match output {
+            None => Json::Null,
+            Some(output) => Json::Object(self.describe(&output)?),
+        };
+        self.progress.finish();
+        self.supervisor.shut_down(self.supervisor.workflow().service.stop_timeout)?;
+        Ok((status, self.signal, output))
+    }
+
+    fn describe(&mut self, output: &Payload) -> Result<Map<String, Json>, SupervisorError> {
+        self.supervisor.describe(output);
+        loop {
+            if let Some(json) = self.turn(|happening| match happening {
+                Happening::Described(json) => Some(json),
+                _ => None,
+            })? {
+                return Ok(json);
+            }
+        }
+    }
+
+    /// One turn of the supervisor; what the caller waits for is picked from what happened.
+    fn turn<T>(&mut self, mut pick: impl FnMut(Happening) -> Option<T>) -> Result<Option<T>, SupervisorError> {
+        let mut picked = None;
+        let wake = self.patience_ends.into_iter().chain([self.progress.next_time()]).min();
+        for happening in self.supervisor.turn(wake)? {
+            self.progress.on_happening(&happening);
+            match happening {
+                Happening::Signal(signal) => self.on_signal(signal),
+                happening => picked = picked.or_else(|| pick(happening)),
+            }
+        }
+        if self.patience_ends.is_some_and(|at| at <= Instant::now()) {
+            self.patience_ends = None;
+            warn!("the running tasks have not finished in time: killing them");
+            self.supervisor.press_tasks(Step::Terminate);
+        }
+        self.progress.show();
+        Ok(picked)
+    }
+
+    fn on_signal(&mut self, signal: i32) {
+        match (self.signal, signal) {
+            (None, SIGTERM) => {
+                let patience = self.supervisor.workflow().service.stop_timeout;
+                info!("SIGTERM: no new task starts, running tasks may finish within {patience:?}");
+                self.patience_ends = Instant::now().checked_add(patience);
+                self.supervisor.stop_runs("the workflow was stopped by SIGTERM");
+            }
+            (None, SIGINT) => {
+                info!("interrupting the running tasks; press Ctrl-C again to kill them");
+                self.supervisor.abort_runs("the workflow was interrupted by SIGINT");
+            }
+            (None, _) => {
+                info!("the terminal is gone: interrupting the running tasks");
+                self.supervisor.abort_runs("the workflow was interrupted by SIGHUP");
+            }
+            (Some(_), _) => {
+                info!("killing the running tasks");
+                self.supervisor.abort_runs("the workflow was interrupted twice");
+                self.supervisor.press_tasks(Step::Terminate);
+            }
+        }
+        self.signal.get_or_insert(signal);
+    }
+}
