@@ -1,0 +1,88 @@
+//! `pushflow graph`: draws a workflow.
+
+use std::fs;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use clap::ValueEnum;
+use tracing::warn;
+
+use super::{Exit, Failure, locate};
+use crate::graph::Workflow;
+use crate::{config, draw};
+
+/// Draw a workflow: its actors, links and submodels.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  pushflow graph hello.toml --output hello.svg
+  pushflow graph hello.toml --format mermaid
+  pushflow graph hello.toml | dot -Tpdf -o hello.pdf")]
+pub(super) struct GraphArgs {
+    /// A workflow file, or the name of an installed workflow
+    #[arg(value_name = "FILE|NAME")]
+    workflow: String,
+
+    /// What to write [default: what the ending of --output says (.svg, .mmd), else dot]
+    #[arg(long, value_name = "FORMAT")]
+    format: Option<Format>,
+
+    /// Write the picture here and not to standard output
+    #[arg(long, short, value_name = "FILE")]
+    output: Option<PathBuf>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// Graphviz's language
+    Dot,
+    /// For Markdown on GitLab, GitHub and in many wikis
+    Mermaid,
+    /// For a web page or a logbook; needs no other program
+    Svg,
+}
+
+impl Format {
+    fn of_ending(path: &Path) -> Option<Self> {
+        match path.extension()?.to_str()? {
+            "svg" => Some(Format::Svg),
+            "mmd" | "mermaid" => Some(Format::Mermaid),
+            "dot" | "gv" => Some(Format::Dot),
+            _ => None,
+        }
+    }
+
+    fn draw(self, workflow: &Workflow) -> String {
+        match self {
+            Format::Dot => draw::dot(workflow),
+            Format::Mermaid => draw::mermaid(workflow),
+            Format::Svg => draw::svg(workflow),
+        }
+    }
+}
+
+pub(super) fn run(args: &GraphArgs) -> Result<Exit, Failure> {
+    let file = locate::workflow_file(&args.workflow)?;
+    let loaded = match config::load(&file, locate::defaults_file().as_deref()) {
+        Ok(loaded) => loaded,
+        Err(errors) => {
+            eprint!("{}", errors.render(super::logging::colours()));
+            return Ok(Exit::Usage);
+        }
+    };
+    for warning in &loaded.warnings {
+        warn!("{warning}");
+    }
+    let format = args.format.or_else(|| args.output.as_deref().and_then(Format::of_ending)).unwrap_or(Format::Dot);
+    let picture = format.draw(&loaded.workflow);
+    match &args.output {
+        Some(path) => fs::write(path, picture).with_context(|| format!("cannot write {}", path.display()))?,
+        None => {
+            let mut stdout = io::stdout().lock();
+            let written = stdout.write_all(picture.as_bytes()).and_then(|()| stdout.flush());
+            written.context("cannot write to standard output")?;
+        }
+    }
+    Ok(Exit::Finished)
+}

@@ -1,0 +1,98 @@
+//! Where everything stands in an SVG picture, in pixels from the top left corner.
+//!
+//! Workflows of an ordinary size are laid out by dagre; very large ones simply in rows, because dagre would take minutes.
+
+mod nested;
+mod rows;
+
+use super::picture::Picture;
+
+/// Above it, a picture is laid out in rows. The unit is about one node or one row that a line passes; dagre takes one
+/// or two seconds for so many.
+const MOST_FOR_DAGRE: usize = 2500;
+
+/// Deeper nested boxes would be all border.
+const DEEPEST_FOR_DAGRE: usize = 20;
+
+/// Where everything is.
+#[derive(Default)]
+pub(super) struct Layout {
+    /// Where each node of the picture stands.
+    pub(super) nodes: Vec<Area>,
+    /// The way of each line, from border to border.
+    pub(super) lines: Vec<Way>,
+    /// The boxes, from the outside in, with the group that each is for.
+    pub(super) boxes: Vec<(usize, Area)>,
+    pub(super) width: f64,
+    pub(super) height: f64,
+}
+
+/// A rectangle.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub(super) struct Area {
+    pub(super) left: f64,
+    pub(super) top: f64,
+    pub(super) width: f64,
+    pub(super) height: f64,
+}
+
+impl Area {
+    pub(super) fn around(x: f64, y: f64, (width, height): (f64, f64)) -> Self {
+        Area { left: x - width / 2.0, top: y - height / 2.0, width, height }
+    }
+
+    pub(super) fn centre(&self) -> Point {
+        (self.left + self.width / 2.0, self.top + self.height / 2.0)
+    }
+
+    pub(super) fn right(&self) -> f64 {
+        self.left + self.width
+    }
+
+    pub(super) fn bottom(&self) -> f64 {
+        self.top + self.height
+    }
+}
+
+pub(super) type Point = (f64, f64);
+
+/// The way of a line, and where its label is.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Way {
+    pub(super) points: Vec<Point>,
+    pub(super) label: Option<Area>,
+}
+
+/// The room that the texts take.
+pub(super) struct Sizes {
+    /// Width and height of each node.
+    pub(super) nodes: Vec<(f64, f64)>,
+    /// Width and height of each line's label; zero without one.
+    pub(super) labels: Vec<(f64, f64)>,
+}
+
+/// Lays out a picture.
+pub(super) fn layout(picture: &Picture, sizes: &Sizes) -> Layout {
+    let ranks = rows::ranks(picture);
+    if effort(picture, &ranks) <= MOST_FOR_DAGRE && depth(picture) <= DEEPEST_FOR_DAGRE {
+        nested::layout(picture, sizes)
+    } else {
+        rows::layout(picture, sizes, &ranks)
+    }
+}
+
+/// What dagre has to do: it puts a point wherever a line or a box passes a row.
+fn effort(picture: &Picture, ranks: &[usize]) -> usize {
+    let lines: usize = picture.lines.iter().map(|line| ranks[line.from].abs_diff(ranks[line.to]).max(1)).sum();
+    let boxes = picture.groups.len() - 1;
+    picture.nodes.len() + lines + 4 * boxes
+}
+
+fn depth(picture: &Picture) -> usize {
+    // A scope stands after the one around it.
+    let mut depths = vec![0; picture.groups.len()];
+    for (index, group) in picture.groups.iter().enumerate() {
+        depths[index] = group.parent.map_or(0, |parent| depths[parent] + 1);
+    }
+    depths.into_iter().max().unwrap_or(0)
+}
