@@ -6,11 +6,10 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use clap::ValueEnum;
-use tracing::warn;
 
-use super::{Exit, Failure, locate};
+use super::{Exit, Failure, load};
+use crate::draw;
 use crate::graph::Workflow;
-use crate::{config, draw};
 
 /// Draw a workflow: its actors, links and submodels.
 #[derive(Debug, clap::Args)]
@@ -63,19 +62,9 @@ impl Format {
 }
 
 pub(super) fn run(args: &GraphArgs) -> Result<Exit, Failure> {
-    let file = locate::workflow_file(&args.workflow)?;
-    let loaded = match config::load(&file, locate::defaults_file().as_deref()) {
-        Ok(loaded) => loaded,
-        Err(errors) => {
-            eprint!("{}", errors.render(super::logging::colours()));
-            return Ok(Exit::Usage);
-        }
-    };
-    for warning in &loaded.warnings {
-        warn!("{warning}");
-    }
+    let workflow = load::workflow(&args.workflow)?;
     let format = args.format.or_else(|| args.output.as_deref().and_then(Format::of_ending)).unwrap_or(Format::Dot);
-    let picture = format.draw(&loaded.workflow);
+    let picture = format.draw(&workflow);
     match &args.output {
         Some(path) => fs::write(path, picture).with_context(|| format!("cannot write {}", path.display()))?,
         None => {

@@ -26,7 +26,7 @@ pub(super) fn workflow_file(name: &str) -> Result<PathBuf, Failure> {
 }
 
 fn not_found(message: String) -> Failure {
-    Failure { exit: Exit::NotFound, error: anyhow!(message) }
+    Failure::Because(Exit::NotFound, anyhow!(message))
 }
 
 /// Where workflows are installed: the user's folder, then the system's.

@@ -3,7 +3,9 @@
 mod check;
 mod convert;
 mod exit;
+mod graph;
 mod inputs;
+mod load;
 mod locate;
 mod logging;
 mod progress;
@@ -44,6 +46,8 @@ enum Verb {
     Run(run::RunArgs),
     /// Say what is wrong with workflow files, and where
     Check(check::CheckArgs),
+    /// Draw a workflow
+    Graph(graph::GraphArgs),
     /// Print a pypushflow workflow class as a workflow file
     Convert(convert::ConvertArgs),
     /// Print the JSON Schema of the workflow file, for editors
@@ -64,15 +68,17 @@ pub fn main() -> ExitCode {
     let exit = match cli.verb {
         Verb::Run(args) => run::run(&args),
         Verb::Check(args) => check(&args),
+        Verb::Graph(args) => graph::run(&args),
         Verb::Convert(args) => convert::run(&args).map(|()| Exit::Finished).map_err(Failure::usage),
         Verb::Schema => schema::run(&mut io::stdout().lock()).map(|()| Exit::Finished).map_err(cannot_write),
     };
     match exit {
         Ok(exit) => exit.into(),
-        Err(failure) => {
+        Err(Failure::Said(exit)) => exit.into(),
+        Err(Failure::Because(exit, error)) => {
             // A message that cannot be written has nowhere else to go.
-            let _ = writeln!(io::stderr(), "pushflow: {:#}", failure.error);
-            failure.exit.into()
+            let _ = writeln!(io::stderr(), "pushflow: {error:#}");
+            exit.into()
         }
     }
 }
@@ -93,19 +99,21 @@ fn cannot_write(error: io::Error) -> Failure {
 
 /// Why a verb could not do its work, and the status to exit with.
 #[derive(Debug)]
-pub struct Failure {
-    exit: Exit,
-    error: anyhow::Error,
+pub(crate) enum Failure {
+    /// The user has been told.
+    Said(Exit),
+    /// The user is told this.
+    Because(Exit, anyhow::Error),
 }
 
 impl Failure {
     fn usage(error: impl Into<anyhow::Error>) -> Self {
-        Failure { exit: Exit::Usage, error: error.into() }
+        Failure::Because(Exit::Usage, error.into())
     }
 }
 
 impl From<anyhow::Error> for Failure {
     fn from(error: anyhow::Error) -> Self {
-        Failure { exit: Exit::Error, error }
+        Failure::Because(Exit::Error, error)
     }
 }

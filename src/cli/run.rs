@@ -14,8 +14,8 @@ use tracing::{info, warn};
 
 use super::inputs::InputArgs;
 use super::progress::Progress;
-use super::{Exit, Failure, locate};
-use crate::config::{self, Style, parse_duration};
+use super::{Exit, Failure, load};
+use crate::config::parse_duration;
 use crate::engine::Status;
 use crate::graph::{PoolType, Workers, Workflow};
 use crate::payload::Payload;
@@ -91,20 +91,7 @@ fn duration(text: &str) -> Result<Duration, String> {
 }
 
 pub(super) fn run(args: &RunArgs) -> Result<Exit, Failure> {
-    let file = locate::workflow_file(&args.workflow)?;
-    let loaded = match config::load(&file, locate::defaults_file().as_deref()) {
-        Ok(loaded) => loaded,
-        Err(errors) => {
-            let text = errors.render(Style::for_stderr());
-            io::stderr().write_all(text.as_bytes()).context("cannot write to standard error")?;
-            return Ok(Exit::Usage);
-        }
-    };
-    for warning in &loaded.warnings {
-        let line = warning.position().map_or_else(String::new, |position| format!(":{}", position.line));
-        warn!("{}{line}: {}", warning.file(), warning.message);
-    }
-    let mut workflow = loaded.workflow;
+    let mut workflow = load::workflow(&args.workflow)?;
     if let Some(pool) = args.pool {
         workflow.pools[0].kind = pool.into();
     }
