@@ -7,6 +7,8 @@ mod circle;
 mod effect;
 mod flow;
 mod run;
+#[cfg(test)]
+mod sanity;
 mod status;
 mod task;
 #[cfg(test)]

@@ -241,6 +241,12 @@ impl Run {
         }
     }
 
+    /// Whether triggers were made that are not handled yet.
+    #[cfg(test)]
+    pub(super) fn has_triggers(&self) -> bool {
+        !self.triggers.is_empty()
+    }
+
     /// How many things the run holds: what must not grow with the iterations of a cycle.
     #[cfg(test)]
     pub(super) fn size(&self) -> usize {

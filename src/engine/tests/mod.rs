@@ -2,10 +2,12 @@
 #![allow(clippy::unwrap_used)]
 
 mod bench;
+mod chance;
 mod cycles;
 mod endings;
 mod errors;
 mod flow;
 mod graph;
+mod ledger;
 mod random;
 mod witness;
