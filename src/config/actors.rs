@@ -15,7 +15,7 @@ use crate::graph::{Exec, Kind, Limits, Retry, Router, Stdin, Stdout};
 /// wrong as well.
 pub(super) fn actor(node: Node<'_>, around: &mut Surroundings) -> DraftActor {
     let name = At { value: node.key.to_owned(), at: node.key_at };
-    check_name("actor", &name, &mut around.problems);
+    check_name("an actor", &name, &mut around.problems);
     let mut draft = DraftActor {
         name,
         kind: None,
@@ -78,7 +78,7 @@ fn kind_of(node: &Node<'_>, problems: &mut Problems) -> Option<KindWord> {
                 .help(format!("take this actor out, and link `{word}`: it is there without being written"));
         } else {
             problems
-                .error(at, format!("{} cannot be a {word} actor", quoted(node.key)))
+                .error(at, format!("{} cannot be {}", quoted(node.key), actor_section(kind).title))
                 .label("this name is taken")
                 .help(format!("choose another name: `{}` is there without being written", node.key));
         }

@@ -1,6 +1,6 @@
 //! From the draft to the flat graph: ids, paths, scopes, pools.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
 use super::diagnostics::Problems;
@@ -43,6 +43,8 @@ pub(super) struct Frame<'d> {
     pub scope: ScopeId,
     pub names: HashMap<&'d str, Named>,
     pub submodels: Vec<Submodel<'d>>,
+    /// Names of both an actor and a submodel: nothing more is said about links to them.
+    pub doubled: HashSet<&'d str>,
     /// A submodel's own ports; `start` and `stop` stand for `In` and `Out`.
     pub ports: HashMap<&'d str, ActorId>,
 }
@@ -126,14 +128,16 @@ fn count_workers(pools: Vec<super::settings::DraftPool>, actors: &[Actor]) -> Ve
 
 impl<'b> Builder<'b> {
     fn root(&mut self, name: &str, graph: &Draft) {
-        let scope = self.scope(name, format!("/{name}"), None, Place::new(0, 0..0));
+        let top = graph.at.unwrap_or(Place::new(0, 0..0));
+        let scope = self.scope(name, format!("/{name}"), None, top);
         for (word, kind, way) in [("start", Kind::Start, Way::In), ("stop", Kind::Stop, Way::Out)] {
             let written = graph.actors.iter().find(|actor| actor.name.value == word);
-            let at = written.map_or(Place::new(0, 0..0), |actor| actor.name.at);
+            let at = written.map_or(top, |actor| actor.name.at);
             self.implicit(word, kind, scope, at, way);
         }
         let names = HashMap::from([("start", Named::Actor(START)), ("stop", Named::Actor(STOP))]);
-        self.fill(graph, &[], Frame { scope, names, submodels: Vec::new(), ports: HashMap::new() });
+        let frame = Frame { scope, names, submodels: Vec::new(), doubled: HashSet::new(), ports: HashMap::new() };
+        self.fill(graph, &[], frame);
     }
 
     fn scope(&mut self, name: &str, path: String, parent: Option<ScopeId>, at: Place) -> ScopeId {
@@ -172,6 +176,7 @@ impl<'b> Builder<'b> {
                 if other.source == name.at.source && other.end > 0 {
                     wrong.also(other, "the actor");
                 }
+                frame.doubled.insert(&name.value);
                 continue;
             }
             if inside && self.is_port(name, &frame) {
@@ -236,7 +241,8 @@ impl<'b> Builder<'b> {
         let mut inner = ports.clone();
         inner.insert("start", ports["In"]);
         inner.insert("stop", ports["Out"]);
-        let frame = Frame { scope, names: HashMap::new(), submodels: Vec::new(), ports: inner };
+        let frame =
+            Frame { scope, names: HashMap::new(), submodels: Vec::new(), doubled: HashSet::new(), ports: inner };
         let errors_around = self.fill(&draft.body, &draft.on_error, frame);
         Submodel { name: &draft.name.value, scope, ports, errors_around }
     }
@@ -258,7 +264,11 @@ impl<'b> Builder<'b> {
             pool,
             ..plain_actor(&draft.name.value, kind, scope, &self.scopes)
         };
-        self.push(actor, draft.name.at, draft.kind.is_some(), None)
+        let id = self.push(actor, draft.name.at, draft.kind.is_some(), None);
+        if draft.kind.is_none() {
+            self.joined.seeds.push(id);
+        }
+        id
     }
 
     fn push(&mut self, actor: Actor, at: Place, known: bool, way: Option<Way>) -> ActorId {

@@ -25,6 +25,8 @@ pub(super) struct Draft {
     pub links: Vec<DraftLink>,
     /// `on_error` of a file's own `[workflow]`: actors inside.
     pub on_error: Vec<At<String>>,
+    /// Where its links, or else its actors, are written.
+    pub at: Option<Place>,
     /// Some links are too wrong to be read: what is reached cannot be told.
     pub lost_links: bool,
 }
@@ -82,16 +84,17 @@ const DEEPEST: usize = 64;
 /// Reads the actors, links and submodels of a file or of a submodel's table.
 pub(super) fn graph(table: &Table<'_>, depth: usize, around: &mut Surroundings) -> Draft {
     let actors = read_actors(table, around);
+    let at = ["links", "actors"].iter().find_map(|key| table.get(key)).map(|node| node.key_at);
     let (links, lost_links) = read_links(table, &mut around.problems);
     let submodels = read_submodels(table, depth, around);
-    Draft { actors, links, submodels, on_error: Vec::new(), lost_links }
+    Draft { actors, links, submodels, on_error: Vec::new(), at, lost_links }
 }
 
 fn read_actors(table: &Table<'_>, around: &mut Surroundings) -> Vec<DraftActor> {
     let Some(node) = table.get("actors") else { return Vec::new() };
     // The section of each actor follows from its kind.
     let section = actor_section(KindWord::Python);
-    let Some(actors) = node.table(section, &mut around.problems) else { return Vec::new() };
+    let Some(actors) = node.tables(section, &mut around.problems) else { return Vec::new() };
     actors.nodes().map(|node| actors::actor(node, around)).collect()
 }
 
@@ -118,7 +121,7 @@ fn read_link(table: &Table<'_>, problems: &mut Problems) -> DraftLink {
 
 fn read_submodels(table: &Table<'_>, depth: usize, around: &mut Surroundings) -> Vec<DraftSubmodel> {
     let Some(node) = table.get("submodels") else { return Vec::new() };
-    let Some(submodels) = node.table(&SUBMODEL, &mut around.problems) else { return Vec::new() };
+    let Some(submodels) = node.tables(&SUBMODEL, &mut around.problems) else { return Vec::new() };
     if depth >= DEEPEST {
         around
             .problems
@@ -131,7 +134,7 @@ fn read_submodels(table: &Table<'_>, depth: usize, around: &mut Surroundings) ->
         .into_iter()
         .map(|node| {
             let name = At { value: node.key.to_owned(), at: node.key_at };
-            check_name("submodel", &name, &mut around.problems);
+            check_name("a submodel", &name, &mut around.problems);
             match node.table(&SUBMODEL, &mut around.problems) {
                 Some(table) => submodel(name, &table, depth, around),
                 None => DraftSubmodel { name, ports: Vec::new(), on_error: Vec::new(), body: Rc::default() },
@@ -144,7 +147,7 @@ fn submodel(name: At<String>, table: &Table<'_>, depth: usize, around: &mut Surr
     table.check_keys(&mut around.problems);
     let mut ports = table.texts("ports", &mut around.problems).unwrap_or_default();
     for port in &ports {
-        check_name("port", port, &mut around.problems);
+        check_name("a port", port, &mut around.problems);
     }
     ports.retain(|port| port.value != "In" && port.value != "Out");
     let on_error = table.texts("on_error", &mut around.problems).unwrap_or_default();

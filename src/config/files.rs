@@ -6,11 +6,11 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
 
-use toml::de::DeTable;
+use toml::de::{DeTable, DeValue};
 
 use super::diagnostics::Problems;
 use super::draft::{self, Draft, Surroundings};
-use super::keys::{DEFAULTS, FILE};
+use super::keys::{DEFAULTS, FILE, Section, WORKFLOW_DEFAULTS};
 use super::names::check_name;
 use super::plain;
 use super::scripts::{Scripts, near_file};
@@ -69,18 +69,28 @@ pub(super) fn read(name: &str, path: &Path, problems: &mut Problems) -> Result<(
 pub(super) fn parse<'s>(id: u32, source: &'s Source, problems: &mut Problems) -> Option<DeTable<'s>> {
     let (table, errors) = DeTable::parse_recoverable(source.text());
     let mut readable = true;
+    let mut last_line = None;
     for error in errors {
         let span = error.span().unwrap_or(0..0);
         let end = span.end.min(source.text().len());
         let at = Place::new(id, span.start.min(end)..end);
         if error.message().starts_with("duplicate key") {
+            let help = match &source.text()[at.span()] {
+                "links" => "write all links one way: each below [[links]], or in one list",
+                _ => "take one of the two out, or give it another name",
+            };
             problems
                 .error(at, format!("{} is there twice", quoted(&source.text()[at.span()])))
                 .label("the second one")
-                .help("take one of the two out, or give it another name");
+                .help(help);
         } else {
             readable = false;
-            problems.error(at, format!("this is not TOML: {}", error.message())).label("here");
+            // The first error of a line often makes the others.
+            let line = source.position(span.start).line;
+            if last_line.replace(line) != Some(line) {
+                let message = error.message().trim_end_matches(", expected nothing");
+                problems.error(at, format!("this is not TOML: {message}")).label("here");
+            }
         }
     }
     readable.then(|| table.into_inner())
@@ -92,12 +102,15 @@ pub(super) fn workflow(
     defaults: Option<(u32, Arc<Source>)>,
     mut problems: Problems,
 ) -> (Option<DraftFile>, Surroundings) {
-    let under = defaults.as_ref().and_then(|(id, source)| Some((parse(*id, source, &mut problems)?, *id)));
+    let mut under = defaults.as_ref().and_then(|(id, source)| Some((parse(*id, source, &mut problems)?, *id)));
     let over = parse(id, &source, &mut problems);
-    if let Some((table, id)) = &under {
-        let table = Table::root(table, *id, None, &DEFAULTS);
-        table.check_keys(&mut problems);
-        check_defaults(&table, &mut problems);
+    if let Some((table, id)) = &mut under {
+        check_defaults(&Table::root(table, *id, None, &DEFAULTS), &mut problems);
+        // What does not belong there has no effect either.
+        keep_known(table, &DEFAULTS);
+        if let Some(DeValue::Table(workflow)) = table.get_mut("workflow").map(|value| value.get_mut()) {
+            keep_known(workflow, &WORKFLOW_DEFAULTS);
+        }
     }
     let scripts = Scripts::new(directory_of(id, &problems));
     let open = source.path().canonicalize().into_iter().collect();
@@ -108,8 +121,16 @@ pub(super) fn workflow(
     (Some(file(&table, 0, &mut around)), around)
 }
 
+fn keep_known(table: &mut DeTable<'_>, section: &Section) {
+    let unknown = table.keys().map(|key| key.get_ref().to_string()).filter(|key| section.key(key).is_none());
+    for key in unknown.collect::<Vec<_>>() {
+        table.remove(key.as_str());
+    }
+}
+
 /// Reads the defaults for themselves, so that what is wrong there is said even where a workflow file hides it.
 fn check_defaults(table: &Table<'_>, problems: &mut Problems) {
+    table.check_keys(problems);
     if let Some(workflow) = table.table("workflow", problems) {
         workflow.check_keys(problems);
     }
@@ -136,7 +157,7 @@ fn file(table: &Table<'_>, depth: usize, around: &mut Surroundings) -> DraftFile
     if let Some(workflow) = table.table("workflow", problems) {
         workflow.check_keys(problems);
         draft.name = workflow.text("name", problems).map(|name| {
-            check_name("workflow", &name, problems);
+            check_name("a workflow", &name, problems);
             name.value
         });
         draft.description = workflow.text("description", problems).map(|text| text.value);

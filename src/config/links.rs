@@ -18,6 +18,8 @@ pub(super) struct Joined {
     pub meant: Vec<(ActorId, ActorId)>,
     /// Actors that a link from an unknown one leads to.
     pub seeds: Vec<ActorId>,
+    /// Where a scope first says where its errors go.
+    pub scope_errors: HashMap<ScopeId, Place>,
     /// Some links lead to where nobody knows: whether `stop` is reached cannot be told.
     pub astray: bool,
     /// Some links could not be read at all: nothing of that kind can be told.
@@ -94,6 +96,7 @@ impl Builder<'_> {
 
     fn bubble(&mut self, scope: ScopeId, to: ActorId, at: Place) {
         if self.is_new(Origin::Scope(scope), to, at) {
+            self.joined.scope_errors.entry(scope).or_insert(at);
             self.facts[to.index()].incoming += 1;
             self.scopes[scope.index()].on_error.push(Link { to });
         }
@@ -146,14 +149,21 @@ impl Builder<'_> {
 
     fn is_new(&mut self, origin: Origin, to: ActorId, at: Place) -> bool {
         use std::collections::hash_map::Entry;
-        match self.joined.seen.entry((origin, to)) {
+        match self.joined.seen.entry((origin.clone(), to)) {
             Entry::Vacant(entry) => {
                 entry.insert(at);
                 true
             }
             Entry::Occupied(entry) => {
                 let first = *entry.get();
-                let wrong = self.problems.error(at, "this link is there twice");
+                let to = quoted(&self.actors[to.index()].name);
+                let from = match &origin {
+                    Origin::Scope(scope) => quoted(&self.scopes[scope.index()].name),
+                    Origin::Success(from) | Origin::Error(from) | Origin::Port(from, _) => {
+                        quoted(&self.actors[from.index()].name)
+                    }
+                };
+                let wrong = self.problems.error(at, format!("the link from {from} to {to} is there twice"));
                 wrong.label("the second one").help("take one of the two out");
                 if first.source == at.source && first != at {
                     wrong.also(first, "the first one");
@@ -185,6 +195,11 @@ impl Builder<'_> {
     /// Resolves an end, and reports what is wrong with it.
     fn end(&mut self, name: &At<String>, side: Side, frame: &Frame<'_>) -> End {
         let text = name.value.as_str();
+        let first = text.split_once('.').map_or(text, |(submodel, _)| submodel);
+        if frame.doubled.contains(first) {
+            self.joined.lost = true;
+            return End::Wrong(None);
+        }
         if let Some(id) = frame.ports.get(text) {
             // Inside, a link that leaves the port In goes on from what came in.
             let way = if side == Side::To { Way::Out } else { Way::In };

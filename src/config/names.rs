@@ -9,7 +9,7 @@ pub(super) fn check_name(what: &str, name: &At<String>, problems: &mut Problems)
     let text = &name.value;
     let (reason, help) = if text.is_empty() {
         ("it is empty", "give it a name")
-    } else if text.contains('.') && what != "workflow" {
+    } else if text.contains('.') && what != "a workflow" {
         ("it has a dot", "a dot stands between a submodel and its port; use another character")
     } else if text.contains('/') {
         ("it has a slash", "slashes stand between the names of an actor's path; use another character")
@@ -22,5 +22,5 @@ pub(super) fn check_name(what: &str, name: &At<String>, problems: &mut Problems)
     } else {
         return;
     };
-    problems.error(name.at, format!("{} cannot be the name of a {what}", quoted(text))).label(reason).help(help);
+    problems.error(name.at, format!("{} cannot be the name of {what}", quoted(text))).label(reason).help(help);
 }

@@ -3,7 +3,7 @@
 use super::build::Builder;
 use super::source::Place;
 use super::suggest::quoted;
-use crate::graph::{Actor, ActorId, Kind, Link, Scope};
+use crate::graph::{Actor, ActorId, Kind, Link, Scope, ScopeId};
 
 /// Checks the finished graph.
 pub(super) fn check(builder: &mut Builder<'_>) {
@@ -78,10 +78,11 @@ fn check_bubbling(builder: &mut Builder<'_>) {
         if bubbles[index] || scope.on_error.is_empty() {
             continue;
         }
+        let at = builder.joined.scope_errors.get(&ScopeId::from(index)).copied().unwrap_or(builder.scope_places[index]);
         let what = if index == 0 { "the workflow".to_owned() } else { format!("the submodel {}", quoted(&scope.name)) };
         builder
             .problems
-            .warning(builder.scope_places[index], format!("`on_error` of {what} is never used: no error bubbles to it"))
+            .warning(at, format!("`on_error` of {what} is never used: no error bubbles to it"))
             .help("add bubble_errors = true to the actors whose errors are meant");
     }
 }

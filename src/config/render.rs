@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use miette::{
     GraphicalReportHandler, GraphicalTheme, LabeledSpan, MietteError, MietteSpanContents, SourceCode, SourceSpan,
-    SpanContents,
+    SpanContents, ThemeCharacters, ThemeStyles,
 };
 
 use super::diagnostics::{Diagnostic, Severity};
@@ -44,7 +44,7 @@ pub fn render(diagnostics: &[Diagnostic], style: Style) -> String {
     let theme = match style {
         Style::Plain => GraphicalTheme::unicode_nocolor(),
         Style::Colour => GraphicalTheme::unicode(),
-        Style::Ascii => GraphicalTheme::ascii(),
+        Style::Ascii => GraphicalTheme { characters: ThemeCharacters::ascii(), styles: ThemeStyles::none() },
     };
     let handler = GraphicalReportHandler::new_themed(theme).with_width(120).with_links(false);
     let handler = if style == Style::Colour { handler } else { handler.without_syntax_highlighting() };
@@ -60,6 +60,9 @@ pub fn render(diagnostics: &[Diagnostic], style: Style) -> String {
         handler.render_report(&mut text, &shown).expect("writing into a string does not fail");
     }
     // Empty lines of a report end in spaces.
+    if style == Style::Ascii {
+        text = text.replace('…', "...").replace('→', "->");
+    }
     text.lines().flat_map(|line| [line.trim_end(), "\n"]).collect()
 }
 
@@ -135,7 +138,11 @@ impl SourceCode for Excerpts {
         } else {
             let (first, last) = (source.line_span(from), source.line_span(to));
             let start = if from - first.start > EXCERPT { source.boundary(from - EXCERPT / 2) } else { first.start };
-            let end = if last.end - to > EXCERPT { source.boundary(to + EXCERPT / 2) } else { last.end };
+            let end = if last.end - to > EXCERPT {
+                source.boundary(to + EXCERPT / 2)
+            } else {
+                (last.end + 1).min(source.text().len())
+            };
             (start, end)
         };
         let position = source.position(start);

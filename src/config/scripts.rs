@@ -56,7 +56,10 @@ impl Scripts {
             return Err("this is a folder".to_owned());
         }
         if text.contains('/') {
-            return Err(format!("not there: {}", relative(&path, &self.root).display()));
+            return Err(match directory == self.root {
+                true => "not there".to_owned(),
+                false => format!("not there: {}", relative(&path, &self.root).display()),
+            });
         }
         let module = text.strip_suffix(".py");
         if module.is_some_and(|stem| !stem.contains('.')) {

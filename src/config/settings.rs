@@ -24,7 +24,7 @@ pub(super) fn pools(file: &Table<'_>, gevent: bool, problems: &mut Problems) -> 
     let default = file.table("pool", problems);
     let mut pools = vec![pool("default", default.as_ref(), gevent, problems)];
     let Some(node) = file.get("pools") else { return pools };
-    let Some(table) = node.table(&POOL, problems) else { return pools };
+    let Some(table) = node.tables(&POOL, problems) else { return pools };
     for node in table.nodes() {
         let name = At { value: node.key.to_owned(), at: node.key_at };
         if name.value == "default" {
@@ -34,7 +34,7 @@ pub(super) fn pools(file: &Table<'_>, gevent: bool, problems: &mut Problems) -> 
                 .help("write it as [pool]");
             continue;
         }
-        check_name("pool", &name, problems);
+        check_name("a pool", &name, problems);
         if let Some(table) = node.table(&POOL, problems) {
             pools.push(pool(&name.value, Some(&table), false, problems));
         }

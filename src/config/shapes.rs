@@ -1,6 +1,6 @@
 //! What messages say about the shape of a key.
 
-use super::keys::Shape;
+use super::keys::{Section, Shape};
 use super::suggest::list;
 
 impl Shape {
@@ -46,7 +46,8 @@ impl Shape {
             Shape::Port => "a port is a string, a boolean, an integer, \"null\" or \"other\"".into(),
             Shape::Values => "write key = value lines below [inputs]".into(),
             Shape::Table(section) => format!("it may have {}", list(section.keys().map(|key| key.name))),
-            Shape::Tables(_) | Shape::Actors => "write a table with a name for each: [actors.NAME]".into(),
+            Shape::Tables(section) => format!("give each a name: [{}.NAME]", plural(section)),
+            Shape::Actors => "give each a name: [actors.NAME]".into(),
             Shape::List(_) => "write [[links]] above each, or links = [{ from = \"a\", to = \"b\" }]".into(),
         }
     }
@@ -58,5 +59,13 @@ impl Shape {
             Shape::Item => "\"key\"",
             _ => "\"…\"",
         }
+    }
+}
+
+fn plural(section: &Section) -> &'static str {
+    match section.id {
+        "pool" => "pools",
+        "submodel" => "submodels",
+        _ => "actors",
     }
 }

@@ -49,8 +49,13 @@ pub(super) struct At<T> {
 }
 
 impl Source {
+    /// The text gets a newline at its end, so that what is missing there can be pointed at.
     pub(super) fn new(name: impl Into<String>, path: impl Into<PathBuf>, text: impl Into<String>) -> Self {
-        Source { name: name.into(), path: path.into(), text: text.into(), line_starts: OnceLock::new() }
+        let mut text = text.into();
+        if !text.ends_with('\n') {
+            text.push('\n');
+        }
+        Source { name: name.into(), path: path.into(), text, line_starts: OnceLock::new() }
     }
 
     /// The file's name as the user gave it.
@@ -91,6 +96,8 @@ impl Source {
     }
 
     fn line_index(&self, offset: usize) -> usize {
+        // The newline at the end begins no line.
+        let offset = offset.min(self.text.len() - 1);
         self.line_starts().partition_point(|start| *start <= offset) - 1
     }
 
@@ -111,7 +118,7 @@ mod tests {
         assert_eq!(source.position(3), Position { line: 1, column: 3 });
         assert_eq!(source.position(7), Position { line: 2, column: 1 });
         assert_eq!(source.position(8), Position { line: 3, column: 1 });
-        assert_eq!(source.position(900), Position { line: 3, column: 6 });
+        assert_eq!(source.position(12), Position { line: 3, column: 5 });
     }
 
     #[test]

@@ -224,7 +224,9 @@ impl<'t> Table<'t> {
         if word.is_none() {
             let near = problems.guesses.nearest(text, words.iter().copied());
             let help = did_you_mean(near).unwrap_or_else(|| match &**text {
-                "scaling" => "leave `max_workers` out: a pool of any type then scales by itself".to_owned(),
+                "scaling" if key == "type" => {
+                    "leave `max_workers` out: a pool of any type then scales by itself".to_owned()
+                }
                 "submodel" => "a submodel is written `[submodels.NAME]`".to_owned(),
                 _ => format!("it is {}", list(words.iter().copied())),
             });
@@ -359,6 +361,15 @@ impl<'t> Node<'t> {
         };
         let at = if self.key_at.source == self.at.source { self.key_at } else { self.at };
         Some(Table { over, under: self.under, at, section })
+    }
+
+    /// It as a table that holds, by name, tables of this section.
+    pub fn tables(&self, section: &'static Section, problems: &mut Problems) -> Option<Table<'t>> {
+        if self.layer().is_none() {
+            self.wrong(&Shape::Tables(section), None, problems);
+            return None;
+        }
+        self.table(section, problems)
     }
 
     /// The tables of a list; a table there has no key, so its place is its own.
