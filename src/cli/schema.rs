@@ -15,6 +15,8 @@ pub fn run(out: &mut impl Write) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
+
     #[test]
     fn the_schema_is_printed_as_json() {
         let mut out = Vec::new();

@@ -65,35 +65,73 @@ pub(super) fn read(name: &str, path: &Path, problems: &mut Problems) -> Result<(
 }
 
 /// Parses a text. Where its syntax is wrong nothing more is said about it: what a broken line means is a guess.
-/// A key that is there twice is no such case.
+/// Something that is there twice is no such case: the second one is left out.
 pub(super) fn parse<'s>(id: u32, source: &'s Source, problems: &mut Problems) -> Option<DeTable<'s>> {
     let (table, errors) = DeTable::parse_recoverable(source.text());
-    let mut readable = true;
-    let mut last_line = None;
-    for error in errors {
+    let (doubled, broken): (Vec<_>, Vec<_>) =
+        errors.into_iter().partition(|error| error.message().starts_with("duplicate key"));
+    let place = |error: &toml::de::Error| {
         let span = error.span().unwrap_or(0..0);
         let end = span.end.min(source.text().len());
-        let at = Place::new(id, span.start.min(end)..end);
-        if error.message().starts_with("duplicate key") {
-            let help = match &source.text()[at.span()] {
-                "links" => "write all links one way: each below [[links]], or in one list",
-                _ => "take one of the two out, or give it another name",
-            };
-            problems
-                .error(at, format!("{} is there twice", quoted(&source.text()[at.span()])))
-                .label("the second one")
-                .help(help);
-        } else {
-            readable = false;
-            // The first error of a line often makes the others.
-            let line = source.position(span.start).line;
-            if last_line.replace(line) != Some(line) {
-                let message = error.message().trim_end_matches(", expected nothing");
-                problems.error(at, format!("this is not TOML: {message}")).label("here");
-            }
+        Place::new(id, span.start.min(end)..end)
+    };
+    let mut last_line = None;
+    for error in &broken {
+        let at = place(error);
+        // The first error of a line often makes the others.
+        let line = source.position(at.span().start).line;
+        if last_line.replace(line) != Some(line) {
+            let message = error.message().trim_end_matches(", expected nothing");
+            problems.error(at, format!("this is not TOML: {message}")).label("here");
         }
     }
-    readable.then(|| table.into_inner())
+    let doubled: Vec<Place> = doubled.iter().map(place).collect();
+    let links_twice = report_doubled(source, &doubled, problems);
+    if !broken.is_empty() || links_twice {
+        return None;
+    }
+    // The parser puts the keys of a second table into the first one, where they do not belong.
+    match without_tables(source.text(), &doubled) {
+        None => Some(table.into_inner()),
+        Some(text) => {
+            let (table, errors) = DeTable::parse_recoverable(source.set_reduced(text));
+            let still = errors.iter().all(|error| error.message().starts_with("duplicate key"));
+            still.then(|| table.into_inner())
+        }
+    }
+}
+
+/// Reports what is there twice; says whether it is the list of links, without which nothing can be said of the graph.
+fn report_doubled(source: &Source, doubled: &[Place], problems: &mut Problems) -> bool {
+    let mut links_twice = false;
+    for at in doubled {
+        let key = &source.text()[at.span()];
+        let help = match key {
+            "links" if links_twice => continue,
+            "links" => {
+                links_twice = true;
+                "write all links one way: each below [[links]], or in one list"
+            }
+            _ => "take one of the two out, or give it another name",
+        };
+        problems.error(*at, format!("{} is there twice", quoted(key))).label("the second one").help(help);
+    }
+    links_twice
+}
+
+/// The text with spaces in place of the tables whose heads are at these places; none where there is no such table.
+fn without_tables(text: &str, heads: &[Place]) -> Option<String> {
+    let mut reduced: Option<Vec<u8>> = None;
+    for head in heads {
+        let start = text[..head.span().start].rfind('\n').map_or(0, |end| end + 1);
+        if !text[start..].trim_start().starts_with('[') {
+            continue;
+        }
+        let end = text[head.span().end..].find("\n[").map_or(text.len(), |length| head.span().end + length);
+        let bytes = reduced.get_or_insert_with(|| text.as_bytes().to_vec());
+        bytes[start..end].iter_mut().filter(|byte| **byte != b'\n').for_each(|byte| *byte = b' ');
+    }
+    reduced.and_then(|bytes| String::from_utf8(bytes).ok())
 }
 
 /// Reads the workflow's own file, with the defaults beneath it.

@@ -15,8 +15,8 @@ pub fn json_schema() -> Value {
     schema.extend(object(&FILE, &mut definitions));
     let actor = actor(&mut definitions);
     definitions.insert("actor".into(), actor);
-    definitions.insert("duration".into(), duration(json!({ "minimum": 0 })));
-    definitions.insert("timeout".into(), duration(json!({ "exclusiveMinimum": 0 })));
+    definitions.insert("duration".into(), duration(json!({ "minimum": 0 }), "."));
+    definitions.insert("timeout".into(), duration(json!({ "exclusiveMinimum": 0 }), "[1-9]"));
     definitions.insert("size".into(), size());
     definitions.insert("port".into(), json!({ "type": ["string", "boolean", "integer"] }));
     schema.insert("$defs".into(), Value::Object(definitions));
@@ -125,16 +125,18 @@ fn actor(definitions: &mut Map<String, Value>) -> Value {
     json!({ "anyOf": kinds })
 }
 
-fn duration(least: Value) -> Value {
+/// `also` is a second pattern for durations that are written as text.
+fn duration(least: Value, also: &str) -> Value {
     let unit = "(us|µs|usec|ms|msec|s|sec|seconds?|m|min|minutes?|h|hr|hours?|d|days?|w|weeks?)";
-    let pattern = format!("^\\s*([0-9.]+\\s*{unit}\\s*)*([0-9.]+\\s*{unit}?)\\s*$");
+    let number = "([0-9]+[.]?[0-9]*|[.][0-9]+)";
+    let pattern = format!("^\\s*({number}\\s*{unit}\\s*)*({number}\\s*{unit}?)\\s*$");
     let mut number = json!({ "type": "number", "maximum": super::units::LONGEST });
     if let (Value::Object(number), Value::Object(least)) = (&mut number, least) {
         number.extend(least);
     }
     json!({
         "description": "\"1h30m\", \"250ms\", or seconds as a number",
-        "anyOf": [number, { "type": "string", "pattern": pattern }],
+        "anyOf": [number, { "type": "string", "pattern": pattern, "allOf": [{ "pattern": also }] }],
     })
 }
 

@@ -157,13 +157,17 @@ impl Builder<'_> {
             Entry::Occupied(entry) => {
                 let first = *entry.get();
                 let to = quoted(&self.actors[to.index()].name);
-                let from = match &origin {
-                    Origin::Scope(scope) => quoted(&self.scopes[scope.index()].name),
+                let message = match &origin {
+                    Origin::Scope(scope) => {
+                        let scope = quoted(&self.scopes[scope.index()].name);
+                        format!("errors of {scope} go to {to} twice")
+                    }
                     Origin::Success(from) | Origin::Error(from) | Origin::Port(from, _) => {
-                        quoted(&self.actors[from.index()].name)
+                        let from = quoted(&self.actors[from.index()].name);
+                        format!("the link from {from} to {to} is there twice")
                     }
                 };
-                let wrong = self.problems.error(at, format!("the link from {from} to {to} is there twice"));
+                let wrong = self.problems.error(at, message);
                 wrong.label("the second one").help("take one of the two out");
                 if first.source == at.source && first != at {
                     wrong.also(first, "the first one");

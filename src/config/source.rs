@@ -10,6 +10,8 @@ pub struct Source {
     name: String,
     path: PathBuf,
     text: String,
+    /// The text without what is there twice; the rest is where it was.
+    reduced: OnceLock<String>,
     line_starts: OnceLock<Vec<usize>>,
 }
 
@@ -55,7 +57,7 @@ impl Source {
         if !text.ends_with('\n') {
             text.push('\n');
         }
-        Source { name: name.into(), path: path.into(), text, line_starts: OnceLock::new() }
+        Source { name: name.into(), path: path.into(), text, reduced: OnceLock::new(), line_starts: OnceLock::new() }
     }
 
     /// The file's name as the user gave it.
@@ -71,6 +73,10 @@ impl Source {
     /// The text.
     pub fn text(&self) -> &str {
         &self.text
+    }
+
+    pub(super) fn set_reduced(&self, text: String) -> &str {
+        self.reduced.get_or_init(|| text)
     }
 
     /// The line and column of a byte offset; the end of the text for an offset beyond it.

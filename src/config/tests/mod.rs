@@ -1,5 +1,7 @@
 //! Whole files: what they mean, what is wrong with them, and that no text breaks the reader.
 
+#![allow(clippy::unwrap_used)]
+
 mod meaning;
 mod mistakes;
 mod mutations;
