@@ -314,8 +314,11 @@ long = 1_000_000_000_000_000_000_000_000_000_000_000_000_000_000
         "[actors.a]\nkind = \"fork\"\n[pool]\ntype = \"gevent\"\ngevent = false\nmax_workers = 2\nscaling_cap = 3");
     a_submodel_with_file_and_graph: &around(
         "[actors.a]\nkind = \"fork\"\n[submodels.s]\nfile = \"nowhere.toml\"\nactors.a.kind = \"fork\"");
-    long_lines_are_shown_in_part: &format!("inputs.x = [{} ]\nlinks = [{} {{ from = 'start', to = 'stpo' }} {}]",
-        "1, ".repeat(200), "{ from = 'start', to = 'stop' },".repeat(1), ", ".trim().to_owned() + &" ".repeat(500));
+    long_lines_are_shown_in_part: &format!(
+        "links = [{}{{ from = 'start', to = 'stpo' }},{}]",
+        "{ from = 'start', to = 'a' }, ".to_owned() + &" ".repeat(900),
+        "{ from = 'a', to = 'stop' },".to_owned() + &" ".repeat(900),
+    );
     characters_of_many_bytes: "links = [{ from = \"start\", to = \"prüfen\" }, { from = \"prufen\", to = \"stop\", prot = 1 }]\n[actors.\"prüfen\"]\nkind = \"fork\"";
 }
 
@@ -332,6 +335,14 @@ submodels.l.file = "parts/loop.toml"
 submodels.gone.file = "parts/refin.toml"
 "#;
     shown("submodel_files", &told(&folder, text));
+}
+
+#[test]
+fn other_line_ends_and_a_byte_order_mark_are_fine() {
+    let folder = Folder::new();
+    let text = "\u{feff}links = [{ from = 'start', to = 'stop' }]\r\n[pool]\r\nmax_worker = 1\r\n";
+    shown("line_ends", &told(&folder, text));
+    assert!(folder.load(&text.replace("max_worker", "max_workers")).is_ok());
 }
 
 #[test]
