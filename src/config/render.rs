@@ -137,12 +137,10 @@ impl SourceCode for Excerpts {
             (from, to)
         } else {
             let (first, last) = (source.line_span(from), source.line_span(to));
+            // With its end, be it one byte or two: a mark may stand there.
+            let line_end = source.text()[last.end..].find('\n').map_or(0, |length| length + 1);
             let start = if from - first.start > EXCERPT { source.boundary(from - EXCERPT / 2) } else { first.start };
-            let end = if last.end - to > EXCERPT {
-                source.boundary(to + EXCERPT / 2)
-            } else {
-                (last.end + 1).min(source.text().len())
-            };
+            let end = if last.end - to > EXCERPT { source.boundary(to + EXCERPT / 2) } else { last.end + line_end };
             (start, end)
         };
         let position = source.position(start);
