@@ -7,7 +7,7 @@ use super::diagnostics::Problems;
 use super::source::Place;
 use super::suggest::quoted;
 use super::table::{Node, integer};
-use crate::payload::{Key, Payload, Value};
+use crate::payload::{Key, Payload, Plain};
 
 /// The inputs of a file, in its order.
 pub(super) fn inputs(node: Node<'_>, problems: &mut Problems) -> Payload {
@@ -54,7 +54,7 @@ impl Reader<'_> {
             DeValue::String(text) => Plain::Text(text.to_string()),
             DeValue::Float(float) => Plain::Float(float.as_str().parse().ok()?),
             DeValue::Integer(_) => match integer(value) {
-                Some(value) => Plain::Int(value),
+                Some(value) => Plain::from(value),
                 None => {
                     self.problems
                         .error(at, "an integer does not fit 128 bits")
@@ -102,6 +102,11 @@ impl Reader<'_> {
     }
 }
 
+/// A class of Python's `datetime`, called.
+fn datetime(class: &str, arguments: Vec<Plain>) -> Plain {
+    Plain::Call("datetime".to_owned(), class.to_owned(), arguments)
+}
+
 /// `datetime.datetime`, `date` or `time`, which count microseconds, from year 1, and know no leap second.
 fn python_moment(moment: &Datetime) -> Result<Plain, &'static str> {
     let mut arguments = Vec::new();
@@ -119,85 +124,19 @@ fn python_moment(moment: &Datetime) -> Result<Plain, &'static str> {
         let microsecond = nanosecond.unwrap_or(0) / 1000;
         arguments.extend([hour.into(), minute.into(), second.into(), i128::from(microsecond)]);
     }
-    let mut arguments: Vec<Plain> = arguments.into_iter().map(Plain::Int).collect();
+    let mut arguments: Vec<Plain> = arguments.into_iter().map(Plain::from).collect();
     if let Some(offset) = moment.offset {
         let minutes = match offset {
             Offset::Z => 0,
             Offset::Custom { minutes } => i128::from(minutes),
         };
-        let delta = Plain::Call("timedelta", vec![Plain::Int(0), Plain::Int(minutes * 60)]);
-        arguments.push(Plain::Call("timezone", vec![delta]));
+        let delta = datetime("timedelta", vec![Plain::Int(0), Plain::from(minutes * 60)]);
+        arguments.push(datetime("timezone", vec![delta]));
     }
     let class = match (moment.date, moment.time) {
         (Some(_), Some(_)) => "datetime",
         (Some(_), None) => "date",
         _ => "time",
     };
-    Ok(Plain::Call(class, arguments))
-}
-
-/// A Python value that TOML can write.
-#[derive(Debug, Clone, PartialEq)]
-enum Plain {
-    None,
-    Bool(bool),
-    Int(i128),
-    Float(f64),
-    Text(String),
-    List(Vec<Plain>),
-    Dict(Vec<(Plain, Plain)>),
-    /// A class of Python's `datetime`, called.
-    Call(&'static str, Vec<Plain>),
-}
-
-impl Plain {
-    fn to_value(&self) -> Value {
-        let mut stream = vec![0x80, 4];
-        self.pickle(&mut stream);
-        stream.push(b'.');
-        Value::from_pickle(stream, None)
-    }
-
-    /// The opcodes (Lib/pickletools.py), protocol 4.
-    fn pickle(&self, out: &mut Vec<u8>) {
-        match self {
-            Plain::None => out.push(b'N'),
-            Plain::Bool(value) => out.push(if *value { 0x88 } else { 0x89 }),
-            Plain::Int(value) => {
-                out.extend([0x8a, 16]); // LONG1
-                out.extend(value.to_le_bytes());
-            }
-            Plain::Float(value) => {
-                out.push(b'G');
-                out.extend(value.to_be_bytes());
-            }
-            Plain::Text(text) => pickle_text(text, out),
-            Plain::List(items) => {
-                out.extend(b"](");
-                items.iter().for_each(|item| item.pickle(out));
-                out.push(b'e');
-            }
-            Plain::Dict(entries) => {
-                out.extend(b"}(");
-                for (key, value) in entries {
-                    key.pickle(out);
-                    value.pickle(out);
-                }
-                out.push(b'u');
-            }
-            Plain::Call(class, arguments) => {
-                pickle_text("datetime", out);
-                pickle_text(class, out);
-                out.extend([0x93, b'(']); // STACK_GLOBAL, MARK
-                arguments.iter().for_each(|argument| argument.pickle(out));
-                out.extend(b"tR"); // TUPLE, REDUCE
-            }
-        }
-    }
-}
-
-fn pickle_text(text: &str, out: &mut Vec<u8>) {
-    out.push(0x8d); // BINUNICODE8
-    out.extend((text.len() as u64).to_le_bytes());
-    out.extend(text.as_bytes());
+    Ok(datetime(class, arguments))
 }

@@ -80,20 +80,20 @@ impl Scripts {
         }
     }
 
-    /// The name that a file's module gets follows from its place relative to the workflow's folder, so that instances
-    /// of its classes find it again; the prefix keeps `select.py` from being taken for Python's own `select`.
+    /// The name that a file's module gets follows from its place relative to the workflow's folder, as an import from
+    /// there would name it: instances of its classes find it again, in processes too that a task starts. (The worker
+    /// gives way where Python has a module of that name: `select.py`.)
     fn file(&self, path: PathBuf) -> Script {
         let plain = |path: &Path| path.components().all(|part| part != Component::ParentDir);
         let named = if plain(&path) { path.clone() } else { path.canonicalize().unwrap_or_else(|_| path.clone()) };
-        let mut module = String::from("pushflow_scripts");
+        let mut parts = Vec::new();
         for part in relative(&named, &self.root).with_extension("").components() {
             if let Component::Normal(part) = part {
-                module.push('.');
                 // A dot inside a name would be taken for a package.
-                module.push_str(&part.to_string_lossy().replace('.', "%2e"));
+                parts.push(part.to_string_lossy().replace('.', "%2e"));
             }
         }
-        Script::File { path, module }
+        Script::File { path, module: parts.join(".") }
     }
 }
 

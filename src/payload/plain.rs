@@ -73,6 +73,12 @@ impl Plain {
     }
 }
 
+impl From<i128> for Plain {
+    fn from(int: i128) -> Self {
+        i64::try_from(int).map_or_else(|_| Plain::BigInt(int.into()), Plain::Int)
+    }
+}
+
 /// JSON's one kind of number is Python's two: a point or an exponent makes a float, as in Python's `json`.
 fn number_from_json(number: &str) -> Plain {
     if let Ok(int) = i64::from_str(number) {

@@ -8,6 +8,7 @@ import importlib
 import json
 import logging
 import os
+import signal
 import sys
 
 
@@ -61,5 +62,7 @@ if __name__ == "__main__":
     os.dup2(2, 1)
     logging.disable(logging.CRITICAL)
     sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+    os.setpgrp()
     main(sys.stdin, own_output)
-    os._exit(0)
+    # What pypushflow leaves behind, workers that wait for ever among it, goes too: it holds the tests' output open.
+    os.killpg(0, signal.SIGKILL)

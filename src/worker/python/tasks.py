@@ -29,6 +29,8 @@ class Scripts:
     def find(self, actor):
         """The function of an actor; its module is imported when it is first asked for."""
         module_name, path = self.scripts[actor]
+        if path is not None:
+            module_name = _free_name(module_name)
         module = sys.modules.get(module_name)
         if module is None:
             module = _import(module_name, path)
@@ -39,6 +41,22 @@ class Scripts:
             raise AttributeError(f"module {module_name!r} has no function 'run' ({place})") from None
         self.functions[actor] = run
         return run
+
+
+def _free_name(name):
+    """The name for a script's module: its own, unless Python has a module of that name (a script called select.py)."""
+    first = name.partition(".")[0]
+    taken = first in sys.builtin_module_names or first in getattr(sys, "stdlib_module_names", _STDLIB)
+    return f"pushflow_scripts.{name}" if taken or first == "pushflow" else name
+
+
+#: Before Python 3.10 the names are not listed: those that scripts are likely to be called.
+_STDLIB = frozenset(
+    "abc ast calendar code cmd copy csv dis email enum errno fractions glob html http io json keyword locale logging "
+    "mailbox math operator parser pickle platform profile queue random re sched select shelve signal site socket "
+    "statistics stat string struct subprocess symbol symtable tempfile test time timeit token trace types typing uuid "
+    "warnings wave xml zipfile".split()
+)
 
 
 def _import(name, path):

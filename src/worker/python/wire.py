@@ -158,12 +158,16 @@ def _share(data):
 def pack_entry(key, value, look, fds):
     """One entry. `look` is the value's look or None; descriptors are appended to `fds`."""
     flags = 0
-    if type(key) is not str:
+    if not isinstance(key, str):
         flags = POSITION
         key = str(int(key))
-    key = key.encode()
+    key = str.encode(key)
     buffers = []
     stream = pickle.dumps(value, 5, buffer_callback=buffers.append)
+    if buffers and any(buffer.raw().readonly for buffer in buffers):
+        # A read-only array would stay so. Tasks may write into what they get, as in pypushflow: a copy is not read-only.
+        buffers = []
+        stream = pickle.dumps(value, 4)
     length = len(stream)
     if length >= SHARE_FROM:
         fd = _share(stream)
@@ -220,8 +224,8 @@ def _look(value):
         truthy = True
     try:
         # Equal numbers of any type are equal keys of a dict in Python: 1, 1.0 and numpy's.
-        number = int(value) if not isinstance(value, (bytes, bytearray)) else None
-        if number is not None and value.__hash__ is not None and hash(value) == hash(number) and value == number:
+        number = int(value.real)
+        if value.__hash__ is not None and hash(value) == hash(number) and value == number:
             return 4, str(number)
     except Exception:
         pass
