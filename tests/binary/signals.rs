@@ -45,9 +45,12 @@ fn a_second_interrupt_kills_what_does_not_listen() {
         "
 import os, signal, time
 def run(**_):
-    print('pids', os.getpid(), flush=True)
+    told = False
     while True:
         try:
+            if not told:
+                told = True
+                print('pids', os.getpid(), flush=True)
             time.sleep(100)
         except KeyboardInterrupt:
             print('not now', flush=True)
