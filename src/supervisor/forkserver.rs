@@ -67,7 +67,11 @@ impl Supervisor {
                 self.pools[pool.index()].forkserver = Some(forkserver);
             }
             let Some(forkserver) = &mut self.pools[pool.index()].forkserver else { continue };
-            match forkserver.channel.send(Frame::spawn(connection.as_fd(), output.as_fd())) {
+            let sent = forkserver
+                .channel
+                .send(Frame::spawn(connection.as_fd(), output.as_fd()))
+                .and_then(|()| self.sources.watch_unsent(&self.poll, &mut forkserver.channel, forkserver.token));
+            match sent {
                 Ok(()) => return Ok(()),
                 Err(_) => self.forkserver_gone(pool),
             }
@@ -106,6 +110,8 @@ impl Supervisor {
             return Err(format!("the interpreter {} {error}", interpreter.display()));
         }
         let token = self.sources.add(&self.poll, channel.stream(), Source::Forkserver(pool)).map_err(cannot)?;
+        let watched = self.sources.watch_unsent(&self.poll, &mut channel, token);
+        watched.map_err(|error| format!("the interpreter {} {error}", interpreter.display()))?;
         self.watch_output(output, Context { pool: Some(pool), ..Context::default() }).map_err(cannot)?;
         Ok(Forkserver { channel, token, pid, ready: false })
     }
@@ -113,10 +119,11 @@ impl Supervisor {
     pub(super) fn on_forkserver_ready(&mut self, pool: PoolId, writable: bool) {
         loop {
             let Some(forkserver) = &mut self.pools[pool.index()].forkserver else { return };
-            let message = match if writable { forkserver.channel.flush() } else { Ok(()) } {
-                Ok(()) => forkserver.channel.receive(),
-                Err(error) => Err(error),
-            };
+            let (channel, token) = (&mut forkserver.channel, forkserver.token);
+            let flushed = if writable { channel.flush() } else { Ok(()) };
+            let message = flushed
+                .and_then(|()| self.sources.watch_unsent(&self.poll, channel, token))
+                .and_then(|()| channel.receive());
             match message {
                 Ok(Some(Message::Ready { .. })) => forkserver.ready = true,
                 Ok(Some(Message::Failed(why))) => self.pools[pool.index()].failure = Some(why),

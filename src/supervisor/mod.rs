@@ -55,6 +55,8 @@ pub struct Supervisor {
     /// Every direct child, by its number, until it is reaped.
     children: HashMap<Pid, Child>,
     outputs: HashMap<Token, Output>,
+    /// What output is read into.
+    scratch: Vec<u8>,
     jobs: HashMap<JobId, Job>,
     next_job: u64,
     runs: BTreeMap<RunId, ActiveRun>,
@@ -114,6 +116,7 @@ impl Supervisor {
             pools,
             children: HashMap::new(),
             outputs: HashMap::new(),
+            scratch: Vec::new(),
             jobs: HashMap::new(),
             next_job: 0,
             runs: BTreeMap::new(),

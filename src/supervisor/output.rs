@@ -13,6 +13,8 @@ use crate::graph::{ActorId, PoolId};
 
 /// Longer lines are logged in pieces.
 const LONGEST_LINE: usize = 16 * 1024;
+/// How much is read at once.
+const READ_SIZE: usize = 16 * 1024;
 /// One turn of the loop reads no more of one process, so that a flood holds up nobody else.
 const READS_A_TURN: usize = 16;
 /// How many of the last lines are kept for an error message.
@@ -61,6 +63,13 @@ impl Supervisor {
         self.drain_output(token);
         if let Some(output) = self.outputs.get_mut(&token) {
             set(&mut output.context);
+        }
+    }
+
+    /// The output of a worker that was idle belongs to this task from now on.
+    pub(super) fn hand_output_to(&mut self, token: Token, task: (RunId, ActorId)) {
+        if let Some(output) = self.outputs.get_mut(&token) {
+            output.context.task = Some(task);
         }
     }
 
@@ -124,7 +133,8 @@ impl Supervisor {
             self.outputs.insert(token, output);
             return Progress::Empty;
         }
-        let mut buffer = [0; 16 * 1024];
+        let mut buffer = std::mem::take(&mut self.scratch);
+        buffer.resize(READ_SIZE, 0);
         let mut progress = Progress::More;
         for _ in 0..reads {
             match output.pipe.read(&mut buffer) {
@@ -139,6 +149,7 @@ impl Supervisor {
             }
             break;
         }
+        self.scratch = buffer;
         self.outputs.insert(token, output);
         progress
     }

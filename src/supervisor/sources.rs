@@ -7,6 +7,7 @@ use mio::{Interest, Poll, Token, event};
 
 use crate::graph::PoolId;
 use crate::pool::WorkerId;
+use crate::worker::{Channel, ChannelError};
 
 /// What became ready.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,17 +26,23 @@ pub(super) struct Sources {
 }
 
 impl Sources {
-    /// Watches something for reading, and for writing if `source` is a connection.
+    /// Watches something for reading. ([`Sources::watch_unsent`] adds writing while there is something to write: a
+    /// socket that can be written to says so each time the other side has read, which nobody wants to know.)
     pub(super) fn add(&mut self, poll: &Poll, what: &mut impl event::Source, source: Source) -> io::Result<Token> {
         let token = Token(self.next);
         self.next += 1;
-        let interest = match source {
-            Source::Signals | Source::Output => Interest::READABLE,
-            Source::Forkserver(_) | Source::Worker(..) => Interest::READABLE | Interest::WRITABLE,
-        };
-        poll.registry().register(what, token, interest)?;
+        poll.registry().register(what, token, Interest::READABLE)?;
         self.known.insert(token, source);
         Ok(token)
+    }
+
+    /// After something was sent: watches the connection for writing while something is left over, and not otherwise.
+    pub(super) fn watch_unsent(&self, poll: &Poll, channel: &mut Channel, token: Token) -> Result<(), ChannelError> {
+        if let Some(writing) = channel.unsent_changed() {
+            let interest = if writing { Interest::READABLE | Interest::WRITABLE } else { Interest::READABLE };
+            poll.registry().reregister(channel.stream(), token, interest)?;
+        }
+        Ok(())
     }
 
     pub(super) fn get(&self, token: Token) -> Option<Source> {

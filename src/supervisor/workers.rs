@@ -63,10 +63,15 @@ impl Supervisor {
             Job::Task { actor, payload, .. } => Frame::run(job.0, actor.0, payload),
             Job::Describe { payload, .. } => Frame::describe(job.0, payload),
         };
-        let sent = process.channel.as_mut().map_or(Err(ChannelError::Closed), |channel| channel.send(frame));
+        let sent = match &mut process.channel {
+            Some(channel) => {
+                channel.send(frame).and_then(|()| self.sources.watch_unsent(&self.poll, channel, process.token))
+            }
+            None => Err(ChannelError::Closed),
+        };
         if let Job::Task { run, task, actor, .. } = work {
             let (run, task, actor) = (*run, *task, *actor);
-            self.set_output_context(output, |context| context.task = Some((run, actor)));
+            self.hand_output_to(output, (run, actor));
             self.tell_run(run, |engine, _| engine.on_task_started(task, Instant::now()));
         }
         if let Err(error) = sent {

@@ -37,6 +37,8 @@ pub struct Channel {
     /// What the kernel would not take yet, with the descriptors that still have to go with it.
     unsent: VecDeque<Unsent>,
     scratch: Box<[u8]>,
+    /// The last answer of [`Channel::unsent_changed`].
+    waits: bool,
     /// The last read took all there was: no need to ask the kernel again before it tells of more.
     drained: bool,
     ancillary: Vec<u8>,
@@ -58,6 +60,7 @@ impl Channel {
             fds: VecDeque::new(),
             unsent: VecDeque::new(),
             scratch: vec![0; 16 * 1024].into_boxed_slice(),
+            waits: false,
             drained: false,
             ancillary: cmsg_space!([std::os::fd::RawFd; 253]),
         }
@@ -68,9 +71,10 @@ impl Channel {
         &mut self.stream
     }
 
-    /// Whether something waits for the socket to become writable.
-    pub fn has_unsent(&self) -> bool {
-        !self.unsent.is_empty()
+    /// Whether something waits for the socket to become writable, if that has changed since the last call.
+    pub fn unsent_changed(&mut self) -> Option<bool> {
+        let waits = !self.unsent.is_empty();
+        (std::mem::replace(&mut self.waits, waits) != waits).then_some(waits)
     }
 
     /// Sends bytes that are no frame: the source of the Python side.

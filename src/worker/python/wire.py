@@ -26,7 +26,8 @@ LOOK_HEADER = Struct("<BI")
 SHARE_FROM = 64 * 1024
 #: The kernel passes no more than 253 descriptors in one message (SCM_MAX_FD, include/net/scm.h).
 FDS_AT_ONCE = 200
-ANCILLARY = 16 * 1024
+ANCILLARY = 2 * 1024  # room for 253 descriptors
+SCRATCH = 64 * 1024
 
 SOL_SOCKET, SCM_RIGHTS = 1, 1
 F_ADD_SEALS, SEALS = 1033, 0x1 | 0x2 | 0x4 | 0x8  # seal, shrink, grow, write (include/uapi/linux/fcntl.h)
@@ -41,6 +42,9 @@ class Channel:
 
     def __init__(self, sock):
         self.sock = sock
+        self.scratch = bytearray(SCRATCH)
+        self.view = memoryview(self.scratch)
+        #: What has been received of a frame that is not whole.
         self.data = bytearray()
         self.fds = []
 
@@ -56,14 +60,23 @@ class Channel:
                     body = bytes(memoryview(data)[13:end])
                     del data[:end]
                     return kind, task, body
-            chunk, ancillary, _, _ = self.sock.recvmsg(262144, ANCILLARY)
-            if not chunk:
+            count, ancillary, _, _ = self.sock.recvmsg_into((self.scratch,), ANCILLARY)
+            if not count:
                 raise Gone
-            data += chunk
-            for level, kind, fds in ancillary:
-                if level == SOL_SOCKET and kind == SCM_RIGHTS:
-                    for at in range(0, len(fds) - 3, 4):
-                        self.fds.append(int.from_bytes(fds[at : at + 4], "little"))
+            if ancillary:
+                self.keep_fds(ancillary)
+            if not have and count >= 13:
+                # The usual case: one small frame, whole.
+                length, kind, task = HEADER.unpack_from(self.scratch)
+                if count == length + 4:
+                    return kind, task, bytes(self.view[13:count])
+            data += self.view[:count]
+
+    def keep_fds(self, ancillary):
+        for level, kind, fds in ancillary:
+            if level == SOL_SOCKET and kind == SCM_RIGHTS:
+                for at in range(0, len(fds) - 3, 4):
+                    self.fds.append(int.from_bytes(fds[at : at + 4], "little"))
 
     def take_fd(self):
         return self.fds.pop(0)

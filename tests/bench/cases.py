@@ -1,0 +1,96 @@
+"""The graphs that are timed, as TOML for pushflow and as calls for pypushflow (`theirs.py`)."""
+
+from dataclasses import dataclass, field
+
+
+@dataclass
+class Case:
+    name: str
+    target: float
+    tasks: int
+    links: list
+    actors: dict
+    pool: str = ""
+    inputs: list = field(default_factory=list)
+    theirs: list = field(default_factory=list)
+    loops: bool = False
+
+    def toml(self):
+        links = ",\n".join("    { " + link + " }" for link in self.links)
+        text = f"links = [\n{links},\n]\n[workflow]\npython = \"@PYTHON@\"\n"
+        if self.pool:
+            text += f"[pool]\n{self.pool}\n"
+        for name, lines in self.actors.items():
+            text += f"[actors.{name}]\n{lines}\n"
+        return text
+
+    def other(self, python):
+        if self.theirs and self.theirs[0] == "xargs":
+            count = self.theirs[1]
+            return ["sh", "-c", f"seq {count} | xargs -P2 -n1 /bin/true"]
+        return [python, "-m", "theirs", *map(str, self.theirs)]
+
+
+def link(start, to, more=""):
+    return f'from = "{start}", to = "{to}"{more}'
+
+
+def chain(count, script, **options):
+    names = ["start", *(f"a{index}" for index in range(count)), "stop"]
+    return {
+        "tasks": count,
+        "links": [link(one, two) for one, two in zip(names, names[1:])],
+        "actors": {name: f'script = "{script}"' for name in names[1:-1]},
+        **options,
+    }
+
+
+def fan(count, lines, **options):
+    names = [f"a{index}" for index in range(count)]
+    return {
+        "tasks": count,
+        "links": [link("start", name) for name in names] + [link(name, "all") for name in names] + [link("all", "stop")],
+        "actors": {**{name: lines for name in names}, "all": 'kind = "join"'},
+        **options,
+    }
+
+
+LOOP = 20_000
+
+CASES = [
+    Case(
+        "loop of 20,000, one worker",
+        8,
+        LOOP,
+        [
+            link("start", "add"),
+            link("add", "decide"),
+            link("decide", "add", ', port = true'),
+            link("decide", "stop", ', port = false'),
+        ],
+        {"add": 'script = "task_add.py"', "decide": 'kind = "router"\nitem = "go"'},
+        pool="max_workers = 1",
+        inputs=["-i", f"limit={LOOP}"],
+        theirs=["loop", LOOP, "process"],
+        loops=True,
+    ),
+    Case("chain of 200", 8, **chain(200, "task_empty.py", pool="max_workers = 1", theirs=["chain", 200, "process"])),
+    Case(
+        "fan of 5,000 and join, 2 workers",
+        15,
+        **fan(5000, 'script = "task_empty.py"', pool="max_workers = 2", theirs=["fan", 5000, "process", 2]),
+    ),
+    Case("fan of 300, defaults", 100, **fan(300, 'script = "task_empty.py"', theirs=["fan", 300, "default"])),
+    Case(
+        "a fresh process per task, 100",
+        5,
+        **chain(100, "task_empty.py", pool="max_tasks_per_worker = 1", theirs=["chain", 100, "default"]),
+    ),
+    Case("one actor, start to end", 6, **chain(1, "task_empty.py", theirs=["chain", 1, "process"])),
+    Case("64 MiB array through five", 20, **chain(5, "task_image.py", theirs=["image", 5, "process"])),
+    Case(
+        "2,000 × /bin/true, 2 at a time",
+        0.67,
+        **fan(2000, 'kind = "exec"\ncommand = ["/bin/true"]', pool="max_workers = 2", theirs=["xargs", 2000]),
+    ),
+]
