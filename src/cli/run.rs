@@ -171,8 +171,11 @@ struct Foreground<'a> {
 }
 
 impl<'a> Foreground<'a> {
-    fn new(workflow: &'a Arc<Workflow>) -> anyhow::Result<Self> {
-        let supervisor = Supervisor::new(Arc::clone(workflow))?;
+    fn new(workflow: &'a Arc<Workflow>) -> Result<Self, Failure> {
+        let supervisor = Supervisor::new(Arc::clone(workflow)).map_err(|error| match error {
+            SupervisorError::Unsupported(_) => Failure::usage(error),
+            _ => anyhow::Error::new(error).into(),
+        })?;
         let quiet = !tracing::enabled!(tracing::Level::INFO);
         Ok(Foreground { supervisor, progress: Progress::new(workflow, quiet), signal: None, patience_ends: None })
     }

@@ -14,6 +14,7 @@ mod reaper;
 mod runs;
 mod shutdown;
 mod sources;
+mod support;
 mod template;
 mod workers;
 
@@ -89,6 +90,9 @@ impl Supervisor {
     /// A supervisor without runs. It becomes the parent of every orphan below it, and takes SIGINT, SIGTERM, SIGHUP
     /// and SIGCHLD of the process: there is one a process.
     pub fn new(workflow: Arc<Workflow>) -> Result<Self, SupervisorError> {
+        if let Some(what) = support::unsupported(&workflow) {
+            return Err(SupervisorError::Unsupported(what));
+        }
         sys::become_subreaper().map_err(SupervisorError::Setup)?;
         let poll = Poll::new().map_err(SupervisorError::Setup)?;
         let mut sources = Sources::default();

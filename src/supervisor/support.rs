@@ -1,0 +1,29 @@
+//! Which pools this version can run. What it cannot is refused before anything starts, never run as something else.
+
+use crate::graph::{Context, PoolSpec, PoolType, Workflow};
+
+/// Why a workflow cannot be run, if one of its pools is of a kind that is not there yet.
+pub(super) fn unsupported(workflow: &Workflow) -> Option<String> {
+    workflow.pools.iter().find_map(|pool| missing(pool).map(|what| format!("pool {}: {what} yet", pool.name)))
+}
+
+fn missing(pool: &PoolSpec) -> Option<&'static str> {
+    match pool.kind {
+        PoolType::Process => {}
+        PoolType::Ndprocess => return Some("the type `ndprocess` is not supported"),
+        PoolType::Multiprocessing => return Some("the type `multiprocessing` is not supported"),
+        PoolType::Ndmultiprocessing => return Some("the type `ndmultiprocessing` is not supported"),
+        PoolType::Billiard => return Some("the type `billiard` is not supported"),
+        PoolType::Thread => return Some("the type `thread` is not supported"),
+        PoolType::Gevent => return Some("the type `gevent` is not supported"),
+    }
+    match pool.context {
+        Context::Forkserver => {}
+        Context::Fork => return Some("the context `fork` is not supported"),
+        Context::Spawn => return Some("the context `spawn` is not supported"),
+    }
+    if pool.gevent {
+        return Some("`gevent = true` is not supported");
+    }
+    (!pool.launcher.is_empty()).then_some("a launcher is not supported")
+}
