@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use super::Converted;
 use super::instance::{Instance, Node, Value, What};
+use super::names;
 use super::placement::{PlacedLink, PlacedScope, When};
 use super::walk::Source;
 
@@ -60,7 +61,7 @@ impl Writer<'_> {
     }
 
     fn has_table(&self, node: usize) -> bool {
-        !matches!(self.instance.nodes[node].what, What::Start | What::Stop | What::Port)
+        self.scopes.iter().any(|scope| scope.actors.iter().any(|(number, _)| *number == node))
     }
 
     fn links(&mut self, scope: usize) {
@@ -77,7 +78,7 @@ impl Writer<'_> {
 
     fn workflow(&mut self, source: &Source) {
         self.line("\n[workflow]");
-        self.entry("name", text(&self.instance.name));
+        self.entry("name", text(&names::of_workflow(&self.instance.name)));
         if let Some(python) = &source.python {
             let python = std::path::absolute(python).unwrap_or_else(|_| python.clone());
             self.entry("python", text(&python.to_string_lossy()));
@@ -112,13 +113,8 @@ impl Writer<'_> {
         }
         self.line(format!("[{prefix}actors.{}]", key(name)));
         match &node.what {
-            What::Python { script, bubbles_to, .. } => {
-                self.entry("script", text(script));
-                if bubbles_to.is_some() {
-                    self.entry("bubble_errors", "true");
-                }
-            }
-            What::Router { item } => {
+            What::Python { script, .. } => self.entry("script", text(script)),
+            What::Router { item, .. } => {
                 self.entry("kind", text("router"));
                 self.entry("item", value(item));
             }
@@ -133,19 +129,28 @@ impl Writer<'_> {
             What::ErrorHandler => self.entry("kind", text("error-handler")),
             What::Fork | What::Start | What::Stop | What::Port => self.entry("kind", text("fork")),
         }
+        if node.what.errors().is_some_and(|errors| errors.bubble_to.is_some()) {
+            self.entry("bubble_errors", "true");
+        }
         self.note_on_name(node, name);
     }
 
     fn arrivals(&mut self, arrivals: usize, scope: usize, name: &str) {
-        let placed = &self.scopes[scope];
-        let links = placed.links.iter().filter(|link| link.to == name).count();
         if arrivals == 0 {
             self.comment(
                 "pypushflow's join never fires: its numberOfThreads is 0. This one waits for all of its links.",
             );
-        } else if arrivals != links || placed.on_error.iter().any(|target| target == name) {
+        } else if arrivals != self.incoming(scope, name) {
             self.entry("arrivals", arrivals.to_string());
         }
+    }
+
+    /// How many links lead to an actor, `on_error` included.
+    fn incoming(&self, scope: usize, name: &str) -> usize {
+        let placed = &self.scopes[scope];
+        let own_errors = if scope == 0 { &placed.on_error[..] } else { &[] };
+        let errors = placed.submodels.iter().flat_map(|&inner| &self.scopes[inner].on_error).chain(own_errors);
+        placed.links.iter().map(|link| &link.to).chain(errors).filter(|to| *to == name).count()
     }
 
     fn note_on_name(&mut self, node: &Node, name: &str) {
@@ -158,7 +163,7 @@ impl Writer<'_> {
         let placed = &self.scopes[scope];
         let path = format!("{prefix}submodels.{}", key(&placed.name));
         self.line(format!("\n[{path}]"));
-        if placed.ports.iter().any(|port| port != "In" && port != "Out") {
+        if !placed.ports.is_empty() {
             self.entry("ports", list(&placed.ports));
         }
         if !placed.on_error.is_empty() {
@@ -206,7 +211,8 @@ fn text(written: &str) -> String {
 }
 
 fn key(name: &str) -> String {
-    toml_edit::Key::new(name).to_string()
+    let is_bare = !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_'));
+    if is_bare { name.into() } else { text(name) }
 }
 
 fn list(items: &[String]) -> String {

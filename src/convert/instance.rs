@@ -54,12 +54,13 @@ pub(super) enum What {
     Stop,
     Python {
         script: String,
-        on_error: Vec<usize>,
-        /// The models that its errors bubble to, in order; none without an `errorHandler`.
-        bubbles_to: Option<Vec<usize>>,
+        errors: ErrorLinks,
     },
     Router {
         item: Value,
+        /// pypushflow's routers have no error links: these are the ones of the tasks before it.
+        #[serde(skip)]
+        errors: ErrorLinks,
     },
     Join {
         arrivals: usize,
@@ -70,6 +71,14 @@ pub(super) enum What {
     },
     ErrorHandler,
     Port,
+}
+
+/// Where the errors of a node go.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+pub(super) struct ErrorLinks {
+    pub(super) to: Vec<usize>,
+    /// The models that its errors bubble to, in order; none without an `errorHandler`.
+    pub(super) bubble_to: Option<Vec<usize>>,
 }
 
 /// Where a node leads.
@@ -96,7 +105,30 @@ pub(super) struct Warning {
     pub(super) node: Option<usize>,
 }
 
+impl What {
+    /// Where its errors go, if it can fail.
+    pub(super) fn errors(&self) -> Option<&ErrorLinks> {
+        match self {
+            What::Python { errors, .. } | What::Router { errors, .. } => Some(errors),
+            _ => None,
+        }
+    }
+
+    /// Where its errors go, if it can fail.
+    pub(super) fn errors_mut(&mut self) -> Option<&mut ErrorLinks> {
+        match self {
+            What::Python { errors, .. } | What::Router { errors, .. } => Some(errors),
+            _ => None,
+        }
+    }
+}
+
 impl Instance {
+    /// The scope that the `on_error` actors of a scope are named in: the one around it.
+    pub(super) fn around(&self, scope: usize) -> usize {
+        self.scopes[scope].parent.unwrap_or(scope)
+    }
+
     /// Adds a node that passes payloads on, and says its number.
     pub(super) fn add_fork(&mut self, name: &str, scope: usize, to: Vec<usize>) -> usize {
         let links = to.into_iter().map(|to| Link { to, port: None }).collect();

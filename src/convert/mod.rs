@@ -7,6 +7,8 @@ mod error;
 mod instance;
 mod names;
 mod placement;
+#[cfg(test)]
+mod property_tests;
 mod same_meaning;
 #[cfg(test)]
 mod tests;

@@ -25,10 +25,25 @@ impl Names {
     }
 }
 
-/// The name without what the file's format forbids: "." and "/" are separators of paths, control characters are none
-/// of a name's business.
+/// The longest name, in bytes, before a number is put behind it.
+const LONGEST: usize = 180;
+
+/// The name without what the file's format forbids: "." and "/" are separators, control characters cannot be seen.
 fn allowed(name: &str) -> String {
-    let name: String = name.chars().map(|c| if matches!(c, '.' | '/') || c.is_control() { '_' } else { c }).collect();
+    replaced(name, &['.', '/'])
+}
+
+/// The name of a workflow: it may have dots.
+pub(super) fn of_workflow(name: &str) -> String {
+    replaced(name, &['/'])
+}
+
+fn replaced(name: &str, forbidden: &[char]) -> String {
+    let mut name: String =
+        name.chars().map(|c| if forbidden.contains(&c) || c.is_control() { '_' } else { c }).collect();
+    while name.len() > LONGEST {
+        name.pop();
+    }
     match name.trim() {
         "" => "unnamed".into(),
         trimmed => trimmed.into(),
@@ -53,5 +68,13 @@ mod tests {
         assert_eq!(names.take("a.b/c\nd"), "a_b_c_d");
         assert_eq!(names.take("  "), "unnamed");
         assert_eq!(names.take(""), "unnamed 2");
+        assert_eq!(of_workflow("v1.5 a/b"), "v1.5 a_b");
+    }
+
+    #[test]
+    fn long_names_are_cut() {
+        let mut names = Names::default();
+        let long = "ü".repeat(300);
+        assert!([&long, &long].map(|name| names.take(name).len()).iter().all(|length| *length <= 200));
     }
 }

@@ -13,13 +13,13 @@ use super::names::Names;
 pub(super) struct PlacedScope {
     /// Its name in the scope around it.
     pub(super) name: String,
-    /// Its ports, those that were added included.
+    /// Its ports beside In and Out, those that were added included.
     pub(super) ports: Vec<String>,
     /// The actors (numbers of nodes) and their names, in order.
     pub(super) actors: Vec<(usize, String)>,
     /// The submodels in it.
     pub(super) submodels: Vec<usize>,
-    /// The names of the actors that errors bubble to.
+    /// What the errors that bubble up to it go to, as seen from the scope around it.
     pub(super) on_error: Vec<String>,
     /// Its links, in order.
     pub(super) links: Vec<PlacedLink>,
@@ -45,21 +45,18 @@ pub(super) enum When {
 pub(super) fn place(instance: &Instance) -> Vec<PlacedScope> {
     let mut placement = Placement::new(instance);
     placement.name_everything();
-    for number in 0..instance.nodes.len() {
-        let node = &instance.nodes[number];
+    for (number, node) in instance.nodes.iter().enumerate() {
         for link in &node.links {
-            let when = link.port.clone().map_or(When::Success, When::Port);
-            placement.link(number, link.to, when);
+            placement.link(number, link.to, link.port.clone().map_or(When::Success, When::Port));
         }
-        if let What::Python { on_error, .. } = &node.what {
-            for &to in on_error {
-                placement.link(number, to, When::Error);
-            }
+        for &to in node.what.errors().into_iter().flat_map(|errors| &errors.to) {
+            placement.link(number, to, When::Error);
         }
     }
     for (scope, facts) in instance.scopes.iter().enumerate() {
-        placement.scopes[scope].on_error =
-            facts.on_error.iter().map(|&node| placement.node_names[node].clone()).collect();
+        for &to in &facts.on_error {
+            placement.bubble(scope, to);
+        }
     }
     placement.leave_out_unused_ports();
     placement.scopes
@@ -70,6 +67,24 @@ pub(super) fn place(instance: &Instance) -> Vec<PlacedScope> {
 struct Seen {
     scope: usize,
     name: String,
+}
+
+/// Where a link begins.
+#[derive(Debug, Clone)]
+enum Origin {
+    /// At a node or a port.
+    Node(Seen, When),
+    /// At the errors of a model, which are seen from the scope around it.
+    Errors { model: usize, scope: usize },
+}
+
+impl Origin {
+    fn scope(&self) -> usize {
+        match self {
+            Origin::Node(seen, _) => seen.scope,
+            Origin::Errors { scope, .. } => *scope,
+        }
+    }
 }
 
 struct Placement<'a> {
@@ -91,8 +106,11 @@ enum Way {
 impl<'a> Placement<'a> {
     fn new(instance: &'a Instance) -> Self {
         let mut taken = vec![Names::default(); instance.scopes.len()];
-        for names in &mut taken {
+        for (names, scope) in taken.iter_mut().zip(&instance.scopes) {
             names.reserve(["start", "stop"]);
+            if scope.parent.is_some() {
+                names.reserve(["In", "Out"]);
+            }
         }
         Placement {
             instance,
@@ -107,7 +125,7 @@ impl<'a> Placement<'a> {
         let mut port_names = HashMap::new();
         for (scope, facts) in self.instance.scopes.iter().enumerate() {
             for port in &facts.ports {
-                let name = self.taken[scope].take(port);
+                let name = if port == "In" || port == "Out" { port.clone() } else { self.taken[scope].take(port) };
                 port_names.insert((scope, port), name.clone());
                 self.scopes[scope].ports.push(name);
             }
@@ -136,40 +154,50 @@ impl<'a> Placement<'a> {
         }
     }
 
-    /// Writes a link in the scope that sees both ends, through added ports where no scope does.
+    /// Writes a link of a node.
     fn link(&mut self, from: usize, to: usize, when: When) {
-        let mut source = self.seen(from, to);
-        let target = self.seen(to, from);
-        let mut when = when;
-        while !self.instance.is_within(target.scope, source.scope) {
-            let (name, known) = self.added_port(source.scope, Way::Out, to);
-            self.write(source.scope, &source.name, &name, when);
-            if known {
-                return;
-            }
-            when = When::Success;
-            source = self.outside_view(source.scope, &name);
-        }
-        let mut way_in: Vec<usize> =
-            self.instance.outwards(target.scope).take_while(|&scope| scope != source.scope).collect();
-        while let Some(scope) = way_in.pop() {
-            let (name, known) = self.added_port(scope, Way::In, to);
-            let entry = self.outside_view(scope, &name);
-            self.write(source.scope, &source.name, &entry.name, when);
-            if known {
-                return;
-            }
-            when = When::Success;
-            source = Seen { scope, name };
-        }
-        self.write(source.scope, &source.name, &target.name, when);
+        let origin = Origin::Node(self.seen(from, self.instance.nodes[to].scope), when);
+        let target = self.seen(to, self.instance.nodes[from].scope);
+        self.lead(origin, to, target);
     }
 
-    /// A node as `other` sees it: a port is seen from inside its submodel or from outside.
-    fn seen(&self, node: usize, other: usize) -> Seen {
+    /// Writes where the errors go that bubble up to a model.
+    fn bubble(&mut self, model: usize, to: usize) {
+        let scope = self.instance.around(model);
+        let target = self.seen(to, scope);
+        self.lead(Origin::Errors { model, scope }, to, target);
+    }
+
+    /// Leads from an origin to a node, through added ports where no scope sees both.
+    fn lead(&mut self, mut origin: Origin, to: usize, target: Seen) {
+        while !self.instance.is_within(target.scope, origin.scope()) {
+            let scope = origin.scope();
+            let (name, known) = self.added_port(scope, Way::Out, to);
+            self.write(&origin, &name);
+            if known {
+                return;
+            }
+            origin = Origin::Node(self.outside_view(scope, &name), When::Success);
+        }
+        let mut way_in: Vec<usize> =
+            self.instance.outwards(target.scope).take_while(|&scope| scope != origin.scope()).collect();
+        while let Some(scope) = way_in.pop() {
+            let (name, known) = self.added_port(scope, Way::In, to);
+            let entry = self.outside_view(scope, &name).name;
+            self.write(&origin, &entry);
+            if known {
+                return;
+            }
+            origin = Origin::Node(Seen { scope, name }, When::Success);
+        }
+        self.write(&origin, &target.name);
+    }
+
+    /// A node as seen from a scope: a port is seen from inside its submodel or from outside.
+    fn seen(&self, node: usize, from: usize) -> Seen {
         let facts = &self.instance.nodes[node];
         let name = self.node_names[node].clone();
-        if facts.what != What::Port || self.instance.is_within(self.instance.nodes[other].scope, facts.scope) {
+        if facts.what != What::Port || self.instance.is_within(from, facts.scope) {
             return Seen { scope: facts.scope, name };
         }
         self.outside_view(facts.scope, &name)
@@ -191,128 +219,34 @@ impl<'a> Placement<'a> {
         (name, false)
     }
 
+    /// In and Out are always there; others only where something passes them.
     fn leave_out_unused_ports(&mut self) {
         for (scope, facts) in self.instance.scopes.iter().enumerate() {
             let Some(parent) = facts.parent else { continue };
             let ports = std::mem::take(&mut self.scopes[scope].ports);
             let is_used = |port: &String| {
                 let outside = self.outside_view(scope, port).name;
-                let names = |scope: usize| self.scopes[scope].links.iter().flat_map(|link| [&link.from, &link.to]);
-                names(scope).any(|name| name == port) || names(parent).any(|name| *name == outside)
+                self.names_in(scope).any(|name| name == port) || self.names_in(parent).any(|name| *name == outside)
             };
-            self.scopes[scope].ports = ports.into_iter().filter(is_used).collect();
+            let is_extra = |port: &String| port != "In" && port != "Out";
+            self.scopes[scope].ports = ports.into_iter().filter(|port| is_extra(port) && is_used(port)).collect();
         }
     }
 
-    fn write(&mut self, scope: usize, from: &str, to: &str, when: When) {
-        self.scopes[scope].links.push(PlacedLink { from: from.into(), to: to.into(), when });
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::collections::{BTreeMap, BTreeSet};
-
-    use proptest::prelude::*;
-
-    use super::super::instance::{Link, Node, Scope};
-    use super::*;
-
-    const PORTS: [&str; 2] = ["In", "Out"];
-
-    /// Some scopes, each inside an earlier one, their ports, some actors, and links wherever chance puts them.
-    fn instances() -> impl Strategy<Value = Instance> {
-        let parents = prop::collection::vec(any::<prop::sample::Index>(), 0..4);
-        let actors = prop::collection::vec((any::<prop::sample::Index>(), 0..3u8), 1..8);
-        let links = prop::collection::vec((any::<prop::sample::Index>(), any::<prop::sample::Index>()), 0..24);
-        (parents, actors, links).prop_map(|(parents, actors, links)| {
-            let scope = |name: String, parent, ports: Vec<String>| Scope { name, parent, ports, on_error: Vec::new() };
-            let mut scopes = vec![scope("flow".into(), None, Vec::new())];
-            for parent in parents {
-                let parent = parent.index(scopes.len());
-                scopes.push(scope("Sub".into(), Some(parent), PORTS.map(String::from).to_vec()));
-            }
-            let node = |name: String, scope, what| Node { name, scope, what, links: Vec::new() };
-            let mut nodes = vec![node("Start".into(), 0, What::Start), node("Stop".into(), 0, What::Stop)];
-            for scope in 1..scopes.len() {
-                nodes.extend(PORTS.map(|port| node(port.into(), scope, What::Port)));
-            }
-            for (scope, name) in actors {
-                nodes.push(node(format!("actor {name}"), scope.index(scopes.len()), What::Fork));
-            }
-            for (from, to) in links {
-                let (from, to) = (from.index(nodes.len()), to.index(nodes.len()));
-                let link = Link { to, port: None };
-                if from != 1 && to != 0 && !nodes[from].links.contains(&link) {
-                    nodes[from].links.push(link);
-                }
-            }
-            let order = (0..nodes.len()).collect();
-            Instance {
-                name: "flow".into(),
-                start: 0,
-                scopes,
-                nodes,
-                order,
-                warnings: Vec::new(),
-                paths: Vec::new(),
-                gevent: false,
-            }
-        })
+    /// Every name that the links in a scope and the errors of its submodels say.
+    fn names_in(&self, scope: usize) -> impl Iterator<Item = &String> {
+        let placed = &self.scopes[scope];
+        let errors = placed.submodels.iter().flat_map(|&inner| &self.scopes[inner].on_error);
+        placed.links.iter().flat_map(|link| [&link.from, &link.to]).chain(errors)
     }
 
-    /// Which actors an actor's payload arrives at, straight or through ports.
-    fn arrivals<K: Ord + Clone>(links: &BTreeMap<K, BTreeSet<K>>, actors: &BTreeSet<K>) -> BTreeSet<(K, K)> {
-        let mut found = BTreeSet::new();
-        for actor in actors {
-            let mut passed = BTreeSet::new();
-            let mut open: Vec<&K> = links.get(actor).into_iter().flatten().collect();
-            while let Some(next) = open.pop() {
-                if actors.contains(next) {
-                    found.insert((actor.clone(), next.clone()));
-                } else if passed.insert(next) {
-                    open.extend(links.get(next).into_iter().flatten());
-                }
+    fn write(&mut self, origin: &Origin, to: &str) {
+        match origin {
+            Origin::Node(Seen { scope, name }, when) => {
+                let link = PlacedLink { from: name.clone(), to: to.into(), when: when.clone() };
+                self.scopes[*scope].links.push(link);
             }
-        }
-        found
-    }
-
-    /// A name in a scope, as the file reads it: `submodel.port` is the port inside that submodel.
-    fn resolved(scopes: &[PlacedScope], scope: usize, name: &str) -> (usize, String) {
-        match name.split_once('.') {
-            None => (scope, name.into()),
-            Some((submodel, port)) => {
-                let inner = scopes[scope].submodels.iter().find(|&&inner| scopes[inner].name == submodel);
-                let inner = *inner.expect("a submodel of this scope");
-                assert!(scopes[inner].ports.iter().any(|known| known == port), "no port {port}");
-                (inner, port.into())
-            }
-        }
-    }
-
-    proptest! {
-        #[test]
-        fn every_payload_arrives_where_it_did_in_pypushflow(instance in instances()) {
-            let scopes = place(&instance);
-            let mut name_of: BTreeMap<usize, (usize, String)> =
-                BTreeMap::from([(0, (0, "start".into())), (1, (0, "stop".into()))]);
-            for (scope, placed) in scopes.iter().enumerate() {
-                name_of.extend(placed.actors.iter().map(|(node, name)| (*node, (scope, name.clone()))));
-            }
-            let wanted_links: BTreeMap<usize, BTreeSet<usize>> = instance.nodes.iter().enumerate()
-                .map(|(from, node)| (from, node.links.iter().map(|link| link.to).collect())).collect();
-            let wanted: BTreeSet<_> = arrivals(&wanted_links, &name_of.keys().copied().collect())
-                .into_iter().map(|(from, to)| (name_of[&from].clone(), name_of[&to].clone())).collect();
-
-            let mut links: BTreeMap<_, BTreeSet<_>> = BTreeMap::new();
-            for (scope, placed) in scopes.iter().enumerate() {
-                for link in &placed.links {
-                    let (from, to) = (resolved(&scopes, scope, &link.from), resolved(&scopes, scope, &link.to));
-                    prop_assert!(links.entry(from).or_default().insert(to), "{link:?} stands there twice");
-                }
-            }
-            prop_assert_eq!(arrivals(&links, &name_of.values().cloned().collect()), wanted);
+            Origin::Errors { model, .. } => self.scopes[*model].on_error.push(to.into()),
         }
     }
 }

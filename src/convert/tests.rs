@@ -29,7 +29,7 @@ fn workflow() -> Value {
 
 fn python(name: &str, scope: usize, links: &[usize]) -> Value {
     let links: Vec<Value> = links.iter().map(|to| json!({"to": to})).collect();
-    let what = json!({"python": {"script": "tasks.py", "on_error": []}});
+    let what = json!({"python": {"script": "tasks.py", "errors": {"to": []}}});
     json!({"name": name, "scope": scope, "what": what, "links": links})
 }
 
@@ -42,7 +42,7 @@ fn body(converted: &Converted) -> &str {
 fn every_kind_of_actor_is_written_as_a_person_would() {
     let nodes = json!([
         {"name": "add", "scope": 0, "links": [{"to": 3}],
-         "what": {"python": {"script": "pkg.add.py", "on_error": [8], "bubbles_to": [0]}}},
+         "what": {"python": {"script": "pkg.add.py", "errors": {"to": [8], "bubble_to": [0]}}}},
         {"name": "Fork \"it\"", "scope": 0, "what": "fork", "links": [{"to": 4}, {"to": 5}]},
         {"name": "one", "scope": 0, "what": {"status": {"word": "halfway"}}, "links": [{"to": 5}]},
         {"name": "both", "scope": 0, "what": {"join": {"arrivals": 2}}, "links": [{"to": 6}]},
@@ -77,7 +77,7 @@ fn every_kind_of_actor_is_written_as_a_person_would() {
     script = "pkg.add.py"
     bubble_errors = true
 
-    [actors.'Fork "it"']
+    [actors."Fork \"it\""]
     kind = "fork"
 
     [actors.one]
@@ -107,7 +107,7 @@ fn a_link_across_the_border_of_a_submodel_gets_a_port() {
         {"name": "outer", "parent": 0, "ports": ["In", "Out"], "on_error": []},
         {"name": "inner", "parent": 1, "ports": ["In", "Out"], "on_error": []},
     ]);
-    let nodes = json!([python("deep", 2, &[3, 1]), python("beside", 0, &[2]), python("deep too", 2, &[1])]);
+    let nodes = json!([python("deep", 2, &[3, 4, 1]), python("beside", 0, &[2]), python("deep too", 2, &[1])]);
     insta::assert_snapshot!(body(&converted(scopes, nodes, json!([]))), @r#"
     links = [
         { from = "start", to = "outer.to deep" },
@@ -135,6 +135,7 @@ fn a_link_across_the_border_of_a_submodel_gets_a_port() {
     links = [
         { from = "to deep", to = "deep" },
         { from = "deep", to = "to beside" },
+        { from = "deep", to = "deep too" },
         { from = "deep", to = "to stop" },
         { from = "deep too", to = "to stop" },
     ]
@@ -161,7 +162,7 @@ fn ports_are_named_from_inside_and_from_outside() {
     ]);
     insta::assert_snapshot!(body(&converted(scopes, nodes, json!([]))), @r#"
     links = [
-        { from = "start", to = "Sub_1.In" },
+        { from = "start", to = "Sub_1.to In 2" },
         { from = "Sub_1.Out", to = "stop" },
     ]
 
@@ -169,18 +170,97 @@ fn ports_are_named_from_inside_and_from_outside() {
     name = "flow"
 
     [submodels.Sub_1]
-    ports = ["In", "Out", "Aux"]
-    on_error = ["work"]
+    ports = ["to In 2"]
     links = [
-        { from = "In", to = "work" },
+        { from = "to In 2", to = "In 2" },
+        { from = "In 2", to = "work" },
         { from = "work", to = "Out" },
         { from = "work", to = "Aux" },
-        { from = "Aux", to = "In" },
+        { from = "Aux", to = "In 2" },
     ]
+
+    [submodels.Sub_1.actors."In 2"]
+    kind = "fork"
 
     [submodels.Sub_1.actors.work]
     script = "tasks.py"
+
+    [submodels.Sub_1.actors.Aux]
+    kind = "fork"
     "#);
+}
+
+#[test]
+fn a_port_that_is_passed_both_ways_becomes_a_fork() {
+    let scopes = json!([
+        {"name": "flow", "parent": null, "ports": [], "on_error": []},
+        {"name": "Sub", "parent": 0, "ports": ["In", "Out", "Mid"], "on_error": []},
+    ]);
+    let nodes = json!([
+        {"name": "In", "scope": 1, "what": "port", "links": [{"to": 3}]},
+        {"name": "Mid", "scope": 1, "what": "port", "links": [{"to": 4}, {"to": 1}]},
+        python("work", 1, &[2]),
+    ]);
+    insta::assert_snapshot!(body(&converted(scopes, nodes, json!([]))), @r#"
+    links = [
+        { from = "start", to = "Sub.to In 2" },
+        { from = "Sub.to stop", to = "stop" },
+    ]
+
+    [workflow]
+    name = "flow"
+
+    [submodels.Sub]
+    ports = ["to In 2", "to stop"]
+    links = [
+        { from = "to In 2", to = "In 2" },
+        { from = "In 2", to = "Mid" },
+        { from = "Mid", to = "work" },
+        { from = "Mid", to = "to stop" },
+        { from = "work", to = "In 2" },
+    ]
+
+    [submodels.Sub.actors."In 2"]
+    kind = "fork"
+
+    [submodels.Sub.actors.Mid]
+    kind = "fork"
+
+    [submodels.Sub.actors.work]
+    script = "tasks.py"
+    "#);
+}
+
+#[test]
+fn what_nothing_leads_to_is_left_out() {
+    let scopes = json!([{"name": "flow", "parent": null, "ports": [], "on_error": [3]}]);
+    let nodes = json!([python("add", 0, &[1]), python("never", 0, &[4]), python("neither", 0, &[1])]);
+    let converted = converted(scopes, nodes, json!([]));
+    assert!(!converted.toml.contains("[actors.ne"), "{}", converted.toml);
+    assert!(!converted.toml.contains("on_error"), "{}", converted.toml);
+    assert_eq!(
+        converted.warnings,
+        ["actor \"never\" is left out: nothing leads to it", "actor \"neither\" is left out: nothing leads to it"]
+    );
+}
+
+#[test]
+fn a_router_without_other_fails_to_where_the_task_before_it_does() {
+    let router = |port: &str| {
+        let what = json!({"python": {"script": "tasks.py", "errors": {"to": [4], "bubble_to": [0]}}});
+        let nodes = json!([
+            {"name": "add", "scope": 0, "what": what, "links": [{"to": 3}]},
+            {"name": "which", "scope": 0, "what": {"router": {"item": {"text": "a"}}},
+             "links": [{"to": 1, "port": {"text": port}}]},
+            python("notify", 0, &[1]),
+        ]);
+        converted(workflow(), nodes, json!([])).toml
+    };
+    let error_link = "{ from = \"which\", to = \"notify\", on_error = true }";
+    assert!(router("true").contains(error_link));
+    assert_eq!(router("true").matches("bubble_errors = true").count(), 2);
+    assert!(!router("other").contains(error_link));
+    assert_eq!(router("other").matches("bubble_errors = true").count(), 1);
 }
 
 #[test]
@@ -233,13 +313,13 @@ fn errors_that_bubble_past_a_scope_are_written_as_error_links() {
         {"name": "flow", "parent": null, "ports": [], "on_error": [1]},
         {"name": "Sub", "parent": 0, "ports": ["In", "Out"], "on_error": [4]},
     ]);
-    let inner = |bubbles_to: &[usize]| {
-        let what = json!({"python": {"script": "tasks.py", "on_error": [], "bubbles_to": bubbles_to}});
+    let inner = |bubble_to: &[usize]| {
+        let what = json!({"python": {"script": "tasks.py", "errors": {"to": [], "bubble_to": bubble_to}}});
         json!({"name": "work", "scope": 1, "what": what, "links": []})
     };
-    let nodes = |bubbles_to: &[usize]| {
+    let nodes = |bubble_to: &[usize]| {
         let entry = json!({"name": "In", "scope": 1, "what": "port", "links": [{"to": 3}]});
-        json!([entry, inner(bubbles_to), python("save", 1, &[])])
+        json!([entry, inner(bubble_to), python("save", 0, &[1])])
     };
     let usual = converted(scopes.clone(), nodes(&[1, 0]), json!([]));
     assert!(usual.toml.contains("bubble_errors = true") && !usual.toml.contains("on_error = true"), "{}", usual.toml);
@@ -252,11 +332,9 @@ fn errors_that_bubble_past_a_scope_are_written_as_error_links() {
 
     [workflow]
     name = "flow"
-    on_error = ["stop"]
 
     [submodels.Sub]
-    ports = ["In", "to stop"]
-    on_error = ["save"]
+    ports = ["to stop"]
     links = [
         { from = "In", to = "work" },
         { from = "work", to = "to stop", on_error = true },
@@ -264,48 +342,49 @@ fn errors_that_bubble_past_a_scope_are_written_as_error_links() {
 
     [submodels.Sub.actors.work]
     script = "tasks.py"
-
-    [submodels.Sub.actors.save]
-    script = "tasks.py"
     "#);
 }
 
 #[test]
-fn an_error_actor_outside_of_its_scope_is_reached_through_a_fork_inside() {
+fn error_actors_are_named_from_the_scope_around_a_submodel() {
     let scopes = json!([
         {"name": "flow", "parent": null, "ports": [], "on_error": [2]},
-        {"name": "Sub", "parent": 0, "ports": ["In"], "on_error": [3]},
+        {"name": "Sub", "parent": 0, "ports": ["In"], "on_error": [3, 4]},
     ]);
+    let bubbling = json!({"python": {"script": "tasks.py", "errors": {"to": [], "bubble_to": [1, 0]}}});
     let nodes = json!([
-        {"name": "In", "scope": 1, "what": "port", "links": []},
-        python("notify", 0, &[]),
+        {"name": "In", "scope": 1, "what": "port", "links": [{"to": 5}]},
+        python("notify", 0, &[1]),
+        python("clean up", 1, &[]),
+        {"name": "work", "scope": 1, "what": bubbling, "links": []},
     ]);
     insta::assert_snapshot!(body(&converted(scopes, nodes, json!([]))), @r#"
     links = [
         { from = "start", to = "Sub.In" },
-        { from = "errors to In", to = "Sub.In" },
-        { from = "Sub.to notify", to = "notify" },
+        { from = "notify", to = "stop" },
     ]
 
     [workflow]
     name = "flow"
-    on_error = ["errors to In"]
+    on_error = ["Sub.In"]
 
     [actors.notify]
     script = "tasks.py"
 
-    [actors."errors to In"]
-    kind = "fork"
-
     [submodels.Sub]
-    ports = ["In", "to notify"]
-    on_error = ["errors to notify"]
+    ports = ["to clean up"]
+    on_error = ["notify", "Sub.to clean up"]
     links = [
-        { from = "errors to notify", to = "to notify" },
+        { from = "In", to = "work" },
+        { from = "to clean up", to = "clean up" },
     ]
 
-    [submodels.Sub.actors."errors to notify"]
-    kind = "fork"
+    [submodels.Sub.actors."clean up"]
+    script = "tasks.py"
+
+    [submodels.Sub.actors.work]
+    script = "tasks.py"
+    bubble_errors = true
     "#);
 }
 

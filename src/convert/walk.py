@@ -329,9 +329,10 @@ class Walk:
         else:
             links = [{"to": self.number(to)} for to in getattr(actor, "listDownStreamActor", [])]
         if kind == "python":
-            what = {"script": self.script(actor, node), "on_error": [self.number(to) for to in actor.listErrorHandler]}
+            errors = {"to": [self.number(to) for to in actor.listErrorHandler]}
             if actor.parentErrorHandler is not None:
-                what["bubbles_to"] = self.bubbling(actor.parentErrorHandler, node)
+                errors["bubble_to"] = self.bubbling(actor.parentErrorHandler, node)
+            what = {"script": self.script(actor, node), "errors": errors}
         elif kind == "router":
             what = {"item": self.router_item(actor, node)}
         elif kind == "join":

@@ -74,7 +74,7 @@ fn output_differences(there: &Reference, here: &Value) -> Vec<String> {
     for key in here.keys().filter(|key| !there.contains_key(*key)) {
         found.push(format!("{key} is not in pypushflow's output"));
     }
-    for (key, value) in here {
+    for (key, value) in here.iter().filter(|(key, _)| there.contains_key(*key)) {
         // What JSON cannot say is compared in what the last task described.
         match there.get(key).and_then(|said| said.get("json")) {
             Some(expected) if key == "described" => found.extend(line_differences(expected, value)),
@@ -85,10 +85,19 @@ fn output_differences(there: &Reference, here: &Value) -> Vec<String> {
                 }
             }
             Some(expected) if expected != value => found.push(format!("{key} is {value}, in pypushflow {expected}")),
-            _ => {}
+            Some(_) => {}
+            None => found.extend(wrong_type(key, &there[key]["type"], value)),
         }
     }
     found
+}
+
+/// What JSON has no form for says its Python type.
+fn wrong_type(key: &str, expected: &Value, here: &Value) -> Option<String> {
+    let expected = expected.as_str().unwrap_or_default();
+    let said = here.get("$type")?.as_str()?;
+    let is_right = said == expected.strip_prefix("builtins.").unwrap_or(expected);
+    (!is_right).then(|| format!("{key} is written as {here}, in pypushflow it is a {expected}"))
 }
 
 /// An error without the frames of whoever ran the task.

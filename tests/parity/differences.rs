@@ -32,10 +32,13 @@ fn a_join_in_a_cycle_fires_again() {
 }
 
 #[test]
-fn an_error_of_a_router_is_not_one_of_the_task_before_it() {
+fn an_error_of_a_router_is_its_own_and_goes_where_the_errors_of_the_task_before_it_go() {
     let (there, here) = both(graph_with("routers:WithoutOther", json!({"make": "text"})));
-    assert!(there.described().contains("No 'other' port for router actor 'router'"));
-    assert_eq!((&here.output, here.exit), (&Value::Null, 1), "{}", here.said);
+    assert!(there.error().contains("No 'other' port for router actor 'router'"), "{}", there.error());
+    assert!(!there.described().contains("'value'"), "pypushflow's error has the input of the task before");
+    assert!(here.error().contains("router"), "{}", here.error());
+    assert!(here.described().contains("'value': 'text with"), "{}", here.described());
+    assert_eq!(here.exit, 0, "{}", here.said);
 }
 
 #[test]
@@ -54,7 +57,7 @@ fn a_router_takes_every_value_that_it_has_no_port_for_to_other() {
 fn a_script_without_a_run_function_is_an_error_of_its_actor() {
     let (there, here) = both(graph("errors:NoRun"));
     assert_eq!(there.raised.as_deref(), Some("AttributeError: module 'tasks.no_run' has no attribute 'run'"));
-    assert!(here.described().contains("module 'tasks.no_run' has no attribute 'run'"), "{here:?}");
+    assert!(here.error().contains("module 'tasks.no_run' has no function 'run'"), "{here:?}");
     assert_eq!(here.exit, 0, "{}", here.said);
 }
 
@@ -105,7 +108,7 @@ fn a_keyboard_interrupt_raised_by_a_task_is_an_error_with_its_message() {
 #[test]
 fn a_result_that_is_no_mapping_is_an_error_that_names_its_type() {
     let results = [
-        ("none", "NoneType"),
+        ("none", "None"),
         ("list", "list"),
         ("pairs", "list"),
         ("text", "str"),
@@ -142,13 +145,31 @@ fn a_mapping_proxy_is_a_mapping() {
 
 #[test]
 fn a_key_that_is_no_text_and_no_position_is_an_error_of_the_task_that_returned_it() {
-    for (result, kind) in
-        [("tuple_key", "tuple"), ("none_key", "NoneType"), ("float_key", "float"), ("bytes_key", "bytes")]
-    {
+    for (result, key) in [("tuple_key", "('a', 1)"), ("none_key", "None"), ("bytes_key", "b'a'")] {
         let (there, here) = both(graph_with("errors:ReturnedByName", json!({"result": result})));
         assert!(there.described().contains("WorkflowException"), "{result}");
-        assert!(here.error().contains(kind), "{result}: {}", here.error());
+        assert!(here.error().contains(&format!("returned the key {key}")), "{result}: {}", here.error());
     }
+    let (there, here) = both(graph_with("errors:ReturnedByName", json!({"result": "float_key"})));
+    assert!(there.described().contains("WorkflowException"));
+    assert_eq!(here.described(), "0: 'zero'\n'result': 'float_key'");
+}
+
+#[test]
+fn true_as_a_key_is_the_position_that_it_equals() {
+    let (there, here) = both(graph_with("errors:ReturnedByName", json!({"result": "true_key"})));
+    assert_eq!(there.described(), here.described());
+    assert!(there.json("True").is_some() && here.output.get("1").is_some(), "{here:?}");
+}
+
+#[test]
+fn arrays_keep_their_byte_order_and_their_layout() {
+    let (there, here) = both(graph_with("values:Carried", json!({"make": "array_big_endian"})));
+    assert!(there.described().contains("'value': numpy.ndarray(<f8,"), "{}", there.described());
+    assert!(here.described().contains("'value': numpy.ndarray(>f8,"), "{}", here.described());
+    let (there, here) = both(graph_with("values:Carried", json!({"make": "array_transposed"})));
+    assert!(there.described().contains("strides=(12, 6, 2)"), "{}", there.described());
+    assert!(here.described().contains("strides=(2, 24, 8)"), "{}", here.described());
 }
 
 #[test]

@@ -67,6 +67,8 @@ pub fn here(case: &Case) -> Here {
 const WITH_WARNINGS: &[&str] = &[
     "actors:ScriptWithoutAnEnding",
     "actors:SeveralStartsAndStops",
+    "errors:Skipping",
+    "errors:SkippingAScope",
     "errors:ScriptIsMissing",
     "submodels:ConnectedByName",
     "submodels:LostInside",

@@ -180,7 +180,6 @@ NUMPY = {
     "array_float16": lambda: numpy.array([0.5, numpy.nan, numpy.inf], dtype="f2"),
     "array_complex": lambda: numpy.array([1 + 2j, -0.0j], dtype="c16"),
     "array_bool": lambda: numpy.array([[True], [False]]),
-    "array_big_endian": lambda: numpy.array([1.5, -2.0], dtype=">f8"),
     "array_text": lambda: numpy.array(["a", "ünï"]),
     "array_bytes": lambda: numpy.array([b"abc", b"d"]),
     "array_datetime": lambda: numpy.array(["2024-01-01", "NaT"], dtype="M8[ns]"),
@@ -192,7 +191,6 @@ NUMPY = {
     "array_1": lambda: numpy.array([2]),
     "array_empty": lambda: numpy.zeros((0, 3), dtype="i4"),
     "array_fortran": lambda: numpy.asfortranarray(numpy.arange(6.0).reshape(2, 3)),
-    "array_transposed": lambda: numpy.arange(24, dtype="u2").reshape(2, 3, 4).transpose(2, 0, 1),
     "array_strided": lambda: numpy.arange(20)[::3],
     "array_backwards": lambda: numpy.arange(5)[::-1],
     "array_broadcast": lambda: numpy.broadcast_to(numpy.arange(3), (2, 3)),
@@ -207,6 +205,11 @@ NUMPY = {
     "generator": lambda: numpy.random.RandomState(5).get_state()[1],
 }
 
+LAYOUT = {
+    "array_transposed": lambda: numpy.arange(24, dtype="u2").reshape(2, 3, 4).transpose(2, 0, 1),
+    "array_big_endian": lambda: numpy.array([1.5, -2.0], dtype=">f8"),
+}
+
 
 def read_only(value):
     value.flags.writeable = False
@@ -219,4 +222,4 @@ def arrays_shared():
 
 
 GROUPS = {"plain": PLAIN, "containers": CONTAINERS, "library": LIBRARY, "classes": CLASSES, "numpy": NUMPY}
-VALUES = {**PLAIN, **CONTAINERS, **LIBRARY, **CLASSES, **NUMPY}
+VALUES = {**PLAIN, **CONTAINERS, **LIBRARY, **CLASSES, **NUMPY, **LAYOUT}
