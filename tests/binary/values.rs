@@ -97,6 +97,28 @@ def run(**_): return dict(a=numpy.arange(2), s={7}, t=(1, [2]), thing=Thing(), n
 }
 
 #[test]
+fn a_value_that_no_json_can_hold_spoils_no_other() {
+    let project = Project::task(
+        "
+def run(**_):
+    cyclic = []
+    cyclic.append(cyclic)
+    return dict(cyclic=cyclic, surrogate='\\udc80', big=2**100, s={1})
+",
+    );
+    assert_eq!(
+        project.run(&[]).json().to_string(),
+        json!({
+            "cyclic": {"$type": "list", "$repr": "[[...]]"},
+            "surrogate": {"$type": "str", "$repr": "'\\udc80'"},
+            "big": serde_json::from_str::<serde_json::Value>("1267650600228229401496703205376").unwrap(),
+            "s": {"$type": "set", "$repr": "{1}"},
+        })
+        .to_string()
+    );
+}
+
+#[test]
 fn the_exception_itself_reaches_the_error_link() {
     let project = Project::with_workflow(
         "[actors.make]\nscript = 'make.py'\n[actors.check]\nscript = 'check.py'",

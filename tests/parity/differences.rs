@@ -180,13 +180,6 @@ fn one_object_under_two_keys_is_two_objects_in_the_next_task() {
 }
 
 #[test]
-fn tasks_in_threads_get_copies_too() {
-    let (there, here) = both(graph_with("values:Mutated", json!({"items": [1], "mapping": {}})).pool("thread"));
-    assert_eq!(there.json("items"), Some(&json!([1, "changed"])));
-    assert_eq!(here.output["items"], json!([1]));
-}
-
-#[test]
 fn an_input_may_have_the_name_that_pypushflows_pool_uses() {
     let (there, here) = both(graph_with("values:Inputs", json!({"fn": 1})));
     assert_eq!(there.output, None);

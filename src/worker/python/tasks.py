@@ -155,25 +155,41 @@ def _users_frames(traceback):
     return traceback
 
 
-def describe(value):
-    """A value as JSON has it; what JSON cannot say is written as its type and its repr."""
+def describe(entries):
+    """A payload as JSON has it; what JSON cannot say is written as its type and its repr."""
+    return {str(key): _describe(value) for key, value in entries.items()}
+
+
+def _describe(value):
+    try:
+        return _in_json(value)
+    except Exception:  # it contains itself, or is nested too deeply, or one of its methods raises
+        return _in_words(value)
+
+
+def _in_json(value):
     from numbers import Integral, Real
 
     if value is None or isinstance(value, bool):
         return value
-    if isinstance(value, str):
+    if isinstance(value, str) and _is_unicode(value):
         return str.__str__(value)
     if isinstance(value, Integral):
         return int(value)
     if isinstance(value, Real) and float(value) == value and value - value == 0:
         return float(value)
     if isinstance(value, (list, tuple)) and not hasattr(value, "_fields"):
-        return [describe(item) for item in value]
-    if isinstance(value, dict) and all(isinstance(key, str) for key in value):
-        return {str.__str__(key): describe(item) for key, item in value.items()}
+        return [_in_json(item) for item in value]
+    if isinstance(value, dict) and all(isinstance(key, str) and _is_unicode(key) for key in value):
+        return {str.__str__(key): _in_json(item) for key, item in value.items()}
     kind = type(value)
     if kind.__module__ == "numpy" and kind.__name__ in ("bool", "bool_"):
         return bool(value)
+    return _in_words(value)
+
+
+def _in_words(value):
+    kind = type(value)
     try:
         text = repr(value)
     except Exception as error:
@@ -182,3 +198,12 @@ def describe(value):
         text = f"{text[:2000]}… ({len(text)} characters)"
     name = kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
     return {"$type": name, "$repr": text}
+
+
+def _is_unicode(text):
+    """Whether it is text: half of a surrogate pair, as in names of files that are no UTF-8, is not."""
+    try:
+        str.encode(text)
+    except UnicodeEncodeError:
+        return False
+    return True

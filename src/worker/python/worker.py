@@ -84,7 +84,7 @@ class Worker:
 
         try:
             entries = wire.unpack_entries(self.channel, body)
-            text = json.dumps({str(key): tasks.describe(value) for key, value in entries.items()}, ensure_ascii=False)
+            text = json.dumps(tasks.describe(entries), ensure_ascii=False)
         except BaseException as error:
             return wire.ERROR, tasks.pack_error(error, 0, []), ()
         return wire.DESCRIBED, text.encode("utf-8", "backslashreplace"), ()
