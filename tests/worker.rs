@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used)]
 
+use std::collections::VecDeque;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
@@ -10,7 +11,8 @@ use mio::net::UnixStream;
 use mio::{Events, Interest, Poll, Token};
 use pushflow::payload::{Key, Look, Payload, Plain, to_json};
 use pushflow::process::sys;
-use pushflow::worker::{Channel, ChannelError, Frame, Message, bundle};
+use pushflow::worker::codec::{self, ReadBuffer};
+use pushflow::worker::{Channel, ChannelError, Frame, Message, ProtocolError, bundle};
 
 /// A forkserver and one worker of it, with these scripts.
 struct Python {
@@ -297,5 +299,99 @@ def run(**_):
     let mut python = Python::with(&[script], &[]);
     for _ in 0..20 {
         assert_eq!(json(&python.result(0, &Payload::new())), r#"{"status":0}"#);
+    }
+}
+
+/// A RESULT frame as a worker would send it: a DESCRIBE frame has the same body.
+fn result_frame(payload: &Payload) -> Vec<u8> {
+    let mut frame = Frame::describe(7, payload).bytes;
+    frame[4] = 7;
+    frame
+}
+
+/// An ERROR frame as a worker would send it.
+fn error_frame() -> Vec<u8> {
+    let mut body = vec![0];
+    body.extend(1_u32.to_le_bytes());
+    for text in ["no spots", "ValueError: no spots\n"] {
+        body.extend((text.len() as u32).to_le_bytes());
+        body.extend(text.as_bytes());
+    }
+    body.extend(&result_frame(&payload(&[("instance", Plain::None)]))[13..]);
+    let mut frame = ((body.len() + 9) as u32).to_le_bytes().to_vec();
+    frame.push(8);
+    frame.extend(7_u64.to_le_bytes());
+    frame.extend(body);
+    frame
+}
+
+fn decode(bytes: &[u8]) -> Result<Option<Message>, ProtocolError> {
+    let mut data = ReadBuffer::default();
+    data.extend(bytes);
+    codec::decode(&mut data, &mut VecDeque::new())
+}
+
+#[test]
+fn a_thousand_mutated_frames_are_messages_or_errors_and_never_a_panic() {
+    let entries =
+        [("name", Plain::Text("x".repeat(50))), ("3", Plain::Int(5)), ("list", Plain::List(vec![Plain::None]))];
+    let frames = [result_frame(&payload(&entries)), error_frame()];
+    for frame in &frames {
+        assert!(matches!(decode(frame), Ok(Some(Message::Result { task: 7, .. } | Message::Error { task: 7, .. }))));
+    }
+    // A linear congruential generator: the same mutations in each run (Knuth, MMIX).
+    let mut state = 1_u64;
+    let mut random = |below: usize| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 33) as usize % below
+    };
+    let mut refused = 0;
+    for round in 0..1_000 {
+        let mut frame = frames[round % 2].clone();
+        for _ in 0..=random(3) {
+            let at = random(frame.len());
+            match random(4) {
+                0 => frame[at] = random(256) as u8,
+                1 => frame[at] ^= 1 << random(8),
+                2 => drop(frame.drain(at..)),
+                _ => frame.insert(at, random(256) as u8),
+            }
+            if frame.is_empty() {
+                frame.push(0);
+            }
+        }
+        match decode(&frame) {
+            // What is not whole yet waits for more: for no more than the longest frame.
+            Ok(None) => assert!(frame.len() < codec::MAX_FRAME),
+            Ok(Some(_)) => {}
+            Err(error) => {
+                refused += 1;
+                assert!(!error.to_string().is_empty());
+            }
+        }
+    }
+    assert!(refused > 100, "only {refused} of the mutations broke a frame");
+}
+
+#[test]
+fn a_mutated_frame_of_a_live_worker_ends_in_an_error_of_the_channel() {
+    let script = "
+import os
+def run(garbage, **_):
+    fd = next(int(fd) for fd in os.listdir('/proc/self/fd')
+              if os.path.islink(f'/proc/self/fd/{fd}') and 'socket:' in os.readlink(f'/proc/self/fd/{fd}'))
+    os.write(fd, bytes(garbage))
+    os._exit(0)
+";
+    for garbage in [
+        &b"\xff\xff\xff\xff\x07"[..],
+        b"\x09\0\0\0\x63\0\0\0\0\0\0\0\0",
+        b"\x0a\0\0\0\x07\0\0\0\0\0\0\0\0\xff",
+        b"\x05",
+    ] {
+        let mut python = Python::with(&[script], &[]);
+        let list = garbage.iter().map(|byte| Plain::Int((*byte).into())).collect();
+        python.worker.send(Frame::run(1, 0, &payload(&[("garbage", Plain::List(list))]))).unwrap();
+        assert!(python.message().is_err(), "{garbage:?}");
     }
 }

@@ -76,11 +76,11 @@ def run(image=None, **_):
 fn ten_thousand_actors_are_checked_in_under_a_second_and_run() {
     let mut text = String::from("links = [");
     for index in 0..9_999 {
-        write!(text, "{{ from = 'a{index}', to = 'a{}' }},\n", index + 1).unwrap();
+        writeln!(text, "{{ from = 'a{index}', to = 'a{}' }},", index + 1).unwrap();
     }
     text.push_str("{ from = 'start', to = 'a0' }, { from = 'a9999', to = 'stop' }]\n");
     for index in 0..10_000 {
-        write!(text, "[actors.a{index}]\nkind = 'fork'\n").unwrap();
+        writeln!(text, "[actors.a{index}]\nkind = 'fork'").unwrap();
     }
     let project = Project::new().file("w.toml", &text);
     let started = Instant::now();
