@@ -114,3 +114,8 @@ fn further_start_actors_pass_on_and_further_stop_actors_swallow() {
 fn without_an_arrival_at_stop_there_is_no_output() {
     same(graph("actors:NobodyStops"));
 }
+
+#[test]
+fn the_default_pool_may_be_named() {
+    same(graph_with("actors:OneTask", json!({"name": "World"})).pool("process"));
+}

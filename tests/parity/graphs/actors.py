@@ -60,7 +60,7 @@ class EveryKind(Graph):
         inner = InnerOfEveryKind(self, "a model")
         chain(self.startActor, fork, self.python("first"), join)
         chain(fork, self.status("forked"), self.python("third"), join)
-        chain(join, router)
+        chain(join, self.python("forget_who"), router)
         router.connect(inner.getPort("In"), 1)
         chain(inner, failing, self.python("second"), self.stopActor)
         failing.connectOnError(handler)
@@ -125,13 +125,14 @@ class WithoutParents(Workflow):
         self.stopActor = StopActor(thread_counter=counter)
         self.fork = ForkActor(thread_counter=counter)
         self.join = JoinActor(thread_counter=counter)
+        self.forget = PythonActor(script="tasks.forget_who.py", name="forget", thread_counter=counter)
         self.describe = PythonActor(script="tasks.describe.py", name="describe", thread_counter=counter)
         chain(self.startActor, self.fork)
         for task in ("first", "third"):
             actor = PythonActor(script="tasks.%s.py" % task, name=task, thread_counter=counter)
             self.join.increaseNumberOfThreads()
             chain(self.fork, actor, self.join)
-        chain(self.join, self.describe, self.stopActor)
+        chain(self.join, self.forget, self.describe, self.stopActor)
 
 
 class LinkedTwice(Graph):
