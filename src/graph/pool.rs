@@ -54,6 +54,26 @@ pub enum PoolType {
     Gevent,
 }
 
+impl PoolType {
+    /// The name of the type in workflow files, the same as in pypushflow.
+    pub fn word(self) -> &'static str {
+        match self {
+            PoolType::Process => "process",
+            PoolType::Ndprocess => "ndprocess",
+            PoolType::Multiprocessing => "multiprocessing",
+            PoolType::Ndmultiprocessing => "ndmultiprocessing",
+            PoolType::Billiard => "billiard",
+            PoolType::Thread => "thread",
+            PoolType::Gevent => "gevent",
+        }
+    }
+
+    /// Whether Python takes its workers for daemonic processes.
+    pub fn is_daemonic(self) -> bool {
+        matches!(self, PoolType::Multiprocessing | PoolType::Billiard)
+    }
+}
+
 /// How a worker process comes to be, with Python's meanings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum Context {

@@ -25,8 +25,8 @@ pub(super) struct Forkserver {
     channel: Channel,
     token: Token,
     pub(super) pid: sys::Pid,
-    /// Whether it has imported the task modules and serves.
-    ready: bool,
+    /// Whether it has imported the task modules and serves, or has said why it cannot.
+    answered: bool,
 }
 
 /// The Python of a workflow.
@@ -105,7 +105,7 @@ impl Supervisor {
         let mut channel = Channel::new(UnixStream::from_std(ours));
         let sent = channel
             .send_raw(bundle::source("forkserver.main"))
-            .and_then(|()| channel.send(Frame::setup(&setup(&self.workflow, self.pools[pool.index()].preload))));
+            .and_then(|()| channel.send(Frame::setup(&setup(&self.workflow, pool, self.pools[pool.index()].preload))));
         if let Err(error) = sent {
             return Err(format!("the interpreter {} {error}", interpreter.display()));
         }
@@ -113,7 +113,7 @@ impl Supervisor {
         let watched = self.sources.watch_unsent(&self.poll, &mut channel, token);
         watched.map_err(|error| format!("the interpreter {} {error}", interpreter.display()))?;
         self.watch_output(output, Context { pool: Some(pool), ..Context::default() }).map_err(cannot)?;
-        Ok(Forkserver { channel, token, pid, ready: false })
+        Ok(Forkserver { channel, token, pid, answered: false })
     }
 
     pub(super) fn on_forkserver_ready(&mut self, pool: PoolId, writable: bool) {
@@ -125,8 +125,11 @@ impl Supervisor {
                 .and_then(|()| self.sources.watch_unsent(&self.poll, channel, token))
                 .and_then(|()| channel.receive());
             match message {
-                Ok(Some(Message::Ready { .. })) => forkserver.ready = true,
-                Ok(Some(Message::Failed(why))) => self.pools[pool.index()].failure = Some(why),
+                Ok(Some(Message::Ready { .. })) => forkserver.answered = true,
+                Ok(Some(Message::Failed(why))) => {
+                    forkserver.answered = true;
+                    self.pools[pool.index()].failure = Some(why);
+                }
                 Ok(Some(_)) => {}
                 Ok(None) => return,
                 Err(ChannelError::Closed) => return self.forkserver_gone(pool),
@@ -150,7 +153,7 @@ impl Supervisor {
         let state = &mut self.pools[pool.index()];
         let Some(mut forkserver) = state.forkserver.take() else { return };
         self.sources.remove(&self.poll, forkserver.channel.stream(), forkserver.token);
-        if !forkserver.ready && state.preload {
+        if !forkserver.answered && state.preload {
             // What the modules do when they are imported killed it: that belongs to their actors, in a worker.
             state.preload = false;
             let name = &self.workflow.pool(pool).name;
@@ -162,7 +165,7 @@ impl Supervisor {
 }
 
 /// What the Python side must know of the workflow, as a pickled dict.
-fn setup(workflow: &Workflow, preload: bool) -> Value {
+fn setup(workflow: &Workflow, pool: PoolId, preload: bool) -> Value {
     let text = |text: &str| Plain::Text(text.to_owned());
     let path = |path: &Path| Plain::Text(path.to_string_lossy().into_owned());
     let mut paths: Vec<&Path> = workflow.paths.iter().map(PathBuf::as_path).chain([&*workflow.directory]).collect();
@@ -186,6 +189,7 @@ fn setup(workflow: &Workflow, preload: bool) -> Value {
         (text("scripts"), Plain::Dict(scripts)),
         (text("look_keys"), Plain::List(look_keys(workflow))),
         (text("preload"), Plain::Bool(preload)),
+        (text("type"), text(workflow.pool(pool).kind.word())),
     ])
     .to_value()
 }

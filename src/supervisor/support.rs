@@ -9,11 +9,11 @@ pub(super) fn unsupported(workflow: &Workflow) -> Option<String> {
 
 fn missing(pool: &PoolSpec) -> Option<&'static str> {
     match pool.kind {
-        PoolType::Process => {}
-        PoolType::Ndprocess => return Some("the type `ndprocess` is not supported"),
-        PoolType::Multiprocessing => return Some("the type `multiprocessing` is not supported"),
-        PoolType::Ndmultiprocessing => return Some("the type `ndmultiprocessing` is not supported"),
-        PoolType::Billiard => return Some("the type `billiard` is not supported"),
+        PoolType::Process
+        | PoolType::Ndprocess
+        | PoolType::Multiprocessing
+        | PoolType::Ndmultiprocessing
+        | PoolType::Billiard => {}
         PoolType::Thread => return Some("the type `thread` is not supported"),
         PoolType::Gevent => return Some("the type `gevent` is not supported"),
     }

@@ -6,10 +6,11 @@
 /// What `python -c` runs: reads the [`source`] from the descriptor that its first argument names, and runs it.
 pub const BOOT: &str = include_str!("python/boot.py");
 
-const MODULES: [(&str, &str); 5] = [
+const MODULES: [(&str, &str); 6] = [
     ("pushflow", include_str!("python/__init__.py")),
     ("pushflow.wire", include_str!("python/wire.py")),
     ("pushflow.tasks", include_str!("python/tasks.py")),
+    ("pushflow.identity", include_str!("python/identity.py")),
     ("pushflow.worker", include_str!("python/worker.py")),
     ("pushflow.forkserver", include_str!("python/forkserver.py")),
 ];

@@ -107,8 +107,6 @@ def run(**_):
     return {'pid': child.pid}
 ",
     );
-    let toml = std::fs::read_to_string(project.path("w.toml")).unwrap();
-    let project = project.file("w.toml", &format!("{toml}\n[pool]\ngrace = '200ms'\n"));
-    let output = project.run(&[]).json();
+    let output = project.with_pool("grace = '200ms'").run(&[]).json();
     assert!(!is_alive(i32::try_from(output["pid"].as_i64().unwrap()).unwrap()));
 }

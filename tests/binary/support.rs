@@ -41,6 +41,12 @@ impl Project {
         Project::new().file("w.toml", &workflow)
     }
 
+    /// The same project, whose default pool has these settings; it must not have others.
+    pub(crate) fn with_pool(self, settings: &str) -> Self {
+        let workflow = fs::read_to_string(self.path("w.toml")).unwrap();
+        self.file("w.toml", &format!("{workflow}\n[pool]\n{settings}\n"))
+    }
+
     pub(crate) fn file(self, name: &str, text: &str) -> Self {
         let path = self.path(name);
         fs::create_dir_all(path.parent().unwrap()).unwrap();

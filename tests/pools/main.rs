@@ -7,4 +7,9 @@
 #[path = "../binary/support.rs"]
 mod support;
 
+mod daemonic;
+mod kinds;
 mod refused;
+
+/// The contexts in which workers can be started.
+const CONTEXTS: [&str; 1] = ["forkserver"];

@@ -8,7 +8,7 @@ import pickle
 import signal
 import sys
 
-from pushflow import tasks, wire, worker
+from pushflow import identity, tasks, wire, worker
 
 try:
     from _socket import socket
@@ -26,6 +26,7 @@ class Setup:
         self.scripts = tasks.Scripts(setup["scripts"])
         self.look_keys = frozenset(setup["look_keys"])
         self.preload = setup["preload"]
+        self.type = setup["type"]
 
 
 def main(sock):
@@ -42,12 +43,16 @@ def main(sock):
         kind, _, body = channel.receive()
         setup = Setup(body)
         worker.die_with(setup.supervisor)
+        identity.prepare(setup.type)
         if setup.preload:
             setup.scripts.preload()
         channel.send(wire.READY, 0, wire.COUNT.pack(os.getpid()))
         while True:
             kind, _, body = channel.receive()
             spawn(channel, setup, channel.take_fd(), channel.take_fd())
+    except identity.Missing as missing:
+        channel.send(wire.FAILED, 0, str(missing).encode())
+        os._exit(0)
     except wire.Gone:
         # The interpreter's own end takes long with large modules, and what it would do is for the workers to do.
         os._exit(0)

@@ -5,7 +5,7 @@ import signal
 import sys
 
 import pushflow
-from pushflow import tasks, wire
+from pushflow import identity, tasks, wire
 
 
 class Worker:
@@ -21,7 +21,7 @@ class Worker:
     def serve(self):
         """Works until the supervisor closes the connection."""
         signal.signal(signal.SIGINT, self.on_interrupt)
-        os.register_at_fork(after_in_child=self.forget_connection)
+        os.register_at_fork(after_in_child=self.let_go)
         channel = self.channel
         channel.send(wire.READY, 0, wire.COUNT.pack(self.pid))
         while True:
@@ -38,8 +38,11 @@ class Worker:
             kind, body, fds = reply
             channel.send(kind, task, body, fds)
 
-    def forget_connection(self):
+    def let_go(self):
+        """In a process that a task has forked: it is no worker."""
         self.channel.sock.close()
+        if signal.getsignal(signal.SIGINT) == self.on_interrupt:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
 
     def on_interrupt(self, signum, frame):
         """SIGINT ends the task that is running, once; between tasks it does nothing."""
@@ -107,6 +110,7 @@ def become_worker(connection, output, supervisor, setup):
         os.close(output)
         os.setpgid(0, 0)
         die_with(supervisor)
+        identity.assume(setup.type, supervisor)
         Worker(wire.Channel(connection), setup.scripts, setup.look_keys).serve()
     except wire.Gone:
         status = 0
@@ -120,13 +124,20 @@ def become_worker(connection, output, supervisor, setup):
 
 
 def _finish():
-    """What the interpreter would do at its end, for what tasks have left behind."""
-    try:
-        import atexit
+    """What the interpreter would do at its end, for what tasks have left behind.
 
-        atexit._run_exitfuncs()
-    except BaseException:
-        pass
+    Threads come first, and with them the pools of concurrent.futures; then, among what is registered with atexit, the
+    children of multiprocessing: daemonic ones are terminated, others waited for.
+    """
+    import atexit
+
+    threading = sys.modules.get("threading")
+    for end in (getattr(threading, "_shutdown", None), atexit._run_exitfuncs):
+        try:
+            if end is not None:
+                end()
+        except BaseException:
+            pass
     _flush()
 
 
