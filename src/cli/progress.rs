@@ -38,9 +38,7 @@ impl<'a> Progress<'a> {
         let bar = (io::stderr().is_terminal() && !quiet).then(|| {
             let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
             // A style without a ticker: the loop draws, no thread.
-            bar.set_style(
-                ProgressStyle::with_template("{wide_msg}").unwrap_or_else(|_| ProgressStyle::default_spinner()),
-            );
+            bar.set_style(ProgressStyle::with_template("{msg}").unwrap_or_else(|_| ProgressStyle::default_spinner()));
             logging::write_above(bar.clone());
             bar
         });
@@ -87,7 +85,7 @@ impl<'a> Progress<'a> {
         let line = self.line(now);
         match &self.bar {
             Some(bar) => {
-                bar.set_message(line);
+                bar.set_message(Self::fit(line));
                 bar.tick();
                 self.next = now + TICK_EVERY;
             }
@@ -119,6 +117,16 @@ impl<'a> Progress<'a> {
         }
         let running = if names.is_empty() { "nothing".to_owned() } else { names.join(", ") };
         format!("{} · {clock} · {} done · running: {running}", self.workflow.name, self.done)
+    }
+
+    /// As much of a line as fits the terminal, with room for the `^C` that it echoes: a line that wraps stays behind.
+    fn fit(line: String) -> String {
+        let columns = rustix::termios::tcgetwinsize(io::stderr()).map_or(80, |size| usize::from(size.ws_col));
+        let most = columns.saturating_sub(4);
+        if line.chars().count() <= most {
+            return line;
+        }
+        line.chars().take(most.saturating_sub(1)).chain(['…']).collect()
     }
 
     /// Takes the line away.

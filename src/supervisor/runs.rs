@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use tracing::{debug, error, info, warn};
 
 use super::{Happening, RunId, Supervisor};
-use crate::engine::{Effect, Failure, Run, TaskId};
+use crate::engine::{Effect, Failure, FailureKind, Run, TaskId};
 use crate::graph::{ActorId, Kind, Stdin};
 use crate::payload::Payload;
 use crate::pool::{JobId, Needs, Step};
@@ -139,6 +139,11 @@ impl Supervisor {
         let name = self.actor_name(actor);
         if handled {
             warn!(actor = name, "{} (handled)", failure.error.message);
+            return;
+        }
+        if matches!(failure.kind, FailureKind::Interrupted | FailureKind::Stopped) {
+            // Somebody asked for it: where the task was does not matter.
+            warn!(actor = name, "{}", failure.error.message);
             return;
         }
         let traceback = failure.error.traceback.concat();

@@ -48,3 +48,26 @@ fn an_invalid_file_is_status_2_and_nothing_runs() {
         assert!(finished.stderr.contains("bolour"), "{}", finished.stderr);
     }
 }
+
+#[test]
+fn a_workflow_is_drawn_in_the_format_that_the_file_name_says() {
+    let project = Project::task("def run(**_): return {}");
+    for (arguments, start) in [
+        (&["graph", "w.toml"][..], "digraph"),
+        (&["graph", "w.toml", "--format", "mermaid"], "flowchart"),
+        (&["graph", "w.toml", "--format", "svg"], "<svg"),
+    ] {
+        let finished = project.pushflow(arguments);
+        assert_eq!(finished.code, Some(0), "{}", finished.stderr);
+        assert!(finished.stdout.contains(start) && finished.stdout.contains("task"), "{}", finished.stdout);
+    }
+    assert_eq!(project.pushflow(&["graph", "w.toml", "--output", "w.svg"]).stdout, "");
+    assert!(std::fs::read_to_string(project.path("w.svg")).unwrap().contains("<svg"));
+}
+
+#[test]
+fn the_schema_is_json_and_says_what_a_workflow_file_may_hold() {
+    let finished = Project::new().pushflow(&["schema"]);
+    assert_eq!(finished.json()["$schema"], "https://json-schema.org/draft/2020-12/schema");
+    assert!(finished.json()["properties"].get("actors").is_some());
+}

@@ -3,6 +3,7 @@
 import pickle
 import sys
 from collections.abc import Mapping
+from types import TracebackType
 
 import pushflow
 from pushflow import wire
@@ -149,10 +150,16 @@ def _text(error):
 
 
 def _users_frames(traceback):
-    """The traceback without pushflow's own frames at its top."""
-    while traceback is not None and traceback.tb_frame.f_code.co_filename.startswith("<pushflow"):
+    """The traceback without pushflow's own frames: those that called the task, and the one that interrupts it."""
+    frames = []
+    while traceback is not None:
+        if not traceback.tb_frame.f_code.co_filename.startswith("<pushflow"):
+            frames.append(traceback)
         traceback = traceback.tb_next
-    return traceback
+    users = None
+    for frame in reversed(frames):
+        users = TracebackType(users, frame.tb_frame, frame.tb_lasti, frame.tb_lineno)
+    return users
 
 
 def describe(entries):
