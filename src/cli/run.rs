@@ -166,8 +166,10 @@ struct Foreground<'a> {
     progress: Progress<'a>,
     /// The first signal that ended the run.
     signal: Option<i32>,
-    /// When tasks that were allowed to finish have had their time.
+    /// When tasks that were allowed to finish, or the worker that writes the output, have had their time.
     patience_ends: Option<Instant>,
+    /// The run is over, and its output is being written as JSON.
+    describing: bool,
 }
 
 impl<'a> Foreground<'a> {
@@ -177,7 +179,8 @@ impl<'a> Foreground<'a> {
             _ => anyhow::Error::new(error).into(),
         })?;
         let quiet = !tracing::enabled!(tracing::Level::INFO);
-        Ok(Foreground { supervisor, progress: Progress::new(workflow, quiet), signal: None, patience_ends: None })
+        let progress = Progress::new(workflow, quiet);
+        Ok(Foreground { supervisor, progress, signal: None, patience_ends: None, describing: false })
     }
 
     fn run(
@@ -194,16 +197,23 @@ impl<'a> Foreground<'a> {
                 break ended;
             }
         };
+        // A run that was ended from outside does not wait long for anything more.
+        let early = matches!(status, Status::Timeout | Status::Stopped | Status::Aborted);
+        let grace = self.supervisor.grace();
         let output = match output {
             None => Json::Null,
-            Some(output) => Json::Object(self.describe(&output)?),
+            Some(output) => Json::Object(self.describe(&output, early.then_some(grace))?),
         };
         self.progress.finish();
-        self.supervisor.shut_down(self.supervisor.workflow().service.stop_timeout)?;
+        let early = early || self.signal.is_some();
+        self.supervisor.shut_down(if early { grace } else { self.supervisor.workflow().service.stop_timeout })?;
         Ok((status, self.signal, output))
     }
 
-    fn describe(&mut self, output: &Payload) -> Result<Map<String, Json>, SupervisorError> {
+    /// The output as JSON; what needs a worker's help is left out if that takes longer than `patience`, or at a signal.
+    fn describe(&mut self, output: &Payload, patience: Option<Duration>) -> Result<Map<String, Json>, SupervisorError> {
+        self.describing = true;
+        self.patience_ends = patience.and_then(|patience| Instant::now().checked_add(patience));
         self.supervisor.describe(output);
         loop {
             if let Some(json) = self.turn(|happening| match happening {
@@ -228,8 +238,13 @@ impl<'a> Foreground<'a> {
         }
         if self.patience_ends.is_some_and(|at| at <= Instant::now()) {
             self.patience_ends = None;
-            warn!("the running tasks have not finished in time: killing them");
-            self.supervisor.press_tasks(Step::Terminate);
+            if self.describing {
+                warn!("no worker could write the output in time: values that need one are left out");
+                self.supervisor.hurry_descriptions();
+            } else {
+                warn!("the running tasks have not finished in time: killing them");
+                self.supervisor.press_tasks(Step::Terminate);
+            }
         }
         self.progress.show();
         Ok(picked)
@@ -237,6 +252,10 @@ impl<'a> Foreground<'a> {
 
     fn on_signal(&mut self, signal: i32) {
         match (self.signal, signal) {
+            _ if self.describing => {
+                info!("not waiting for the whole output: values that need a worker are left out");
+                self.supervisor.hurry_descriptions();
+            }
             (None, SIGTERM) => {
                 let patience = self.supervisor.workflow().service.stop_timeout;
                 info!("SIGTERM: no new task starts, running tasks may finish within {patience:?}");

@@ -144,7 +144,14 @@ impl Supervisor {
 
     /// Lets the forkserver go: nobody will be asked for.
     pub(super) fn forkserver_gone_quietly(&mut self, pool: PoolId) {
-        self.pools[pool.index()].preload = false;
+        let state = &mut self.pools[pool.index()];
+        state.preload = false;
+        if let Some(Forkserver { ready: false, pid, .. }) = state.forkserver {
+            // It is importing and does not listen: nothing of it is wanted any more.
+            self.children.insert(pid, Child::LetGo);
+            // A child that is not reaped yet has its number for itself: this cannot fail in a way that matters.
+            let _ = sys::PidFd::open(pid).and_then(|pidfd| pidfd.signal(sys::Signal::SIGTERM));
+        }
         self.forkserver_gone(pool);
     }
 

@@ -54,6 +54,20 @@ impl Supervisor {
         }
     }
 
+    /// Writes what the caller of [`Supervisor::describe`] waits for at once, with placeholders for what needs Python.
+    pub fn hurry_descriptions(&mut self) {
+        let waited_for = |job: &Job| matches!(job, Job::Describe { then: AfterDescribing::Tell, .. });
+        let jobs: Vec<JobId> = self.jobs.iter().filter(|(_, job)| waited_for(job)).map(|(id, _)| *id).collect();
+        let pool = self.python_pool();
+        for id in jobs {
+            // False where a worker is at it: its answer comes too late then.
+            self.pools[pool.index()].pool.withdraw(id);
+            if let Some(Job::Describe { payload, then }) = self.jobs.remove(&id) {
+                self.described(json_without_python(&payload), then);
+            }
+        }
+    }
+
     fn described(&mut self, json: Map<String, Json>, then: AfterDescribing) {
         match then {
             AfterDescribing::Tell => self.happenings.push(Happening::Described(json)),
@@ -84,14 +98,8 @@ impl Supervisor {
                 let now = Instant::now();
                 self.tell_run(run, |engine, effects| engine.on_task_ended(task, outcome, now, effects));
             }
-            Some(Job::Describe { payload, then }) => {
-                // No Python could be asked: the run's result matters more than the look of its values.
-                let json = payload
-                    .iter()
-                    .map(|(key, value)| (key.to_string(), to_json(value).unwrap_or_else(|| placeholder(value))))
-                    .collect();
-                self.described(json, then);
-            }
+            // No Python could be asked: the run's result matters more than the look of its values.
+            Some(Job::Describe { payload, then }) => self.described(json_without_python(&payload), then),
             None => {}
         }
     }
@@ -131,4 +139,9 @@ impl Supervisor {
 /// The outcome of a task that failed for a reason that is known here.
 pub(super) fn failed(kind: FailureKind, class: ErrorClass, message: String) -> Outcome {
     Outcome::Failed(Failure { kind, error: PythonError::new(class, message) })
+}
+
+fn json_without_python(payload: &Payload) -> Map<String, Json> {
+    let json = |value| to_json(value).unwrap_or_else(|| placeholder(value));
+    payload.iter().map(|(key, value)| (key.to_string(), json(value))).collect()
 }

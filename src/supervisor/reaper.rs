@@ -14,6 +14,8 @@ pub(super) enum Child {
     Forkserver(PoolId),
     Worker(PoolId, WorkerId),
     Program(PoolId, WorkerId),
+    /// Nobody asks any more how it ends.
+    LetGo,
 }
 
 impl Supervisor {
@@ -32,6 +34,7 @@ impl Supervisor {
                 Some(Child::Worker(pool, worker)) => self.on_worker_reaped(pool, worker, reaped.ended),
                 Some(Child::Program(pool, worker)) => self.on_program_reaped(pool, worker, reaped.ended),
                 Some(Child::Forkserver(pool)) => self.on_forkserver_reaped(pool, reaped.pid, reaped.ended),
+                Some(Child::LetGo) => {}
                 None => debug!("reaped the orphan {}, which {}", reaped.pid, reaped.ended),
             }
         }

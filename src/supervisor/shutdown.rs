@@ -16,14 +16,15 @@ impl Supervisor {
             self.tell_pool(index.into(), |pool, effects| pool.close(effects));
             self.forkserver_gone_quietly(index.into());
         }
-        let grace = self.workflow.pools.iter().map(|pool| pool.grace).max().unwrap_or(Duration::from_secs(5));
+        let grace = self.grace();
         self.wait_until(patience, |this| this.children.is_empty())?;
         if is_alone() {
             return Ok(());
         }
         for signal in [Signal::SIGTERM, Signal::SIGKILL] {
             let told = tree::signal_descendants(Pid::this(), signal);
-            info!("sent {} to {told} processes that were still running", signal.as_str());
+            let processes = if told == 1 { "process that was" } else { "processes that were" };
+            info!("sent {} to {told} {processes} still running", signal.as_str());
             if self.wait_until(grace, |_| is_alone())? {
                 return Ok(());
             }
@@ -32,6 +33,11 @@ impl Supervisor {
             tree::descendants(Pid::this()).iter().map(|left| format!("{} ({})", left.pid, left.name)).collect();
         warn!("these processes survive SIGKILL: {}", left.join(", "));
         Ok(())
+    }
+
+    /// The longest grace time of the pools: how long a process has between one signal and the next.
+    pub fn grace(&self) -> Duration {
+        self.workflow.pools.iter().map(|pool| pool.grace).max().unwrap_or(Duration::from_secs(5))
     }
 
     /// Waits until something is so, for so long, and less if a signal arrives meanwhile; whether it is.

@@ -1,5 +1,7 @@
 //! SIGINT, SIGTERM and death of the supervisor.
 
+use std::time::{Duration, Instant};
+
 use nix::sys::signal::Signal;
 
 use crate::support::{Project, is_alive, wait_until_gone};
@@ -109,4 +111,41 @@ def run(**_):
     );
     let output = project.with_pool("grace = '200ms'").run(&[]).json();
     assert!(!is_alive(i32::try_from(output["pid"].as_i64().unwrap()).unwrap()));
+}
+
+#[test]
+fn a_module_that_is_still_being_imported_does_not_hold_up_an_interrupt() {
+    let project = sleeper("import time\nprint('importing', flush=True)\ntime.sleep(60)\ndef run(**_): return {}");
+    let mut running = project.start(&[]);
+    running.wait_for("importing");
+    let interrupted = Instant::now();
+    running.signal(Signal::SIGINT);
+    let finished = running.finish();
+    assert_eq!(finished.code, Some(130), "{}", finished.stderr);
+    assert_eq!(finished.any_json()["WorkflowException"]["errorMessage"], "the workflow was interrupted by SIGINT");
+    assert!(interrupted.elapsed() < Duration::from_secs(30), "{}", finished.stderr);
+    assert!(!finished.stderr.contains("forkserver"), "{}", finished.stderr);
+}
+
+#[test]
+fn an_interrupt_while_the_output_is_written_ends_the_wait() {
+    let project = sleeper(
+        "
+import time
+class Slow:
+    def __init__(self): self.values = {1, 2}
+    def __repr__(self):
+        print('writing', flush=True)
+        time.sleep(60)
+def run(**_): return {'slow': Slow(), 'plain': 1}
+",
+    );
+    let mut running = project.start(&[]);
+    running.wait_for("writing");
+    let interrupted = Instant::now();
+    running.signal(Signal::SIGINT);
+    let finished = running.finish();
+    assert_eq!(finished.any_json()["plain"], 1);
+    assert_eq!(finished.any_json()["slow"]["$type"], "object");
+    assert!(interrupted.elapsed() < Duration::from_secs(30), "{}", finished.stderr);
 }
