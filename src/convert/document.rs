@@ -89,9 +89,13 @@ impl Writer<'_> {
         if self.instance.gevent {
             self.entry("gevent", "true");
         }
-        let on_error = &self.scopes[0].on_error;
-        if !on_error.is_empty() {
-            self.entry("on_error", list(on_error));
+        self.on_error(0);
+    }
+
+    fn on_error(&mut self, scope: usize) {
+        let names: Vec<&String> = self.scopes[scope].on_error.iter().map(|target| &target.name).collect();
+        if !names.is_empty() {
+            self.entry("on_error", list(names));
         }
     }
 
@@ -147,10 +151,9 @@ impl Writer<'_> {
 
     /// How many links lead to an actor, `on_error` included.
     fn incoming(&self, scope: usize, name: &str) -> usize {
-        let placed = &self.scopes[scope];
-        let own_errors = if scope == 0 { &placed.on_error[..] } else { &[] };
-        let errors = placed.submodels.iter().flat_map(|&inner| &self.scopes[inner].on_error).chain(own_errors);
-        placed.links.iter().map(|link| &link.to).chain(errors).filter(|to| *to == name).count()
+        let errors = self.scopes.iter().flat_map(|placed| &placed.on_error);
+        let errors = errors.filter(|target| target.known_in == scope).map(|target| &target.name);
+        self.scopes[scope].links.iter().map(|link| &link.to).chain(errors).filter(|to| *to == name).count()
     }
 
     fn note_on_name(&mut self, node: &Node, name: &str) {
@@ -166,9 +169,7 @@ impl Writer<'_> {
         if !placed.ports.is_empty() {
             self.entry("ports", list(&placed.ports));
         }
-        if !placed.on_error.is_empty() {
-            self.entry("on_error", list(&placed.on_error));
-        }
+        self.on_error(scope);
         self.links(scope);
         self.contents(scope, &format!("{path}."));
     }
@@ -215,7 +216,7 @@ fn key(name: &str) -> String {
     if is_bare { name.into() } else { text(name) }
 }
 
-fn list(items: &[String]) -> String {
-    let items: Vec<String> = items.iter().map(|item| text(item)).collect();
+fn list<'a>(items: impl IntoIterator<Item = &'a String>) -> String {
+    let items: Vec<String> = items.into_iter().map(|item| text(item)).collect();
     format!("[{}]", items.join(", "))
 }

@@ -124,7 +124,7 @@ impl What {
 }
 
 impl Instance {
-    /// The scope that the `on_error` actors of a scope are named in: the one around it.
+    /// The scope around a scope; the workflow is around itself.
     pub(super) fn around(&self, scope: usize) -> usize {
         self.scopes[scope].parent.unwrap_or(scope)
     }

@@ -7,9 +7,14 @@ use std::collections::HashSet;
 pub(super) struct Names(HashSet<String>);
 
 impl Names {
-    /// Takes these names, for what cannot be renamed.
+    /// Takes these names for what cannot be renamed.
     pub(super) fn reserve<'a>(&mut self, names: impl IntoIterator<Item = &'a str>) {
         self.0.extend(names.into_iter().map(String::from));
+    }
+
+    /// Whether nothing has this name yet.
+    pub(super) fn is_free(&self, name: &str) -> bool {
+        !self.0.contains(name)
     }
 
     /// The name if it is free, else "name 2", "name 3", …

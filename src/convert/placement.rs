@@ -19,10 +19,18 @@ pub(super) struct PlacedScope {
     pub(super) actors: Vec<(usize, String)>,
     /// The submodels in it.
     pub(super) submodels: Vec<usize>,
-    /// What the errors that bubble up to it go to, as seen from the scope around it.
-    pub(super) on_error: Vec<String>,
+    /// What the errors that bubble up to it go to.
+    pub(super) on_error: Vec<ErrorTarget>,
     /// Its links, in order.
     pub(super) links: Vec<PlacedLink>,
+}
+
+/// An entry of `on_error`. A name that is known inside the scope means that; another is one of the scope around it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct ErrorTarget {
+    pub(super) name: String,
+    /// The scope that the name is known in.
+    pub(super) known_in: usize,
 }
 
 /// A link as the file has it.
@@ -59,6 +67,7 @@ pub(super) fn place(instance: &Instance) -> Vec<PlacedScope> {
         }
     }
     placement.leave_out_unused_ports();
+    placement.leave_out_empty_submodels(0);
     placement.scopes
 }
 
@@ -74,15 +83,15 @@ struct Seen {
 enum Origin {
     /// At a node or a port.
     Node(Seen, When),
-    /// At the errors of a model, which are seen from the scope around it.
-    Errors { model: usize, scope: usize },
+    /// At the errors that bubble up to a scope.
+    Errors { scope: usize },
 }
 
 impl Origin {
     fn scope(&self) -> usize {
         match self {
             Origin::Node(seen, _) => seen.scope,
-            Origin::Errors { scope, .. } => *scope,
+            Origin::Errors { scope } => *scope,
         }
     }
 }
@@ -161,11 +170,16 @@ impl<'a> Placement<'a> {
         self.lead(origin, to, target);
     }
 
-    /// Writes where the errors go that bubble up to a model.
-    fn bubble(&mut self, model: usize, to: usize) {
-        let scope = self.instance.around(model);
+    /// Writes where the errors go that bubble up to a scope.
+    fn bubble(&mut self, scope: usize, to: usize) {
         let target = self.seen(to, scope);
-        self.lead(Origin::Errors { model, scope }, to, target);
+        let first = target.name.split('.').next().unwrap_or_default();
+        if target.scope == self.instance.around(scope) && target.scope != scope && self.taken[scope].is_free(first) {
+            self.taken[scope].reserve([first]);
+            self.scopes[scope].on_error.push(ErrorTarget { name: target.name, known_in: target.scope });
+        } else {
+            self.lead(Origin::Errors { scope }, to, target);
+        }
     }
 
     /// Leads from an origin to a node, through added ports where no scope sees both.
@@ -233,11 +247,24 @@ impl<'a> Placement<'a> {
         }
     }
 
-    /// Every name that the links in a scope and the errors of its submodels say.
+    /// Says whether there is anything in a scope or at its ports.
+    fn leave_out_empty_submodels(&mut self, scope: usize) -> bool {
+        let mut submodels = std::mem::take(&mut self.scopes[scope].submodels);
+        submodels.retain(|&inner| {
+            let prefix = format!("{}.", self.scopes[inner].name);
+            let is_passed = self.names_in(scope).any(|name| name.starts_with(&prefix));
+            self.leave_out_empty_submodels(inner) || is_passed
+        });
+        let placed = &mut self.scopes[scope];
+        placed.submodels = submodels;
+        !(placed.actors.is_empty() && placed.links.is_empty() && placed.submodels.is_empty())
+    }
+
+    /// Every name of a scope that a link or an `on_error` says.
     fn names_in(&self, scope: usize) -> impl Iterator<Item = &String> {
-        let placed = &self.scopes[scope];
-        let errors = placed.submodels.iter().flat_map(|&inner| &self.scopes[inner].on_error);
-        placed.links.iter().flat_map(|link| [&link.from, &link.to]).chain(errors)
+        let errors = self.scopes.iter().flat_map(|placed| &placed.on_error);
+        let errors = errors.filter(move |target| target.known_in == scope).map(|target| &target.name);
+        self.scopes[scope].links.iter().flat_map(|link| [&link.from, &link.to]).chain(errors)
     }
 
     fn write(&mut self, origin: &Origin, to: &str) {
@@ -246,7 +273,9 @@ impl<'a> Placement<'a> {
                 let link = PlacedLink { from: name.clone(), to: to.into(), when: when.clone() };
                 self.scopes[*scope].links.push(link);
             }
-            Origin::Errors { model, .. } => self.scopes[*model].on_error.push(to.into()),
+            Origin::Errors { scope } => {
+                self.scopes[*scope].on_error.push(ErrorTarget { name: to.into(), known_in: *scope });
+            }
         }
     }
 }

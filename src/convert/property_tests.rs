@@ -6,8 +6,10 @@ use proptest::prelude::*;
 use proptest::sample::Index;
 
 use super::instance::{ErrorLinks, Instance, Link, Node, Scope, What};
-use super::placement::{PlacedScope, When, place};
-use super::same_meaning;
+use super::placement::place;
+use super::{Source, same_meaning};
+use crate::config;
+use crate::graph::{self, Workflow};
 
 const PORTS: [&str; 3] = ["In", "Out", "Aux"];
 
@@ -40,7 +42,7 @@ fn instances() -> impl Strategy<Value = Instance> {
                 _ => Some(vec![0]),
             };
             let errors = ErrorLinks { to: Vec::new(), bubble_to };
-            nodes.push(node(format!("actor {name}"), scope, What::Python { script: "a.py".into(), errors }));
+            nodes.push(node(format!("actor {name}"), scope, What::Python { script: "tasks.add.py".into(), errors }));
         }
         let count = nodes.len();
         for (from, to) in links {
@@ -49,6 +51,8 @@ fn instances() -> impl Strategy<Value = Instance> {
                 nodes[from].links.push(Link { to, port: None });
             }
         }
+        // A workflow without an output is refused.
+        nodes[0].links.push(Link { to: 1, port: None });
         for (from, to) in errors {
             if let Some(errors) = nodes[from.index(count)].what.errors_mut() {
                 errors.to.push(to.index(count));
@@ -56,7 +60,9 @@ fn instances() -> impl Strategy<Value = Instance> {
         }
         for (scope, to) in scope_errors {
             let scope = scope.index(scopes.len());
-            scopes[scope].on_error.push(to.index(count));
+            // Half of them lead to stop, as in most workflows.
+            let to = to.index(2 * count).checked_sub(count).unwrap_or(1);
+            scopes[scope].on_error.push(to);
         }
         let order = (0..count).collect();
         let (name, warnings, paths) = ("flow".into(), Vec::new(), Vec::new());
@@ -74,7 +80,7 @@ struct Edges<K> {
     error: BTreeMap<K, Vec<K>>,
 }
 
-/// Which actor hands a payload (or an error) to which, how often, straight or through what only passes on.
+/// Which actor hands its payload (or its error) to which, straight or through what only passes on.
 fn handed<K: Ord + Clone>(edges: &Edges<K>, start: &K, actors: &BTreeSet<K>) -> BTreeSet<(K, bool, K)> {
     let mut found = BTreeSet::new();
     let mut reached = BTreeSet::new();
@@ -111,72 +117,60 @@ fn in_pypushflow(instance: &Instance) -> Edges<usize> {
     edges
 }
 
-type Name = (usize, String);
-
-/// A name in a scope, as the file reads it: `submodel.port` is the port inside that submodel.
-fn resolved(scopes: &[PlacedScope], scope: usize, name: &str) -> Name {
-    let Some((submodel, port)) = name.split_once('.') else { return (scope, name.into()) };
-    let inner = scopes[scope].submodels.iter().find(|&&inner| scopes[inner].name == submodel);
-    let inner = *inner.expect("a submodel of this scope");
-    assert!(port == "In" || port == "Out" || scopes[inner].ports.iter().any(|known| known == port), "no port {port}");
-    (inner, port.into())
-}
-
-/// The links of the file; none is there twice, and each port is passed one way.
-fn in_the_file(instance: &Instance, scopes: &[PlacedScope], names: &BTreeMap<usize, Name>) -> Edges<Name> {
+/// The graph that the file makes, by the paths of its actors; an error goes to the error links and then up.
+fn in_the_file(workflow: &Workflow) -> Edges<String> {
     let mut edges = Edges { success: BTreeMap::new(), error: BTreeMap::new() };
-    let mut ways: BTreeMap<Name, bool> = BTreeMap::new();
-    let mut pass = |scope: usize, name: &str, is_source: bool| {
-        let end = resolved(scopes, scope, name);
-        let is_port = matches!(name, "In" | "Out") || scopes[end.0].ports.contains(&end.1);
-        if end.0 != 0 && is_port {
-            let goes_in = (end.0 == scope) == is_source;
-            assert_eq!(*ways.entry(end.clone()).or_insert(goes_in), goes_in, "{name} is passed both ways");
-            assert!(name != "In" || goes_in);
-            assert!(name != "Out" || !goes_in);
+    let paths = |links: &[graph::Link]| links.iter().map(|link| workflow.actor(link.to).path.clone()).collect();
+    for actor in &workflow.actors {
+        let mut errors: Vec<String> = paths(&actor.on_error);
+        let mut scope = actor.bubble_errors.then_some(actor.scope);
+        while let Some(id) = scope {
+            errors.extend::<Vec<String>>(paths(&workflow.scope(id).on_error));
+            scope = workflow.scope(id).parent;
         }
-        end
-    };
-    for (scope, placed) in scopes.iter().enumerate() {
-        for link in &placed.links {
-            let (from, to) = (pass(scope, &link.from, true), pass(scope, &link.to, false));
-            let links = if link.when == When::Error { &mut edges.error } else { &mut edges.success };
-            let links: &mut Vec<Name> = links.entry(from).or_default();
-            assert!(!links.contains(&to), "{link:?} is there twice");
-            links.push(to);
-        }
-    }
-    for (number, node) in instance.nodes.iter().enumerate() {
-        if let (Some(ErrorLinks { bubble_to: Some(_), .. }), Some(name)) = (node.what.errors(), names.get(&number)) {
-            for scope in instance.outwards(node.scope) {
-                let around = instance.around(scope);
-                let targets = scopes[scope].on_error.iter().map(|target| pass(around, target, false));
-                edges.error.entry(name.clone()).or_default().extend(targets);
-            }
-        }
+        edges.success.insert(actor.path.clone(), paths(&actor.links));
+        edges.error.insert(actor.path.clone(), errors);
     }
     edges
 }
 
+/// The paths of these nodes in the file.
+fn paths(instance: &Instance, nodes: &BTreeSet<usize>) -> BTreeMap<usize, String> {
+    let scopes = place(instance);
+    let mut paths = BTreeMap::from([(0, "/flow/start".into()), (1, "/flow/stop".into())]);
+    for (scope, placed) in scopes.iter().enumerate() {
+        let mut names: Vec<&str> = instance.outwards(scope).map(|scope| scopes[scope].name.as_str()).collect();
+        names.reverse();
+        for (number, name) in placed.actors.iter().filter(|(number, _)| nodes.contains(number)) {
+            paths.insert(*number, format!("/{}/{name}", names.join("/")));
+        }
+    }
+    paths
+}
+
 proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2000))]
+
     #[test]
-    fn payloads_and_errors_arrive_where_they_did_in_pypushflow(instance in instances()) {
+    fn payloads_and_errors_arrive_where_they_do_in_pypushflow(instance in instances()) {
         let is_actor = |number: &usize| *number != instance.start && instance.nodes[*number].what != What::Port;
         let actors: BTreeSet<usize> = (0..instance.nodes.len()).filter(is_actor).collect();
         let wanted = handed(&in_pypushflow(&instance), &instance.start, &actors);
 
-        let mut rewritten = instance.clone();
+        let converted = super::write(&Source::default(), instance.clone());
+        let loaded = config::load_str(&converted.toml, "/flows/flow.toml".as_ref());
+        let workflow = match loaded {
+            Ok(loaded) => loaded.workflow,
+            Err(errors) => return Err(TestCaseError::fail(format!("{errors}\n{}", converted.toml))),
+        };
+        let mut rewritten = instance;
         same_meaning::rewrite(&mut rewritten);
-        let scopes = place(&rewritten);
-        let mut names: BTreeMap<usize, Name> = BTreeMap::from([(1, (0, "stop".into()))]);
-        for (scope, placed) in scopes.iter().enumerate() {
-            let known = placed.actors.iter().filter(|(number, _)| actors.contains(number));
-            names.extend(known.map(|(number, name)| (*number, (scope, name.clone()))));
-        }
-        let file = in_the_file(&rewritten, &scopes, &names);
-        let found = handed(&file, &(0, "start".into()), &names.values().cloned().collect());
-        let name = |number: &usize| names.get(number).cloned().unwrap_or((0, "start".into()));
-        let wanted: BTreeSet<_> = wanted.iter().map(|(from, error, to)| (name(from), *error, name(to))).collect();
-        prop_assert_eq!(found, wanted);
+        let paths = paths(&rewritten, &actors);
+        let start = paths[&0].clone();
+        let known = paths.values().filter(|path| **path != start).cloned().collect();
+        let found = handed(&in_the_file(&workflow), &start, &known);
+        let path = |number: &usize| paths.get(number).cloned().unwrap_or_else(|| format!("node {number} is left out"));
+        let wanted: BTreeSet<_> = wanted.iter().map(|(from, error, to)| (path(from), *error, path(to))).collect();
+        prop_assert_eq!(found, wanted, "{}", converted.toml);
     }
 }

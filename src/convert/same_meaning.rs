@@ -157,7 +157,7 @@ fn put_forks_between_doubled_links(instance: &mut Instance) {
     }
     for scope in 0..instance.scopes.len() {
         let targets = std::mem::take(&mut instance.scopes[scope].on_error);
-        instance.scopes[scope].on_error = without_doubles(instance, instance.around(scope), targets);
+        instance.scopes[scope].on_error = without_doubles(instance, scope, targets);
     }
 }
 
@@ -192,8 +192,7 @@ fn turn_two_way_ports_into_forks(instance: &mut Instance) {
             sources.extend(links.chain(errors).filter(|&to| to == number).map(|_| inside(from.scope)));
         }
         for (scope, facts) in instance.scopes.iter().enumerate() {
-            let around = inside(instance.around(scope));
-            sources.extend(facts.on_error.iter().filter(|&&to| to == number).map(|_| around));
+            sources.extend(facts.on_error.iter().filter(|&&to| to == number).map(|_| inside(scope)));
         }
         let targets: Vec<bool> = node.links.iter().map(|link| inside(instance.nodes[link.to].scope)).collect();
         let is_entry =

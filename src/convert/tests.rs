@@ -158,35 +158,33 @@ fn ports_are_named_from_inside_and_from_outside() {
         {"name": "In", "scope": 1, "what": "port", "links": [{"to": 4}]},
         {"name": "Out", "scope": 1, "what": "port", "links": [{"to": 1}]},
         python("work", 1, &[3, 5]),
-        {"name": "Aux", "scope": 1, "what": "port", "links": [{"to": 2}]},
+        {"name": "Aux", "scope": 1, "what": "port", "links": [{"to": 6}]},
+        python("after", 0, &[1]),
     ]);
     insta::assert_snapshot!(body(&converted(scopes, nodes, json!([]))), @r#"
     links = [
-        { from = "start", to = "Sub_1.to In 2" },
+        { from = "start", to = "Sub_1.In" },
         { from = "Sub_1.Out", to = "stop" },
+        { from = "Sub_1.Aux", to = "after" },
+        { from = "after", to = "stop" },
     ]
 
     [workflow]
     name = "flow"
 
+    [actors.after]
+    script = "tasks.py"
+
     [submodels.Sub_1]
-    ports = ["to In 2"]
+    ports = ["Aux"]
     links = [
-        { from = "to In 2", to = "In 2" },
-        { from = "In 2", to = "work" },
+        { from = "In", to = "work" },
         { from = "work", to = "Out" },
         { from = "work", to = "Aux" },
-        { from = "Aux", to = "In 2" },
     ]
-
-    [submodels.Sub_1.actors."In 2"]
-    kind = "fork"
 
     [submodels.Sub_1.actors.work]
     script = "tasks.py"
-
-    [submodels.Sub_1.actors.Aux]
-    kind = "fork"
     "#);
 }
 
@@ -346,10 +344,10 @@ fn errors_that_bubble_past_a_scope_are_written_as_error_links() {
 }
 
 #[test]
-fn error_actors_are_named_from_the_scope_around_a_submodel() {
+fn error_actors_of_a_submodel_are_named_inside_or_around_whichever_is_sure() {
     let scopes = json!([
         {"name": "flow", "parent": null, "ports": [], "on_error": [2]},
-        {"name": "Sub", "parent": 0, "ports": ["In"], "on_error": [3, 4]},
+        {"name": "Sub", "parent": 0, "ports": ["In"], "on_error": [3, 4, 1]},
     ]);
     let bubbling = json!({"python": {"script": "tasks.py", "errors": {"to": [], "bubble_to": [1, 0]}}});
     let nodes = json!([
@@ -362,6 +360,7 @@ fn error_actors_are_named_from_the_scope_around_a_submodel() {
     links = [
         { from = "start", to = "Sub.In" },
         { from = "notify", to = "stop" },
+        { from = "Sub.to stop", to = "stop" },
     ]
 
     [workflow]
@@ -372,11 +371,10 @@ fn error_actors_are_named_from_the_scope_around_a_submodel() {
     script = "tasks.py"
 
     [submodels.Sub]
-    ports = ["to clean up"]
-    on_error = ["notify", "Sub.to clean up"]
+    ports = ["to stop"]
+    on_error = ["notify", "clean up", "to stop"]
     links = [
         { from = "In", to = "work" },
-        { from = "to clean up", to = "clean up" },
     ]
 
     [submodels.Sub.actors."clean up"]

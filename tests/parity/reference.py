@@ -7,15 +7,29 @@ as JSON can say it, or what was raised. {"names": "module:DICTIONARY"} is answer
 import importlib
 import json
 import logging
+import multiprocessing
 import os
 import signal
 import sys
+import threading
+
+#: pypushflow may hang for good, in `sys.exit` of a task for instance: this ends this process and all below it.
+PATIENCE = 100
 
 
 def main(requests, answers):
     for line in requests:
+        watchdog = threading.Timer(PATIENCE, end)
+        watchdog.daemon = True
+        watchdog.start()
         answers.write(json.dumps(answer(json.loads(line))) + "\n")
         answers.flush()
+        watchdog.cancel()
+
+
+def end():
+    """Ends this process and the workers that pypushflow has left behind."""
+    os.killpg(0, signal.SIGKILL)
 
 
 def answer(request):
@@ -24,7 +38,8 @@ def answer(request):
         return list(getattr(importlib.import_module(module), dictionary))
     workflow = getattr(importlib.import_module(request["module"]), request["class"])(request["class"])
     inputs = {**dict(enumerate(request["args"])), **request["inputs"]}
-    options = {"pool_type": request["pool"]} if request["pool"] else {}
+    # Forked from a process with threads, workers hang now and then.
+    options = {"pool_type": request["pool"]} if request["pool"] else {"context": "forkserver"}
     try:
         output = workflow.run(inputs, timeout=request["timeout"], scaling_workers=False, max_workers=8, **options)
     except Exception as error:
@@ -61,8 +76,8 @@ if __name__ == "__main__":
     own_output = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
     logging.disable(logging.CRITICAL)
+    os.setpgid(0, 0)
     sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-    os.setpgrp()
+    multiprocessing.set_forkserver_preload(["tasks.values", "tasks.describe", "pypushflow.Workflow"])
     main(sys.stdin, own_output)
-    # What pypushflow leaves behind, workers that wait for ever among it, goes too: it holds the tests' output open.
-    os.killpg(0, signal.SIGKILL)
+    end()

@@ -2,7 +2,7 @@
 
 use std::io::{BufRead, BufReader, Write};
 use std::process::{ChildStdin, ChildStdout, Command, Stdio};
-use std::sync::{Mutex, OnceLock};
+use std::sync::Mutex;
 
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
@@ -60,17 +60,25 @@ struct Process {
 }
 
 fn ask<T: serde::de::DeserializeOwned>(request: &Value) -> T {
-    static PROCESS: OnceLock<Mutex<Process>> = OnceLock::new();
-    let process = PROCESS.get_or_init(|| Mutex::new(Process::start()));
+    static PROCESS: Mutex<Option<Process>> = Mutex::new(None);
     // A test that failed while it held the lock has read its answer, or the process has ended.
-    let mut process = process.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-    let mut answer = String::new();
-    writeln!(process.requests, "{request}").expect("pypushflow's process takes requests");
-    process.answers.read_line(&mut answer).expect("pypushflow's process answers");
+    let mut process = PROCESS.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+    let answer = process.get_or_insert_with(Process::start).answer(request).unwrap_or_default();
+    if answer.is_empty() {
+        *process = None;
+        panic!("pypushflow hangs or dies of {request}");
+    }
     serde_json::from_str(&answer).unwrap_or_else(|error| panic!("pypushflow's answer to {request}: {error}: {answer}"))
 }
 
 impl Process {
+    fn answer(&mut self, request: &Value) -> std::io::Result<String> {
+        let mut answer = String::new();
+        writeln!(self.requests, "{request}")?;
+        self.answers.read_line(&mut answer)?;
+        Ok(answer)
+    }
+
     #[expect(clippy::zombie_processes, reason = "it ends with its standard input, when the tests end")]
     fn start() -> Self {
         let mut process = Command::new(python())
