@@ -146,7 +146,7 @@ impl Supervisor {
     pub(super) fn forkserver_gone_quietly(&mut self, pool: PoolId) {
         let state = &mut self.pools[pool.index()];
         state.preload = false;
-        if let Some(Forkserver { ready: false, pid, .. }) = state.forkserver {
+        if let Some(Forkserver { answered: false, pid, .. }) = state.forkserver {
             // It is importing and does not listen: nothing of it is wanted any more.
             self.children.insert(pid, Child::LetGo);
             // A child that is not reaped yet has its number for itself: this cannot fail in a way that matters.
