@@ -39,6 +39,7 @@ impl Python {
             (text("scripts"), Plain::Dict(scripts.collect())),
             (text("look_keys"), Plain::List(look_keys.iter().map(|key| text(key)).collect())),
             (text("preload"), Plain::Bool(false)),
+            (text("type"), text("process")),
         ])
         .to_value();
 
