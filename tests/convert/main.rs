@@ -36,7 +36,8 @@ fn convert(arguments: &[&str]) -> Said {
 fn converted(arguments: &[&str]) -> String {
     let said = convert(arguments);
     assert_eq!(said.exit, 0, "{}", said.errors);
-    said.toml.replace(env!("CARGO_MANIFEST_DIR"), "PROJECT").replace(&python::python().display().to_string(), "PYTHON")
+    // The Python first: it may stand in the project's folder.
+    said.toml.replace(&python::python().display().to_string(), "PYTHON").replace(env!("CARGO_MANIFEST_DIR"), "PROJECT")
 }
 
 /// The last line on standard error.
@@ -46,8 +47,8 @@ fn refused(arguments: &[&str]) -> String {
     assert_eq!(said.toml, "");
     let errors = said
         .errors
-        .replace(env!("CARGO_MANIFEST_DIR"), "PROJECT")
-        .replace(&python::python().display().to_string(), "PYTHON");
+        .replace(&python::python().display().to_string(), "PYTHON")
+        .replace(env!("CARGO_MANIFEST_DIR"), "PROJECT");
     errors.lines().last().expect("an error").to_owned()
 }
 
