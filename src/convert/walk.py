@@ -128,7 +128,13 @@ def is_needed(entry, default_path, module, scripts):
     entry = os.path.abspath(entry)
     if entry in installed or (entry in map(os.path.abspath, default_path) and entry not in from_environment):
         return False
-    if is_below(getattr(module, "__file__", None), entry):
+    # An environment may stand in the project's folder: what is found through its own folders does not need this one.
+    deeper = [os.path.abspath(other) for other in default_path if is_below(os.path.abspath(other), entry)]
+
+    def is_found_here(place):
+        return is_below(place, entry) and not any(is_below(place, other) for other in deeper)
+
+    if is_found_here(getattr(module, "__file__", None)):
         return True
     for script in scripts:
         try:
@@ -138,7 +144,7 @@ def is_needed(entry, default_path, module, scripts):
         if spec is None:
             continue
         places = [spec.origin] if spec.has_location else list(spec.submodule_search_locations or [])
-        if any(is_below(place, entry) for place in places):
+        if any(map(is_found_here, places)):
             return True
     return False
 
