@@ -38,6 +38,8 @@ impl Python {
             (text("paths"), Plain::List(vec![text(&folder.path().to_string_lossy())])),
             (text("scripts"), Plain::Dict(scripts.collect())),
             (text("look_keys"), Plain::List(look_keys.iter().map(|key| text(key)).collect())),
+            (text("type"), text("process")),
+            (text("launched"), Plain::Bool(false)),
             (text("preload"), Plain::Bool(false)),
             (text("type"), text("process")),
         ])
@@ -54,7 +56,7 @@ impl Python {
         drop(theirs);
         let mut to_forkserver = Channel::new(UnixStream::from_std(ours));
         to_forkserver.send_raw(bundle::source("forkserver.main")).unwrap();
-        to_forkserver.send(Frame::setup(&setup)).unwrap();
+        to_forkserver.send(Frame::setup(&setup, None)).unwrap();
         let (ours, theirs) = sys::connection().unwrap();
         let output: OwnedFd = std::fs::OpenOptions::new().write(true).open("/dev/null").unwrap().into();
         to_forkserver.send(Frame::spawn(theirs.as_fd(), output.as_fd())).unwrap();

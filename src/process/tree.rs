@@ -44,6 +44,11 @@ pub fn descendants(root: Pid) -> Vec<Process> {
     found
 }
 
+/// Whether a process descends from another.
+pub fn is_below(pid: Pid, root: Pid) -> bool {
+    descendants(root).iter().any(|process| process.pid == pid)
+}
+
 /// Sends a signal to everything below a process, deepest first. Returns how many processes it went to.
 pub fn signal_descendants(root: Pid, signal: Signal) -> usize {
     descendants(root).iter().filter(|process| !process.zombie && signal_same(process, signal)).count()

@@ -7,11 +7,14 @@
 mod error;
 mod forkserver;
 mod happening;
+mod interpreter;
 mod jobs;
+mod launched;
 mod output;
 mod programs;
 mod reaper;
 mod runs;
+mod setup;
 mod shutdown;
 mod sources;
 mod support;
@@ -35,8 +38,10 @@ use crate::graph::{PoolId, Workflow};
 use crate::pool::{self, JobId, Pool};
 use crate::process::sys::{self, Pid};
 
-use forkserver::{Forkserver, Interpreter};
+use forkserver::Forkserver;
+use interpreter::Interpreter;
 use jobs::Job;
+use launched::Doorway;
 use output::Output;
 use programs::Program;
 use reaper::Child;
@@ -58,6 +63,8 @@ pub struct Supervisor {
     outputs: HashMap<Token, Output>,
     /// What output is read into.
     scratch: Vec<u8>,
+    /// Where workers behind launchers connect; there from the first one on.
+    doorway: Option<Doorway>,
     jobs: HashMap<JobId, Job>,
     next_job: u64,
     runs: BTreeMap<RunId, ActiveRun>,
@@ -121,6 +128,7 @@ impl Supervisor {
             children: HashMap::new(),
             outputs: HashMap::new(),
             scratch: Vec::new(),
+            doorway: None,
             jobs: HashMap::new(),
             next_job: 0,
             runs: BTreeMap::new(),
@@ -168,6 +176,8 @@ impl Supervisor {
             Some(Source::Forkserver(pool)) => self.on_forkserver_ready(pool, writable),
             Some(Source::Worker(pool, worker)) => self.on_worker_ready(pool, worker, readable, writable),
             Some(Source::Output) => self.on_output_ready(token),
+            Some(Source::Doorway) => self.on_doorway_ready(),
+            Some(Source::Stranger) => self.on_stranger_ready(token),
             None => {}
         }
         self.carry_out();

@@ -80,6 +80,13 @@ impl Supervisor {
         }
     }
 
+    /// Nobody will ask for the last lines any more.
+    pub(super) fn stop_keeping_lines(&mut self, token: Token) {
+        if let Some(output) = self.outputs.get_mut(&token) {
+            output.kept = None;
+        }
+    }
+
     /// The last lines that were printed up to now.
     pub(super) fn take_last_lines(&mut self, token: Token) -> Vec<String> {
         self.drain_output(token);

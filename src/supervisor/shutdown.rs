@@ -16,6 +16,7 @@ impl Supervisor {
             self.tell_pool(index.into(), |pool, effects| pool.close(effects));
             self.forkserver_gone_quietly(index.into());
         }
+        self.dismiss_launchers();
         let grace = self.grace();
         self.wait_until(patience, |this| this.children.is_empty())?;
         if is_alone() {

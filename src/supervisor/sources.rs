@@ -16,6 +16,10 @@ pub(super) enum Source {
     Forkserver(PoolId),
     Worker(PoolId, WorkerId),
     Output,
+    /// The socket that workers behind launchers connect to.
+    Doorway,
+    /// A connection whose token has not been read yet.
+    Stranger,
 }
 
 /// The registry. A token is never used twice, so an event for something that is gone finds nothing.

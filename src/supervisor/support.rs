@@ -1,6 +1,6 @@
 //! Which pools this version can run. What it cannot is refused before anything starts, never run as something else.
 
-use crate::graph::{Context, PoolSpec, PoolType, Workflow};
+use crate::graph::{PoolSpec, PoolType, Workflow};
 
 /// Why a workflow cannot be run, if one of its pools is of a kind that is not there yet.
 pub(super) fn unsupported(workflow: &Workflow) -> Option<String> {
@@ -17,13 +17,5 @@ fn missing(pool: &PoolSpec) -> Option<&'static str> {
         PoolType::Thread => return Some("the type `thread` is not supported"),
         PoolType::Gevent => return Some("the type `gevent` is not supported"),
     }
-    match pool.context {
-        Context::Forkserver => {}
-        Context::Fork => return Some("the context `fork` is not supported"),
-        Context::Spawn => return Some("the context `spawn` is not supported"),
-    }
-    if pool.gevent {
-        return Some("`gevent = true` is not supported");
-    }
-    (!pool.launcher.is_empty()).then_some("a launcher is not supported")
+    pool.gevent.then_some("`gevent = true` is not supported")
 }

@@ -1,6 +1,7 @@
 //! Worker processes: from the request to the forkserver until they are reaped.
 
 use std::io;
+use std::os::fd::OwnedFd;
 use std::time::Instant;
 
 use mio::Token;
@@ -8,12 +9,13 @@ use mio::net::UnixStream;
 use tracing::debug;
 
 use super::Supervisor;
+use super::interpreter::Started;
 use super::jobs::{Job, failed};
 use super::output::Context;
 use super::reaper::Child;
 use super::sources::Source;
 use crate::engine::{Failure, FailureKind, Outcome};
-use crate::graph::PoolId;
+use crate::graph::{self, PoolId};
 use crate::payload::ErrorClass;
 use crate::pool::{JobId, Step, WorkerId};
 use crate::process::sys::{self, Pid, PidFd, Signal};
@@ -22,36 +24,100 @@ use crate::worker::{Channel, ChannelError, Frame, Message};
 
 /// One worker of a pool.
 pub(super) struct WorkerProcess {
-    /// None once the connection is closed, from here or from there.
-    channel: Option<Channel>,
-    token: Token,
-    output: Token,
-    /// Known from its first frame on.
-    process: Option<(Pid, PidFd)>,
-    job: Option<JobId>,
+    /// None before a launcher's worker has connected, and once the connection is closed, from here or from there.
+    pub(super) connection: Option<Connection>,
+    pub(super) output: Token,
+    /// Known from the start where the supervisor starts the interpreter, otherwise from the worker's first frame on.
+    pub(super) process: Option<(Pid, PidFd)>,
+    /// The command in front of it, where there is one: the supervisor's own child.
+    pub(super) launcher: Option<(Pid, PidFd)>,
+    /// Whether it has said that it can be given work.
+    pub(super) ready: bool,
+    pub(super) job: Option<JobId>,
     /// Why its connection was given up, where that was not its death.
-    fault: Option<String>,
+    pub(super) fault: Option<String>,
+}
+
+/// The connection to a worker, and what it is watched as.
+pub(super) struct Connection {
+    channel: Channel,
+    token: Token,
+}
+
+impl WorkerProcess {
+    pub(super) fn new(output: Token) -> Self {
+        WorkerProcess { connection: None, output, process: None, launcher: None, ready: false, job: None, fault: None }
+    }
 }
 
 impl Supervisor {
     pub(super) fn spawn_worker(&mut self, pool: PoolId, worker: WorkerId) {
-        if let Err(why) = self.try_spawn_worker(pool, worker) {
+        let spec = self.workflow.pool(pool);
+        let started = match spec.context {
+            _ if !spec.launcher.is_empty() => self.launch_worker(pool, worker),
+            graph::Context::Spawn => self.start_fresh_worker(pool, worker),
+            graph::Context::Forkserver | graph::Context::Fork => self.fork_worker(pool, worker),
+        };
+        if let Err(why) = started {
             self.pools[pool.index()].failure = Some(why);
             self.tell_pool(pool, |pool, effects| pool.on_worker_ended(worker, effects));
         }
     }
 
-    fn try_spawn_worker(&mut self, pool: PoolId, worker: WorkerId) -> Result<(), String> {
+    /// Asks the pool's forkserver for a worker.
+    fn fork_worker(&mut self, pool: PoolId, worker: WorkerId) -> Result<(), String> {
         let cannot = |error: io::Error| format!("cannot connect a worker: {error}");
         let (ours, theirs) = sys::connection().map_err(cannot)?;
         let (output, write) = sys::pipe().map_err(cannot)?;
         self.ask_forkserver(pool, theirs, write)?;
-        let mut channel = Channel::new(UnixStream::from_std(ours));
-        let token = self.sources.add(&self.poll, channel.stream(), Source::Worker(pool, worker)).map_err(cannot)?;
-        let output = self.watch_output(output, Context { pool: Some(pool), ..Context::default() }).map_err(cannot)?;
-        let process = WorkerProcess { channel: Some(channel), token, output, process: None, job: None, fault: None };
+        let output = self.watch_worker_output(pool, output)?;
+        self.pools[pool.index()].workers.insert(worker, WorkerProcess::new(output));
+        self.connect_worker(pool, worker, Channel::new(UnixStream::from_std(ours)))
+    }
+
+    /// Starts an interpreter that is a worker.
+    fn start_fresh_worker(&mut self, pool: PoolId, worker: WorkerId) -> Result<(), String> {
+        let Started { pid, channel, output } = self.start_interpreter(pool, "fresh.main", "pushflow-worker")?;
+        self.children.insert(pid, Child::Worker(pool, worker));
+        let pidfd = PidFd::open(pid).map_err(|error| format!("cannot supervise process {pid}: {error}"))?;
+        let output = self.watch_worker_output(pool, output)?;
+        self.keep_last_lines(output);
+        let process = WorkerProcess { process: Some((pid, pidfd)), ..WorkerProcess::new(output) };
         self.pools[pool.index()].workers.insert(worker, process);
-        Ok(())
+        self.connect_worker(pool, worker, channel)
+    }
+
+    pub(super) fn watch_worker_output(&mut self, pool: PoolId, output: OwnedFd) -> Result<Token, String> {
+        let watched = self.watch_output(output, Context { pool: Some(pool), ..Context::default() });
+        watched.map_err(|error| format!("cannot watch what a worker prints: {error}"))
+    }
+
+    pub(super) fn connect_worker(
+        &mut self,
+        pool: PoolId,
+        worker: WorkerId,
+        mut channel: Channel,
+    ) -> Result<(), String> {
+        let token = self.sources.add(&self.poll, channel.stream(), Source::Worker(pool, worker));
+        if let Ok(token) = token {
+            // What it was told first may not have fitted.
+            let watched = self.sources.watch_unsent(&self.poll, &mut channel, token);
+            watched.map_err(|error| format!("a worker {error}"))?;
+        }
+        match (token, self.pools[pool.index()].workers.get_mut(&worker)) {
+            (Ok(token), Some(process)) => {
+                process.connection = Some(Connection { channel, token });
+                Ok(())
+            }
+            (Ok(token), None) => {
+                self.sources.remove(&self.poll, channel.stream(), token);
+                Ok(())
+            }
+            (Err(error), _) => {
+                self.pools[pool.index()].workers.remove(&worker);
+                Err(format!("cannot connect a worker: {error}"))
+            }
+        }
     }
 
     pub(super) fn send_job(&mut self, pool: PoolId, worker: WorkerId, job: JobId) {
@@ -63,9 +129,9 @@ impl Supervisor {
             Job::Task { actor, payload, .. } => Frame::run(job.0, actor.0, payload),
             Job::Describe { payload, .. } => Frame::describe(job.0, payload),
         };
-        let sent = match &mut process.channel {
-            Some(channel) => {
-                channel.send(frame).and_then(|()| self.sources.watch_unsent(&self.poll, channel, process.token))
+        let sent = match &mut process.connection {
+            Some(Connection { channel, token }) => {
+                channel.send(frame).and_then(|()| self.sources.watch_unsent(&self.poll, channel, *token))
             }
             None => Err(ChannelError::Closed),
         };
@@ -81,9 +147,12 @@ impl Supervisor {
 
     pub(super) fn on_worker_ready(&mut self, pool: PoolId, worker: WorkerId, readable: bool, writable: bool) {
         if writable {
-            let channel =
-                self.pools[pool.index()].workers.get_mut(&worker).and_then(|process| process.channel.as_mut());
-            if let Some(Err(error)) = channel.map(Channel::flush) {
+            let connection =
+                self.pools[pool.index()].workers.get_mut(&worker).and_then(|process| process.connection.as_mut());
+            let flushed = connection.map(|Connection { channel, token }| {
+                channel.flush().and_then(|()| self.sources.watch_unsent(&self.poll, channel, *token))
+            });
+            if let Some(Err(error)) = flushed {
                 return self.worker_unusable(pool, worker, error);
             }
         }
@@ -95,8 +164,8 @@ impl Supervisor {
     fn receive_from(&mut self, pool: PoolId, worker: WorkerId) {
         loop {
             let Some(process) = self.pools[pool.index()].workers.get_mut(&worker) else { return };
-            let Some(channel) = &mut process.channel else { return };
-            match channel.receive() {
+            let Some(connection) = &mut process.connection else { return };
+            match connection.channel.receive() {
                 Ok(Some(message)) => self.on_message(pool, worker, message),
                 Ok(None) => return,
                 Err(error) => return self.worker_unusable(pool, worker, error),
@@ -123,17 +192,29 @@ impl Supervisor {
 
     fn on_worker_started(&mut self, pool: PoolId, worker: WorkerId, pid: Pid) {
         let Some(process) = self.pools[pool.index()].workers.get_mut(&worker) else { return };
-        match PidFd::open(pid) {
-            Ok(pidfd) => {
-                process.process = Some((pid, pidfd));
-                let output = process.output;
-                self.set_output_context(output, |context| context.pid = Some(pid.as_raw()));
-                self.children.insert(pid, Child::Worker(pool, worker));
-                self.tell_pool(pool, |pool, effects| pool.on_worker_ready(worker, Instant::now(), effects));
-            }
-            // It has died and was reaped as a stranger: its connection tells the rest.
-            Err(error) => debug!("worker {pid} is gone before it could be used: {error}"),
+        if process.ready {
+            return self.give_up_worker(pool, worker, "sent garbage: it was ready already".to_owned());
         }
+        if process.process.is_none() {
+            match (PidFd::open(pid), &process.launcher) {
+                (Ok(pidfd), None) => {
+                    process.process = Some((pid, pidfd));
+                    self.children.insert(pid, Child::Worker(pool, worker));
+                }
+                // Behind a launcher that has its own numbers for processes, this one is not known here.
+                (Ok(pidfd), Some((launcher, _))) if pid == *launcher || tree::is_below(pid, *launcher) => {
+                    process.process = Some((pid, pidfd));
+                }
+                (_, Some(_)) => {}
+                // It has died and was reaped as a stranger: its connection tells the rest.
+                (Err(error), None) => return debug!("worker {pid} is gone before it could be used: {error}"),
+            }
+        }
+        process.ready = true;
+        let output = process.output;
+        self.stop_keeping_lines(output);
+        self.set_output_context(output, |context| context.pid = Some(pid.as_raw()));
+        self.tell_pool(pool, |pool, effects| pool.on_worker_ready(worker, Instant::now(), effects));
     }
 
     fn on_answer(&mut self, pool: PoolId, worker: WorkerId, task: u64, end: impl FnOnce(&mut Self, JobId)) {
@@ -153,14 +234,19 @@ impl Supervisor {
     /// The connection is of no use any more.
     fn worker_unusable(&mut self, pool: PoolId, worker: WorkerId, error: ChannelError) {
         let Some(process) = self.pools[pool.index()].workers.get_mut(&worker) else { return };
-        match (&process.process, &error) {
+        match (&process.process, &process.launcher, &error) {
             // It never became a worker, and nothing else will tell of its end.
-            (None, _) => {
+            (None, None, _) => {
                 self.close_connection(pool, worker);
                 self.worker_gone(pool, worker, None);
             }
-            (Some((pid, _)), ChannelError::Closed) if is_exiting(*pid) => self.close_connection(pool, worker),
-            (Some(_), _) => self.give_up_worker(pool, worker, error.to_string()),
+            (Some((pid, _)), None, ChannelError::Closed) if is_exiting(*pid) => self.close_connection(pool, worker),
+            (Some((pid, _)), Some((launcher, _)), ChannelError::Closed) if pid == launcher && is_exiting(*pid) => {
+                self.close_connection(pool, worker);
+            }
+            // What a launcher does after its worker is of no interest.
+            (_, Some(_), ChannelError::Closed) => self.give_up_worker(pool, worker, "ended".to_owned()),
+            _ => self.give_up_worker(pool, worker, error.to_string()),
         }
     }
 
@@ -179,8 +265,8 @@ impl Supervisor {
 
     fn close_connection(&mut self, pool: PoolId, worker: WorkerId) {
         let Some(process) = self.pools[pool.index()].workers.get_mut(&worker) else { return };
-        if let Some(mut channel) = process.channel.take() {
-            self.sources.remove(&self.poll, channel.stream(), process.token);
+        if let Some(Connection { mut channel, token }) = process.connection.take() {
+            self.sources.remove(&self.poll, channel.stream(), token);
         }
     }
 
@@ -194,10 +280,23 @@ impl Supervisor {
 
     fn worker_gone(&mut self, pool: PoolId, worker: WorkerId, ended: Option<Ended>) {
         let Some(process) = self.pools[pool.index()].workers.remove(&worker) else { return };
-        self.drain_output(process.output);
-        if ended.is_none() && self.pools[pool.index()].failure.is_none() {
-            self.pools[pool.index()].failure = Some("they die before they are ready".to_owned());
+        if process.ready {
+            self.drain_output(process.output);
+        } else {
+            let last = self.take_last_lines(process.output).pop();
+            let failure = &mut self.pools[pool.index()].failure;
+            match ended {
+                Some(ended) => {
+                    let last = last.map(|line| format!(": {line}")).unwrap_or_default();
+                    let who = if process.launcher.is_some() { "launcher" } else { "Python interpreter" };
+                    failure.get_or_insert(format!("the {who} {ended} before a worker was ready{last}"));
+                }
+                None => {
+                    failure.get_or_insert("they die before they are ready".to_owned());
+                }
+            }
         }
+        self.forget_invitation(pool, worker);
         let orphan = self.tell_pool(pool, |pool, effects| pool.on_worker_ended(worker, effects));
         let Some(orphan) = orphan else { return };
         let why = match (process.fault, ended) {
@@ -225,16 +324,26 @@ impl Supervisor {
         self.signal_program(pool, worker, signal);
     }
 
-    /// Signals a worker and all below it, deepest first.
-    fn signal_worker(&self, pool: PoolId, worker: WorkerId, signal: Signal) {
-        if let Some((pid, pidfd)) =
-            self.pools[pool.index()].workers.get(&worker).and_then(|process| process.process.as_ref())
-        {
-            tree::signal_descendants(*pid, signal);
-            // A child that is not reaped yet has its number for itself: this cannot fail in a way that matters.
-            let _ = pidfd.signal(signal);
+    /// Signals a worker and all below it, deepest first. An interrupt is for the task: a launcher does not get it.
+    pub(super) fn signal_worker(&self, pool: PoolId, worker: WorkerId, signal: Signal) {
+        let Some(process) = self.pools[pool.index()].workers.get(&worker) else { return };
+        let interrupt = signal == Signal::SIGINT;
+        match (&process.process, &process.launcher) {
+            (Some(target), None) => signal_tree(target, signal),
+            (Some(target), Some(_)) if interrupt => signal_tree(target, signal),
+            (None, Some((launcher, _))) if interrupt => {
+                tree::signal_descendants(*launcher, signal);
+            }
+            (_, Some(launcher)) => signal_tree(launcher, signal),
+            (None, None) => {}
         }
     }
+}
+
+fn signal_tree((pid, pidfd): &(Pid, PidFd), signal: Signal) {
+    tree::signal_descendants(*pid, signal);
+    // A child that is not reaped yet has its number for itself: this cannot fail in a way that matters.
+    let _ = pidfd.signal(signal);
 }
 
 /// Whether a process is on its way out: its connection ended because it did (PF_EXITING, include/linux/sched.h).

@@ -3,15 +3,18 @@
 //! The interpreter is started with a few lines on its command line ([`BOOT`]) that read the rest from the connection:
 //! no file is written, nothing can go stale, and it works behind any launcher.
 
-/// What `python -c` runs: reads the [`source`] from the descriptor that its first argument names, and runs it.
+/// What `python -c` runs: reads the [`source`] from the descriptor that its first argument names, or from the address in
+/// its environment if that is `connect`, and runs it.
 pub const BOOT: &str = include_str!("python/boot.py");
 
-const MODULES: [(&str, &str); 6] = [
+const MODULES: [(&str, &str); 8] = [
     ("pushflow", include_str!("python/__init__.py")),
     ("pushflow.wire", include_str!("python/wire.py")),
     ("pushflow.tasks", include_str!("python/tasks.py")),
     ("pushflow.identity", include_str!("python/identity.py")),
+    ("pushflow.setup", include_str!("python/setup.py")),
     ("pushflow.worker", include_str!("python/worker.py")),
+    ("pushflow.fresh", include_str!("python/fresh.py")),
     ("pushflow.forkserver", include_str!("python/forkserver.py")),
 ];
 

@@ -71,9 +71,10 @@ impl<'a> Frame<'a> {
         self
     }
 
-    /// What a new interpreter is told first: a pickled dict.
-    pub fn setup(setup: &'a Value) -> Self {
+    /// What a new interpreter is told first: a pickled dict; and where it prints, if that is not its output already.
+    pub fn setup(setup: &'a Value, output: Option<BorrowedFd<'a>>) -> Self {
         let mut frame = Frame::new(SETUP, 0);
+        frame.fds.extend(output);
         if let Chunk::Inline(bytes) = setup.stream() {
             frame.bytes.extend(bytes);
         }

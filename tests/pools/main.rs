@@ -7,9 +7,10 @@
 #[path = "../binary/support.rs"]
 mod support;
 
+mod contexts;
 mod daemonic;
 mod kinds;
 mod refused;
 
 /// The contexts in which workers can be started.
-const CONTEXTS: [&str; 1] = ["forkserver"];
+const CONTEXTS: [&str; 3] = ["forkserver", "fork", "spawn"];

@@ -4,11 +4,9 @@ Workers are forked twice, so that the supervisor, which is their subreaper, beco
 """
 
 import os
-import pickle
 import signal
-import sys
 
-from pushflow import identity, tasks, wire, worker
+from pushflow import setup, wire, worker
 
 try:
     from _socket import socket
@@ -16,41 +14,23 @@ except ImportError:
     from socket import socket
 
 
-class Setup:
-    """What the supervisor says first: the workflow's modules and where they are."""
-
-    def __init__(self, body):
-        setup = pickle.loads(body)
-        sys.path[:0] = setup["paths"]
-        self.supervisor = setup["supervisor"]
-        self.scripts = tasks.Scripts(setup["scripts"])
-        self.look_keys = frozenset(setup["look_keys"])
-        self.preload = setup["preload"]
-        self.type = setup["type"]
-
-
 def main(sock):
     """Serves until the supervisor closes the connection."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    sys.argv = ["pushflow-worker"]
-    for stream in (sys.stdout, sys.stderr):
-        stream.reconfigure(line_buffering=True)
-    import faulthandler
-
-    faulthandler.enable()
+    setup.settle(sock)
     channel = wire.Channel(sock)
     try:
         kind, _, body = channel.receive()
-        setup = Setup(body)
-        worker.die_with(setup.supervisor)
-        identity.prepare(setup.type)
-        if setup.preload:
-            setup.scripts.preload()
+        told = setup.Setup(body)
+        worker.die_with(told.supervisor)
+        told.prepare()
+        if told.preload:
+            told.scripts.preload()
         channel.send(wire.READY, 0, wire.COUNT.pack(os.getpid()))
         while True:
             kind, _, body = channel.receive()
-            spawn(channel, setup, channel.take_fd(), channel.take_fd())
-    except identity.Missing as missing:
+            spawn(channel, told, channel.take_fd(), channel.take_fd())
+    except setup.Missing as missing:
         channel.send(wire.FAILED, 0, str(missing).encode())
         os._exit(0)
     except wire.Gone:
@@ -58,7 +38,7 @@ def main(sock):
         os._exit(0)
 
 
-def spawn(channel, setup, connection, output):
+def spawn(channel, told, connection, output):
     """Forks a worker whose connection and output these descriptors are."""
     # The worker waits for the end of this pipe, which comes when the process between is gone and reaped: only then
     # is the supervisor its parent, and a parent-death signal means the supervisor's death.
@@ -71,7 +51,7 @@ def spawn(channel, setup, connection, output):
         channel.send(wire.FAILED, 0, f"cannot fork a worker: {error}".encode())
         return
     if between == 0:
-        _fork_again(channel, setup, connection, output, adopted, go)
+        _fork_again(channel, told, connection, output, adopted, go)
     for fd in (adopted, output, connection):
         os.close(fd)
     try:
@@ -80,7 +60,7 @@ def spawn(channel, setup, connection, output):
         os.close(go)
 
 
-def _fork_again(channel, setup, connection, output, adopted, go):
+def _fork_again(channel, told, connection, output, adopted, go):
     status = 1
     try:
         if os.fork():
@@ -90,6 +70,6 @@ def _fork_again(channel, setup, connection, output, adopted, go):
         channel.sock.close()
         os.read(adopted, 1)
         os.close(adopted)
-        worker.become_worker(socket(fileno=connection), output, setup.supervisor, setup)
+        worker.become_worker(wire.Channel(socket(fileno=connection)), output, told)
     finally:
         os._exit(status)

@@ -101,17 +101,22 @@ def _flush():
             pass
 
 
-def become_worker(connection, output, supervisor, setup):
+def become_worker(channel, output, told):
     """Turns this process into a worker. Never returns."""
     status = 1
     try:
-        os.dup2(output, 1)
-        os.dup2(output, 2)
-        os.close(output)
-        os.setpgid(0, 0)
-        die_with(supervisor)
-        identity.assume(setup.type, supervisor)
-        Worker(wire.Channel(connection), setup.scripts, setup.look_keys).serve()
+        if output is not None:
+            os.dup2(output, 1)
+            os.dup2(output, 2)
+            os.close(output)
+        if told.launched:
+            # The launcher is the parent, and it ends with the supervisor.
+            kill_with_parent()
+        else:
+            os.setpgid(0, 0)
+            die_with(told.supervisor)
+        identity.assume(told.type, told.supervisor)
+        Worker(channel, told.scripts, told.look_keys).serve()
     except wire.Gone:
         status = 0
     except BaseException:
@@ -142,13 +147,18 @@ def _finish():
 
 
 def die_with(supervisor):
-    """Asks the kernel for SIGKILL at the supervisor's death (prctl(2), PR_SET_PDEATHSIG); leaves if it is dead already."""
+    """Asks the kernel for SIGKILL at the supervisor's death; leaves if it is dead already."""
+    kill_with_parent()
+    if os.getppid() != supervisor:
+        os._exit(1)
+
+
+def kill_with_parent():
+    """Asks the kernel for SIGKILL at the parent's death (prctl(2), PR_SET_PDEATHSIG)."""
     try:
         prctl()(1, int(signal.SIGKILL))
     except Exception:
         pass  # no ctypes in this Python: the end of the connection is noticed between tasks
-    if os.getppid() != supervisor:
-        os._exit(1)
 
 
 _prctl = None

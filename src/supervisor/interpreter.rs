@@ -1,0 +1,77 @@
+//! The Python of a workflow and its pools, and how one is started.
+
+use std::io;
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use mio::net::UnixStream;
+
+use super::Supervisor;
+use super::setup::setup;
+use crate::graph::{PoolId, Workflow};
+use crate::process::sys::{self, Pid};
+use crate::worker::{Channel, Frame, bundle};
+
+/// The Python of a workflow.
+#[derive(Debug)]
+pub(super) struct Interpreter(PathBuf);
+
+impl Interpreter {
+    pub(super) fn of(workflow: &Workflow) -> Self {
+        Interpreter(workflow.python.as_deref().map_or_else(|| "python3".into(), interpreter_in))
+    }
+}
+
+/// The interpreter that a path names: itself, or that of the environment whose folder it is.
+fn interpreter_in(path: &Path) -> PathBuf {
+    if !path.is_dir() {
+        return path.to_owned();
+    }
+    let bin = path.join("bin");
+    ["python3", "python"]
+        .map(|name| bin.join(name))
+        .into_iter()
+        .find(|path| path.exists())
+        .unwrap_or(bin.join("python3"))
+}
+
+/// An interpreter that has just been started and told what it is.
+pub(super) struct Started {
+    pub(super) pid: Pid,
+    pub(super) channel: Channel,
+    /// What it prints.
+    pub(super) output: OwnedFd,
+}
+
+impl Supervisor {
+    pub(super) fn interpreter_of(&self, pool: PoolId) -> PathBuf {
+        self.workflow.pool(pool).python.as_deref().map_or_else(|| self.interpreter.0.clone(), interpreter_in)
+    }
+
+    /// Starts the interpreter of a pool, connected by a descriptor, to run `entry` of the Python side.
+    pub(super) fn start_interpreter(&self, pool: PoolId, entry: &str, name: &str) -> Result<Started, String> {
+        let interpreter = self.interpreter_of(pool);
+        let cannot = |error: io::Error| match error.kind() {
+            io::ErrorKind::NotFound => format!("there is no interpreter {}", interpreter.display()),
+            _ => format!("cannot start the interpreter {}: {error}", interpreter.display()),
+        };
+        let (ours, theirs) = sys::connection().map_err(cannot)?;
+        let (output, write) = sys::pipe().map_err(cannot)?;
+        let mut command = Command::new(&interpreter);
+        command
+            .args(["-c", bundle::BOOT, &theirs.as_raw_fd().to_string(), name])
+            .stdin(Stdio::null())
+            .stdout(write.try_clone().map_err(cannot)?)
+            .stderr(write);
+        sys::make_inheritable(&theirs).map_err(cannot)?;
+        let child = sys::spawn(command).map_err(cannot)?;
+        let mut channel = Channel::new(UnixStream::from_std(ours));
+        let setup = setup(&self.workflow, pool, self.pools[pool.index()].preload);
+        channel
+            .send_raw(bundle::source(entry))
+            .and_then(|()| channel.send(Frame::setup(&setup, None)))
+            .map_err(|error| format!("the interpreter {} {error}", interpreter.display()))?;
+        Ok(Started { pid: Pid::from_raw(child.id() as i32), channel, output })
+    }
+}

@@ -1,0 +1,56 @@
+//! What an interpreter is told first: the workflow's modules, where they are, and what kind of worker it is.
+
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
+
+use super::template;
+use crate::graph::{Kind, PoolId, Script, Workflow};
+use crate::payload::{ERROR_KEY, Plain, Value};
+use crate::process::sys;
+
+/// What the Python side must know of the workflow, as a pickled dict.
+pub(super) fn setup(workflow: &Workflow, pool: PoolId, preload: bool) -> Value {
+    let text = |text: &str| Plain::Text(text.to_owned());
+    let path = |path: &Path| Plain::Text(path.to_string_lossy().into_owned());
+    let mut paths: Vec<&Path> = workflow.paths.iter().map(PathBuf::as_path).chain([&*workflow.directory]).collect();
+    let mut scripts = Vec::new();
+    for (index, actor) in workflow.actors.iter().enumerate() {
+        let Kind::Python(script) = &actor.kind else { continue };
+        let place = match script {
+            Script::File { path: file, module } => {
+                paths.extend(file.parent());
+                vec![text(module), path(file)]
+            }
+            Script::Module(module) => vec![text(module), Plain::None],
+        };
+        scripts.push((Plain::Int(index as i64), Plain::Tuple(place)));
+    }
+    let mut known = HashSet::new();
+    paths.retain(|path| known.insert(*path));
+    Plain::Dict(vec![
+        (text("supervisor"), Plain::Int(i64::from(sys::Pid::this().as_raw()))),
+        (text("paths"), Plain::List(paths.into_iter().map(path).collect())),
+        (text("scripts"), Plain::Dict(scripts)),
+        (text("look_keys"), Plain::List(look_keys(workflow))),
+        (text("preload"), Plain::Bool(preload)),
+        (text("launched"), Plain::Bool(!workflow.pool(pool).launcher.is_empty())),
+        (text("type"), text(workflow.pool(pool).kind.word())),
+    ])
+    .to_value()
+}
+
+/// The keys whose values Rust must know something of: routers' items, keys in commands, and whether there is an error.
+fn look_keys(workflow: &Workflow) -> Vec<Plain> {
+    let mut keys = vec![Plain::Text(ERROR_KEY.to_owned())];
+    for actor in &workflow.actors {
+        match &actor.kind {
+            Kind::Router(router) => keys.push(match &router.item {
+                crate::payload::Key::Text(name) => Plain::Text((**name).to_owned()),
+                crate::payload::Key::Position(position) => Plain::Int(*position),
+            }),
+            Kind::Exec(exec) => keys.extend(template::keys(exec).map(Plain::Text)),
+            _ => {}
+        }
+    }
+    keys
+}
