@@ -102,3 +102,15 @@ fn bad_inputs_are_refused_with_the_place_and_the_reason() {
         assert_eq!(finished.stdout, "");
     }
 }
+
+#[test]
+fn a_position_far_out_is_an_error_and_fills_no_memory() {
+    let project = echo();
+    // The limit protects the host should this ever fail again.
+    let limited = "ulimit -v 8000000; exec \"$0\" run w.toml -i 99999999999=7";
+    let finished = project
+        .start_as(std::process::Command::new("sh").args(["-c", limited, env!("CARGO_BIN_EXE_pushflow")]))
+        .finish();
+    assert_eq!(finished.code, Some(1));
+    assert!(finished.stderr.contains("the payload has the position 99999999999"), "{}", finished.stderr);
+}

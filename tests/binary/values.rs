@@ -140,3 +140,20 @@ def run(WorkflowException, WorkflowExceptionInstance, **_):
     assert_eq!(output["code"], 4);
     assert_eq!(output["last"], "make.NoSpots: ('image 3', [1])\n");
 }
+
+#[test]
+fn a_value_that_cannot_be_written_as_json_spoils_no_other() {
+    let project = Project::task(
+        "
+def run(**_):
+    circle = []
+    circle.append(circle)
+    return dict(circle=circle, s={7}, large='x' * 300_000_000)
+",
+    );
+    let output = project.run(&[]).json();
+    assert_eq!(output["circle"], json!({ "$type": "list", "$repr": "[[...]]" }));
+    assert_eq!(output["s"], json!({ "$type": "set", "$repr": "{7}" }));
+    assert_eq!(output["large"]["$type"], "str");
+    assert!(output["large"]["$repr"].as_str().unwrap().ends_with("… (300000002 characters)"));
+}

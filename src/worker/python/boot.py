@@ -1,4 +1,9 @@
 import sys
+if sys.version_info < (3, 8):
+    import os, struct
+    if sys.argv[1] == "connect": sys.exit("pushflow: Python %d.%d is too old: 3.8 or newer is needed" % sys.version_info[:2])
+    text = ("Python %d.%d is too old: pushflow needs 3.8 or newer (%s)" % (sys.version_info[:2] + (sys.executable,))).encode()
+    os.write(int(sys.argv[1]), struct.pack("<IBQ", 9 + len(text), 6, 0) + text); sys.exit(1)
 try:
     from _socket import socket
 except ImportError:
@@ -20,7 +25,4 @@ if sys.argv[1] == "connect":
     s.sendall(t.encode())
 else:
     s = socket(fileno=int(sys.argv[1]))
-if sys.version_info < (3, 8):
-    text = ("Python %d.%d is too old: pushflow needs 3.8 or newer (%s)" % (sys.version_info[:2] + (sys.executable,))).encode()
-    import struct; s.sendall(struct.pack("<IBQ", 9 + len(text), 6, 0) + text); sys.exit(1)
 exec(compile(read(int.from_bytes(read(4), "little")), "<pushflow>", "exec"), {"socket_": s})

@@ -65,9 +65,13 @@ def _import(name, path):
         from importlib import import_module
 
         return import_module(name)
+    from importlib.machinery import SourceFileLoader
     from importlib.util import module_from_spec, spec_from_file_location
 
-    spec = spec_from_file_location(name, path)
+    # None for a name with another ending than Python's: the workflow says that it is a script.
+    spec = spec_from_file_location(name, path) or spec_from_file_location(
+        name, path, loader=SourceFileLoader(name, path)
+    )
     module = module_from_spec(spec)
     sys.modules[name] = module
     try:
@@ -78,13 +82,20 @@ def _import(name, path):
     return module
 
 
+#: A gap between positions is filled: a position beyond this is a mistake, and would fill the memory.
+MOST_POSITIONS = 1000000
+
+
 def arguments(entries):
     """Splits a payload: positions become positional arguments (a gap is None), names become keyword arguments."""
     keywords = {key: value for key, value in entries.items() if type(key) is str}
     if len(keywords) == len(entries):
         return (), keywords
     positions = {key: value for key, value in entries.items() if type(key) is not str}
-    return tuple(positions.get(at) for at in range(max(positions) + 1)), keywords
+    last = max(positions)
+    if last >= MOST_POSITIONS:
+        raise TypeError(f"the payload has the position {last}: run() can have {MOST_POSITIONS} positional arguments")
+    return tuple(positions.get(at) for at in range(last + 1)), keywords
 
 
 def checked_result(result):
@@ -162,19 +173,31 @@ def _users_frames(traceback):
     return users
 
 
+#: The JSON of a whole payload is no longer, well below the longest frame. A value that would make it so is cut.
+MOST_JSON = 192 << 20
+
+
 def describe(entries):
-    """A payload as JSON has it; what JSON cannot say is written as its type and its repr."""
-    return {str(key): _describe(value) for key, value in entries.items()}
+    """A payload as JSON, in UTF-8. What one value makes impossible (it contains itself, is huge) harms no other."""
+    from json import dumps
 
-
-def _describe(value):
-    try:
-        return _in_json(value)
-    except Exception:  # it contains itself, or is nested too deeply, or one of its methods raises
-        return _in_words(value)
+    parts = []
+    room = MOST_JSON
+    for key, value in entries.items():
+        try:
+            text = dumps(_in_json(value), ensure_ascii=False)
+        except Exception:  # it contains itself, or is nested too deeply, or one of its methods raises
+            text = dumps(_in_words(value), ensure_ascii=False)
+        part = text.encode("utf-8", "backslashreplace")
+        if len(part) > room:
+            part = dumps(_in_words(value)).encode()
+        room -= len(part)
+        parts.append(dumps(str(key)).encode() + b": " + part)
+    return b"{" + b", ".join(parts) + b"}"
 
 
 def _in_json(value):
+    """A value as JSON has it; what JSON cannot say is written as its type and its repr."""
     from numbers import Integral, Real
 
     if value is None or isinstance(value, bool):

@@ -83,14 +83,11 @@ class Worker:
 
     def describe(self, body):
         """Answers with a payload as JSON text."""
-        import json
-
         try:
-            entries = wire.unpack_entries(self.channel, body)
-            text = json.dumps(tasks.describe(entries), ensure_ascii=False)
+            text = tasks.describe(wire.unpack_entries(self.channel, body))
         except BaseException as error:
             return wire.ERROR, tasks.pack_error(error, 0, []), ()
-        return wire.DESCRIBED, text.encode("utf-8", "backslashreplace"), ()
+        return wire.DESCRIBED, text, ()
 
 
 def _flush():
