@@ -31,6 +31,12 @@ pub fn become_subreaper() -> io::Result<()> {
     Ok(nix::sys::prctl::set_child_subreaper(true)?)
 }
 
+/// Whether this process ignores a signal (`SigIgn` in proc(5)), as what it was started by may have decided.
+pub fn is_ignored(signal: Signal) -> bool {
+    let status = procfs::process::Process::myself().and_then(|myself| myself.status());
+    status.is_ok_and(|status| status.sigign & (1 << (signal as i32 - 1)) != 0)
+}
+
 /// Reaps one child that has ended, if there is one (wait4(2), WNOHANG). `Err(ECHILD)`: there are no children at all.
 pub fn reap() -> io::Result<Option<Reaped>> {
     let mut status = 0;

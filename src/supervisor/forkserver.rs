@@ -65,17 +65,21 @@ impl Supervisor {
 
     pub(super) fn on_forkserver_ready(&mut self, pool: PoolId, writable: bool) {
         loop {
-            let Some(forkserver) = &mut self.pools[pool.index()].forkserver else { return };
+            let state = &mut self.pools[pool.index()];
+            let Some(forkserver) = &mut state.forkserver else { return };
             let (channel, token) = (&mut forkserver.channel, forkserver.token);
             let flushed = if writable { channel.flush() } else { Ok(()) };
             let message = flushed
                 .and_then(|()| self.sources.watch_unsent(&self.poll, channel, token))
                 .and_then(|()| channel.receive());
             match message {
-                Ok(Some(Message::Ready { .. })) => forkserver.answered = true,
+                Ok(Some(Message::Ready { .. })) => {
+                    forkserver.answered = true;
+                    state.failure = None;
+                }
                 Ok(Some(Message::Failed(why))) => {
                     forkserver.answered = true;
-                    self.pools[pool.index()].failure = Some(why);
+                    state.failure = Some(why);
                 }
                 Ok(Some(_)) => {}
                 Ok(None) => return,
@@ -110,10 +114,12 @@ impl Supervisor {
         if !forkserver.answered && state.preload {
             // What the modules do when they are imported killed it: that belongs to their actors, in a worker.
             state.preload = false;
-            let name = &self.workflow.pool(pool).name;
-            warn!(
-                "pool {name}: importing the task modules ended the interpreter; each worker imports them on its own now"
-            );
+            if state.failure.is_none() {
+                let name = &self.workflow.pool(pool).name;
+                warn!(
+                    "pool {name}: the interpreter ended while it imported the task modules; now each worker does that"
+                );
+            }
         }
     }
 }

@@ -94,8 +94,8 @@ enum Todo {
 }
 
 impl Supervisor {
-    /// A supervisor without runs. It becomes the parent of every orphan below it, and takes SIGINT, SIGTERM, SIGHUP
-    /// and SIGCHLD of the process: there is one a process.
+    /// A supervisor without runs. It becomes the parent of every orphan below it, and takes SIGINT, SIGTERM, SIGCHLD and,
+    /// unless it is ignored, SIGHUP of the process: there is one a process.
     pub fn new(workflow: Arc<Workflow>) -> Result<Self, SupervisorError> {
         if let Some(what) = support::unsupported(&workflow) {
             return Err(SupervisorError::Unsupported(what));
@@ -103,7 +103,10 @@ impl Supervisor {
         sys::become_subreaper().map_err(SupervisorError::Setup)?;
         let poll = Poll::new().map_err(SupervisorError::Setup)?;
         let mut sources = Sources::default();
-        let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP, SIGCHLD]).map_err(SupervisorError::Setup)?;
+        // nohup(1) and its like want the end of the terminal to mean nothing.
+        let hangup = (!sys::is_ignored(sys::Signal::SIGHUP)).then_some(SIGHUP);
+        let wanted = [SIGINT, SIGTERM, SIGCHLD].into_iter().chain(hangup);
+        let mut signals = Signals::new(wanted).map_err(SupervisorError::Setup)?;
         sources.add(&poll, &mut signals, Source::Signals).map_err(SupervisorError::Setup)?;
         let pools = workflow
             .pools

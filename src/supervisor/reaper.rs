@@ -42,10 +42,11 @@ impl Supervisor {
 
     fn on_forkserver_reaped(&mut self, pool: PoolId, pid: sys::Pid, ended: Ended) {
         let state = &mut self.pools[pool.index()];
-        if ended != Ended::Exited(0) {
+        // One that has said why it cannot work, or that could never be used, is reported with the first task.
+        if ended != Ended::Exited(0) && state.failure.is_none() {
             let name = &self.workflow.pool(pool).name;
             warn!("the forkserver of pool {name} {ended}");
-            state.failure.get_or_insert(format!("the Python interpreter {ended} while it was starting"));
+            state.failure = Some(format!("the Python interpreter {ended} while it was starting"));
         }
         if state.forkserver.as_ref().is_some_and(|forkserver| forkserver.pid == pid) {
             self.forkserver_gone(pool);

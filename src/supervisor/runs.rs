@@ -76,7 +76,7 @@ impl Supervisor {
             }
             Effect::Retrying { actor, retry, delay, failure } => {
                 let pause = if delay.is_zero() { String::new() } else { format!(" in {delay:?}") };
-                warn!(actor = self.actor_name(actor), "{}; retry {retry}{pause}", failure.error.message);
+                warn!(actor = self.actor_name(actor), "{}; retry {retry}{pause}", headline(&failure));
             }
             Effect::Failed { actor, failure, handled } => self.log_failure(actor, &failure, handled),
             Effect::Ended { status, output } => {
@@ -138,7 +138,7 @@ impl Supervisor {
     fn log_failure(&self, actor: ActorId, failure: &Failure, handled: bool) {
         let name = self.actor_name(actor);
         if handled {
-            warn!(actor = name, "{} (handled)", failure.error.message);
+            warn!(actor = name, "{} (handled)", headline(failure));
             return;
         }
         if matches!(failure.kind, FailureKind::Interrupted | FailureKind::Stopped) {
@@ -147,6 +147,14 @@ impl Supervisor {
             return;
         }
         let traceback = failure.error.traceback.concat();
-        error!(actor = name, "{}\n{}", failure.error.message, traceback.trim_end());
+        error!(actor = name, "{}\n{}", headline(failure), traceback.trim_end());
     }
+}
+
+/// What a failure is called in one line: its text, or as Python ends a traceback where the text says too little (`assert`
+/// has none, a `KeyError` only the key).
+fn headline(failure: &Failure) -> &str {
+    let message = failure.error.message.as_str();
+    let last = failure.error.traceback.last().map_or("", |line| line.trim_end());
+    if message.contains(' ') || !last.ends_with(message) { message } else { last }
 }

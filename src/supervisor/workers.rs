@@ -284,6 +284,7 @@ impl Supervisor {
             self.drain_output(process.output);
         } else {
             let last = self.take_last_lines(process.output).pop();
+            let interpreter = self.interpreter_of(pool);
             let failure = &mut self.pools[pool.index()].failure;
             match ended {
                 Some(ended) => {
@@ -292,7 +293,7 @@ impl Supervisor {
                     failure.get_or_insert(format!("the {who} {ended} before a worker was ready{last}"));
                 }
                 None => {
-                    failure.get_or_insert("they die before they are ready".to_owned());
+                    failure.get_or_insert(format!("{} ends before it can take one", interpreter.display()));
                 }
             }
         }

@@ -131,3 +131,27 @@ fn an_interpreter_that_is_not_there_is_named() {
     assert!(matches!(finished.code, Some(1 | 2)), "{:?}", finished.code);
     assert!(finished.stderr.contains("/no/such/python"), "{}", finished.stderr);
 }
+
+#[test]
+fn an_interpreter_that_cannot_work_is_said_once_and_plainly() {
+    for program in ["/bin/true", "/bin/false"] {
+        let project = Project::new()
+            .file("w.toml", &format!("links = [{{ from = 'start', to = 'task' }}, {{ from = 'task', to = 'stop' }}]\n[workflow]\npython = '{program}'\n[actors.task]\nscript = 'task.py'"))
+            .file("task.py", "def run(**_): return {}");
+        let finished = project.run(&[]);
+        assert_eq!(finished.code, Some(1));
+        let why = "error task: cannot start workers of pool default: ";
+        assert!(finished.stderr.contains(why), "{}", finished.stderr);
+        assert!(finished.stderr.contains(program), "{}", finished.stderr);
+    }
+}
+
+#[test]
+fn a_script_may_have_any_ending() {
+    let project = Project::with_workflow(
+        "[actors.task]\nscript = 'task'",
+        "links = [{ from = 'start', to = 'task' }, { from = 'task', to = 'stop' }]",
+    )
+    .file("task", "def run(**_): return {'done': True}");
+    assert_eq!(project.run(&[]).json()["done"], true);
+}

@@ -149,3 +149,20 @@ def run(**_): return {'slow': Slow(), 'plain': 1}
     assert_eq!(finished.any_json()["slow"]["$type"], "object");
     assert!(interrupted.elapsed() < Duration::from_secs(30), "{}", finished.stderr);
 }
+
+#[test]
+fn nohup_makes_the_end_of_the_terminal_mean_nothing() {
+    let project = sleeper(
+        "import os, time\ndef run(**_):\n    print('running', flush=True)\n    while not os.path.exists('go'): time.sleep(0.01)\n    return {'done': True}",
+    );
+    let pushflow = env!("CARGO_BIN_EXE_pushflow");
+    let mut running = project.start_as(std::process::Command::new("sh").args([
+        "-c",
+        "trap '' HUP; exec \"$0\" run w.toml",
+        pushflow,
+    ]));
+    running.wait_for("running");
+    running.signal(Signal::SIGHUP);
+    std::fs::write(project.path("go"), "").unwrap();
+    assert_eq!(running.finish().json()["done"], true);
+}

@@ -81,12 +81,13 @@ impl Project {
 
     /// Starts `pushflow run w.toml` and leaves it running.
     pub(crate) fn start(&self, arguments: &[&str]) -> Running {
-        let mut child = self
-            .command(&[&["run", "w.toml"], arguments].concat())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
+        self.start_as(&mut self.command(&[&["run", "w.toml"], arguments].concat()))
+    }
+
+    /// Starts a command in the project's folder and leaves it running.
+    pub(crate) fn start_as(&self, command: &mut Command) -> Running {
+        let mut child =
+            command.current_dir(self.folder.path()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let stderr = BufReader::new(child.stderr.take().unwrap());
         Running { child, stderr, seen: String::new() }
     }
