@@ -1,11 +1,13 @@
 //! `pushflow convert`: a pypushflow workflow class becomes a workflow file on standard output.
 
-use std::io::Write;
+use std::io::{self, Write};
 use std::path::PathBuf;
 
-use anyhow::{Context, Result};
+use anyhow::Context;
 use clap::Args;
 
+use super::inputs::json_or_text;
+use super::{Exit, Failure, cannot_write};
 use crate::convert::{Source, convert};
 
 /// Print a pypushflow workflow class as a workflow file.
@@ -33,17 +35,18 @@ pub struct ConvertArgs {
 }
 
 /// Converts, prints the file on standard output and what it cannot say on standard error.
-pub fn run(args: &ConvertArgs) -> Result<()> {
-    let converted = convert(&args.source()?)?;
-    std::io::stdout().write_all(converted.toml.as_bytes()).context("cannot write to standard output")?;
+pub(super) fn run(args: &ConvertArgs) -> Result<Exit, Failure> {
+    let converted = convert(&args.source().map_err(Failure::usage)?).map_err(Failure::usage)?;
+    let mut stdout = io::stdout().lock();
+    stdout.write_all(converted.toml.as_bytes()).and_then(|()| stdout.flush()).map_err(cannot_write)?;
     for warning in converted.warnings {
-        eprintln!("warning: {warning}");
+        writeln!(io::stderr(), "warning: {warning}").map_err(cannot_write)?;
     }
-    Ok(())
+    Ok(Exit::Finished)
 }
 
 impl ConvertArgs {
-    fn source(&self) -> Result<Source> {
+    fn source(&self) -> anyhow::Result<Source> {
         let (module, class) = match self.workflow.rsplit_once(':') {
             Some((module, class)) => (module, Some(class.to_string())),
             None => (self.workflow.as_str(), None),
@@ -57,11 +60,7 @@ impl ConvertArgs {
             class,
             python: self.python.clone(),
             args: self.args.iter().map(|value| json_or_text(value)).collect(),
-            kwargs: kwargs.collect::<Result<_>>()?,
+            kwargs: kwargs.collect::<anyhow::Result<_>>()?,
         })
     }
-}
-
-fn json_or_text(value: &str) -> serde_json::Value {
-    serde_json::from_str(value).unwrap_or_else(|_| value.into())
 }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use clap::ValueEnum;
 
-use super::{Exit, Failure, load};
+use super::{Exit, Failure, cannot_write, load};
 use crate::draw;
 use crate::graph::Workflow;
 
@@ -69,8 +69,7 @@ pub(super) fn run(args: &GraphArgs) -> Result<Exit, Failure> {
         Some(path) => fs::write(path, picture).with_context(|| format!("cannot write {}", path.display()))?,
         None => {
             let mut stdout = io::stdout().lock();
-            let written = stdout.write_all(picture.as_bytes()).and_then(|()| stdout.flush());
-            written.context("cannot write to standard output")?;
+            stdout.write_all(picture.as_bytes()).and_then(|()| stdout.flush()).map_err(cannot_write)?;
         }
     }
     Ok(Exit::Finished)

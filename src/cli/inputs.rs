@@ -20,7 +20,7 @@ pub(super) struct InputArgs {
     file: Option<String>,
 
     /// A positional argument for the first actors; VALUE as in -i. Can be repeated.
-    #[arg(long = "arg", value_name = "VALUE", value_parser = json_or_text, allow_hyphen_values = true)]
+    #[arg(long = "arg", value_name = "VALUE", value_parser = argument, allow_hyphen_values = true)]
     args: Vec<Json>,
 }
 
@@ -72,9 +72,14 @@ fn key_value(text: &str) -> Result<(Key, Json), String> {
     if key.is_empty() {
         return Err("the key before the = is missing".to_owned());
     }
-    Ok((Key::from_written(key), json_or_text(value)?))
+    Ok((Key::from_written(key), json_or_text(value)))
 }
 
-fn json_or_text(text: &str) -> Result<Json, String> {
-    Ok(serde_json::from_str(text).unwrap_or_else(|_| Json::String(text.to_owned())))
+fn argument(text: &str) -> Result<Json, String> {
+    Ok(json_or_text(text))
+}
+
+/// A value on the command line: JSON if it parses, else a string.
+pub(super) fn json_or_text(text: &str) -> Json {
+    serde_json::from_str(text).unwrap_or_else(|_| Json::String(text.to_owned()))
 }

@@ -1,7 +1,7 @@
 //! Log lines for people on standard error, which share the terminal with a progress line.
 
 use std::fmt;
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, Write};
 use std::sync::OnceLock;
 
 use indicatif::ProgressBar;
@@ -12,6 +12,8 @@ use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::time::{ChronoLocal, FormatTime};
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
 use tracing_subscriber::registry::LookupSpan;
+
+use crate::config::Style;
 
 /// How much is logged.
 #[derive(Debug, clap::Args)]
@@ -34,11 +36,6 @@ pub(super) fn write_above(progress: ProgressBar) {
     let _ = PROGRESS.set(progress);
 }
 
-/// Whether what is written to standard error may be coloured.
-pub(super) fn colours() -> bool {
-    io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
-}
-
 pub(super) fn init(args: &LoggingArgs) {
     let level = match args {
         LoggingArgs { quiet: true, .. } => "warn",
@@ -48,7 +45,7 @@ pub(super) fn init(args: &LoggingArgs) {
     let filter = EnvFilter::try_from_env("PUSHFLOW_LOG").unwrap_or_else(|_| EnvFilter::new(level));
     tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_ansi(colours())
+        .with_ansi(Style::colours_on_stderr())
         .with_writer(|| AboveProgress)
         .event_format(Lines { clock: ChronoLocal::new("%H:%M:%S".to_owned()) })
         .init();
@@ -58,15 +55,16 @@ struct AboveProgress;
 
 impl Write for AboveProgress {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        match PROGRESS.get() {
-            Some(progress) => progress.suspend(|| io::stderr().write_all(bytes))?,
-            None => io::stderr().write_all(bytes)?,
-        }
+        // A line that cannot be written has nowhere else to go, and is no reason to end a run.
+        let _ = match PROGRESS.get() {
+            Some(progress) => progress.suspend(|| io::stderr().write_all(bytes)),
+            None => io::stderr().write_all(bytes),
+        };
         Ok(bytes.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        io::stderr().flush()
+        Ok(())
     }
 }
 

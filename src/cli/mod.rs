@@ -18,6 +18,7 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use signal_hook::consts::SIGPIPE;
 
 use crate::config::Style;
 
@@ -69,7 +70,7 @@ pub fn main() -> ExitCode {
         Verb::Run(args) => run::run(&args),
         Verb::Check(args) => check(&args),
         Verb::Graph(args) => graph::run(&args),
-        Verb::Convert(args) => convert::run(&args).map(|()| Exit::Finished).map_err(Failure::usage),
+        Verb::Convert(args) => convert::run(&args),
         Verb::Schema => schema::run(&mut io::stdout().lock()).map(|()| Exit::Finished).map_err(cannot_write),
     };
     match exit {
@@ -93,8 +94,12 @@ fn check(args: &check::CheckArgs) -> Result<Exit, Failure> {
     }
 }
 
+/// A reader that wants no more (`| head`) needs no message: the status says it, as that of other programs does.
 fn cannot_write(error: io::Error) -> Failure {
-    anyhow::Error::new(error).context("cannot write what was asked for").into()
+    match error.kind() {
+        io::ErrorKind::BrokenPipe => Failure::Said(Exit::Signal(SIGPIPE)),
+        _ => anyhow::Error::new(error).context("cannot write to standard output").into(),
+    }
 }
 
 /// Why a verb could not do its work, and the status to exit with.

@@ -152,8 +152,10 @@ impl Output {
                     .and_then(|()| stdout.flush())
                     .context("cannot write the output to standard output")
             }
+            // A device or pipe has no length to set.
             Output::File(path, mut file) => file
-                .set_len(0)
+                .metadata()
+                .and_then(|found| if found.is_file() { file.set_len(0) } else { Ok(()) })
                 .and_then(|()| file.write_all(text.as_bytes()))
                 .with_context(|| format!("cannot write the output to {}", path.display())),
         }

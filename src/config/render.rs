@@ -34,8 +34,14 @@ impl Style {
         if !locale.contains("utf-8") && !locale.contains("utf8") && !locale.is_empty() {
             return Style::Ascii;
         }
+        if Style::colours_on_stderr() { Style::Colour } else { Style::Plain }
+    }
+
+    /// Whether standard error is a terminal with colours, and nobody has said `NO_COLOR`.
+    pub fn colours_on_stderr() -> bool {
         let plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-        if std::io::stderr().is_terminal() && !plain { Style::Colour } else { Style::Plain }
+        let dumb = std::env::var_os("TERM").is_some_and(|terminal| terminal == "dumb");
+        std::io::stderr().is_terminal() && !plain && !dumb
     }
 }
 

@@ -1,6 +1,6 @@
 //! What is printed where.
 
-use crate::support::Project;
+use crate::support::{Project, finished};
 
 const HELLO: &str = "def run(name, **_): return {'reply': f'Hello {name}!'}";
 
@@ -109,4 +109,47 @@ fn a_dry_run_says_what_would_run_and_runs_nothing() {
     assert!(finished.stderr.contains("name = \"World\""), "{}", finished.stderr);
     assert!(finished.stderr.contains("task (python, pool default)"), "{}", finished.stderr);
     assert!(!project.path("ran").exists());
+}
+
+#[test]
+fn a_log_that_cannot_be_written_is_no_reason_to_end_a_run() {
+    let project = Project::task("def run(**_):\n    print('chatter')\n    return {'done': True}");
+    let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
+    let finished = finished(project.command(&["run", "w.toml"]).stderr(full).output().unwrap());
+    assert_eq!(finished.json()["done"], true);
+}
+
+#[test]
+fn a_device_can_take_the_output() {
+    let finished = Project::task(HELLO).run(&["-i", "name=World", "--output", "/dev/null"]);
+    assert_eq!((finished.code, &*finished.stdout), (Some(0), ""), "{}", finished.stderr);
+}
+
+#[test]
+fn a_reader_that_wants_no_more_of_a_picture_gets_no_complaint() {
+    let project = Project::task(HELLO);
+    for arguments in [&["graph", "w.toml"][..], &["schema"], &["check", "w.toml"]] {
+        let (read, write) = std::io::pipe().unwrap();
+        drop(read);
+        let finished = finished(project.command(arguments).stdout(write).output().unwrap());
+        assert_eq!((finished.code, &*finished.stderr), (Some(141), ""), "{arguments:?}");
+    }
+}
+
+#[test]
+fn an_error_without_a_text_is_called_by_its_class() {
+    let project = Project::with_workflow(
+        "[actors.task]\nscript = 'task.py'\nretries = 1",
+        "links = [{ from = 'start', to = 'task' }, { from = 'task', to = 'stop' }, { from = 'task', to = 'stop', on_error = true }]",
+    );
+    for (script, said) in [
+        ("def run(**_): assert False", "AssertionError"),
+        ("def run(**_): {}['detector']", "KeyError: 'detector'"),
+        ("def run(**_): raise ValueError('too dark')", "too dark"),
+    ] {
+        std::fs::write(project.path("task.py"), script).unwrap();
+        let finished = project.run(&[]);
+        assert!(finished.stderr.contains(&format!("warning task: {said}; retry 1")), "{}", finished.stderr);
+        assert!(finished.stderr.contains(&format!("warning task: {said} (handled)")), "{}", finished.stderr);
+    }
 }
