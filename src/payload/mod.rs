@@ -6,6 +6,7 @@
 mod exception;
 mod json;
 mod key;
+mod opcodes;
 mod pickle;
 mod plain;
 mod value;

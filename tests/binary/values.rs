@@ -97,6 +97,24 @@ def run(**_): return dict(a=numpy.arange(2), s={7}, t=(1, [2]), thing=Thing(), n
 }
 
 #[test]
+fn instances_are_printed_as_what_they_are_and_not_as_what_they_are_built_from() {
+    let project = Project::task(
+        "
+import collections, dataclasses
+NT = collections.namedtuple('NT', 'a b')
+@dataclasses.dataclass
+class Spot:
+    x: int
+def run(**_): return dict(nt=NT(1, 2), spot=Spot(3), od=collections.OrderedDict(a=1))
+",
+    );
+    let output = project.run(&[]).json();
+    assert_eq!(output["nt"], json!({"$type": "task.NT", "$repr": "NT(a=1, b=2)"}));
+    assert_eq!(output["spot"], json!({"$type": "task.Spot", "$repr": "Spot(x=3)"}));
+    assert_eq!(output["od"], json!({"a": 1}));
+}
+
+#[test]
 fn a_value_that_no_json_can_hold_spoils_no_other() {
     let project = Project::task(
         "
@@ -148,12 +166,13 @@ fn a_value_that_cannot_be_written_as_json_spoils_no_other() {
 def run(**_):
     circle = []
     circle.append(circle)
-    return dict(circle=circle, s={7}, large='x' * 300_000_000)
+    return dict(circle=circle, s={7}, half='\\ud800', large='x' * 300_000_000)
 ",
     );
     let output = project.run(&[]).json();
     assert_eq!(output["circle"], json!({ "$type": "list", "$repr": "[[...]]" }));
     assert_eq!(output["s"], json!({ "$type": "set", "$repr": "{7}" }));
+    assert_eq!(output["half"], json!({ "$type": "str", "$repr": "'\\ud800'" }));
     assert_eq!(output["large"]["$type"], "str");
     assert!(output["large"]["$repr"].as_str().unwrap().ends_with("… (300000002 characters)"));
 }

@@ -185,10 +185,9 @@ def describe(entries):
     room = MOST_JSON
     for key, value in entries.items():
         try:
-            text = dumps(_in_json(value), ensure_ascii=False)
-        except Exception:  # it contains itself, or is nested too deeply, or one of its methods raises
-            text = dumps(_in_words(value), ensure_ascii=False)
-        part = text.encode("utf-8", "backslashreplace")
+            part = dumps(_in_json(value), ensure_ascii=False).encode()
+        except Exception:  # it contains itself, is nested too deeply, or one of its methods raises
+            part = dumps(_in_words(value)).encode()
         if len(part) > room:
             part = dumps(_in_words(value)).encode()
         room -= len(part)
