@@ -38,8 +38,10 @@ def answer(request):
         return list(getattr(importlib.import_module(module), dictionary))
     workflow = getattr(importlib.import_module(request["module"]), request["class"])(request["class"])
     inputs = {**dict(enumerate(request["args"])), **request["inputs"]}
-    # Forked from a process with threads, workers hang now and then.
-    options = {"pool_type": request["pool"]} if request["pool"] else {"context": "forkserver"}
+    options = {"pool_type": request["pool"]}
+    if request["pool"] in (None, "process"):
+        # Forked from a process with threads, workers hang now and then.
+        options["context"] = "forkserver"
     try:
         output = workflow.run(inputs, timeout=request["timeout"], scaling_workers=False, max_workers=8, **options)
     except Exception as error:
