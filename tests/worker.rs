@@ -39,6 +39,7 @@ impl Python {
             (text("scripts"), Plain::Dict(scripts.collect())),
             (text("look_keys"), Plain::List(look_keys.iter().map(|key| text(key)).collect())),
             (text("type"), text("process")),
+            (text("gevent"), Plain::Bool(false)),
             (text("launched"), Plain::Bool(false)),
             (text("preload"), Plain::Bool(false)),
             (text("type"), text("process")),

@@ -61,7 +61,7 @@ pub(super) struct RunArgs {
 }
 
 /// The pool types, as the command line spells them.
-#[derive(Debug, Clone, Copy, ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum PoolArg {
     Process,
     Ndprocess,
@@ -93,7 +93,10 @@ fn duration(text: &str) -> Result<Duration, String> {
 pub(super) fn run(args: &RunArgs) -> Result<Exit, Failure> {
     let mut workflow = load::workflow(&args.workflow)?;
     if let Some(pool) = args.pool {
-        workflow.pools[0].kind = pool.into();
+        let patched = pool == PoolArg::Gevent;
+        let default = &mut workflow.pools[0];
+        default.gevent = patched || (default.gevent && default.kind != PoolType::Gevent);
+        default.kind = pool.into();
     }
     if let Some(most) = args.max_workers {
         workflow.pools[0].workers = Workers::Fixed(most);
@@ -175,11 +178,8 @@ struct Foreground<'a> {
 }
 
 impl<'a> Foreground<'a> {
-    fn new(workflow: &'a Arc<Workflow>) -> Result<Self, Failure> {
-        let supervisor = Supervisor::new(Arc::clone(workflow)).map_err(|error| match error {
-            SupervisorError::Unsupported(_) => Failure::usage(error),
-            _ => anyhow::Error::new(error).into(),
-        })?;
+    fn new(workflow: &'a Arc<Workflow>) -> anyhow::Result<Self> {
+        let supervisor = Supervisor::new(Arc::clone(workflow))?;
         let quiet = !tracing::enabled!(tracing::Level::INFO);
         let progress = Progress::new(workflow, quiet);
         Ok(Foreground { supervisor, progress, signal: None, patience_ends: None, describing: false })

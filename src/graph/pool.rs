@@ -68,6 +68,11 @@ impl PoolType {
         }
     }
 
+    /// Whether its tasks run side by side in one process, so that a worker is a thread or a greenlet.
+    pub fn shares_process(self) -> bool {
+        matches!(self, PoolType::Thread | PoolType::Gevent)
+    }
+
     /// Whether Python takes its workers for daemonic processes.
     pub fn is_daemonic(self) -> bool {
         matches!(self, PoolType::Multiprocessing | PoolType::Billiard)

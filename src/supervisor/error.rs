@@ -5,9 +5,6 @@ use std::io;
 /// A failure of the supervisor itself.
 #[derive(Debug, thiserror::Error)]
 pub enum SupervisorError {
-    /// The workflow wants what this version cannot do.
-    #[error("{0}")]
-    Unsupported(String),
     /// The system refused something without which there is no supervision.
     #[error("cannot set up the supervisor: {0}")]
     Setup(#[source] io::Error),

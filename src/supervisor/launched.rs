@@ -117,7 +117,7 @@ impl Supervisor {
         let pidfd = PidFd::open(pid).map_err(cannot)?;
         let output = self.watch_worker_output(pool, output)?;
         self.keep_last_lines(output);
-        let process = WorkerProcess { launcher: Some((pid, pidfd)), ..WorkerProcess::new(output) };
+        let process = WorkerProcess { launcher: Some((pid, pidfd)), ..WorkerProcess::new(worker, output) };
         self.pools[pool.index()].workers.insert(worker, process);
         self.doorway()?.expected.push(Invitation { token, worker: (pool, worker), output: write });
         Ok(())

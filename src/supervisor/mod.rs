@@ -15,9 +15,9 @@ mod programs;
 mod reaper;
 mod runs;
 mod setup;
+mod shared;
 mod shutdown;
 mod sources;
-mod support;
 mod template;
 mod workers;
 
@@ -82,6 +82,10 @@ struct PoolState {
     /// Whether the forkserver imports the task modules; given up when that kills it.
     preload: bool,
     workers: HashMap<pool::WorkerId, WorkerProcess>,
+    /// In pools whose workers share a process: the worker that each one's process was started for.
+    hosts: HashMap<pool::WorkerId, pool::WorkerId>,
+    /// The process that further workers join.
+    open_host: Option<pool::WorkerId>,
     programs: HashMap<pool::WorkerId, Program>,
     /// Why a worker could not be started, last time.
     failure: Option<String>,
@@ -97,9 +101,6 @@ impl Supervisor {
     /// A supervisor without runs. It becomes the parent of every orphan below it, and takes SIGINT, SIGTERM, SIGCHLD and,
     /// unless it is ignored, SIGHUP of the process: there is one a process.
     pub fn new(workflow: Arc<Workflow>) -> Result<Self, SupervisorError> {
-        if let Some(what) = support::unsupported(&workflow) {
-            return Err(SupervisorError::Unsupported(what));
-        }
         sys::become_subreaper().map_err(SupervisorError::Setup)?;
         let poll = Poll::new().map_err(SupervisorError::Setup)?;
         let mut sources = Sources::default();
@@ -116,6 +117,8 @@ impl Supervisor {
                 forkserver: None,
                 preload: spec.preload,
                 workers: HashMap::new(),
+                hosts: HashMap::new(),
+                open_host: None,
                 programs: HashMap::new(),
                 failure: None,
             })

@@ -190,7 +190,7 @@ impl Supervisor {
         self.log_line(&output.context, line);
     }
 
-    fn log_line(&self, context: &Context, line: &[u8]) {
+    pub(super) fn log_line(&self, context: &Context, line: &[u8]) {
         let line = String::from_utf8_lossy(line);
         let line = line.trim_end_matches('\r');
         let pool = context.pool.map(|pool| self.workflow.pool(pool).name.as_str());

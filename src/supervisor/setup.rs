@@ -34,6 +34,7 @@ pub(super) fn setup(workflow: &Workflow, pool: PoolId, preload: bool) -> Value {
         (text("look_keys"), Plain::List(look_keys(workflow))),
         (text("preload"), Plain::Bool(preload)),
         (text("launched"), Plain::Bool(!workflow.pool(pool).launcher.is_empty())),
+        (text("gevent"), Plain::Bool(workflow.pool(pool).gevent)),
         (text("type"), text(workflow.pool(pool).kind.word())),
     ])
     .to_value()

@@ -17,7 +17,7 @@ use super::sources::Source;
 use crate::engine::{Failure, FailureKind, Outcome};
 use crate::graph::{self, PoolId};
 use crate::payload::ErrorClass;
-use crate::pool::{JobId, Step, WorkerId};
+use crate::pool::{JobId, Orphan, Step, WorkerId};
 use crate::process::sys::{self, Pid, PidFd, Signal};
 use crate::process::{Ended, tree};
 use crate::worker::{Channel, ChannelError, Frame, Message};
@@ -33,26 +33,45 @@ pub(super) struct WorkerProcess {
     pub(super) launcher: Option<(Pid, PidFd)>,
     /// Whether it has said that it can be given work.
     pub(super) ready: bool,
-    pub(super) job: Option<JobId>,
+    /// Who works in it: one, unless the workers of the pool share a process.
+    pub(super) places: Vec<WorkerId>,
+    /// What is being executed, and by whom.
+    pub(super) jobs: Vec<(JobId, WorkerId)>,
+    /// No more jobs are for it: one of them did not return when it was interrupted.
+    pub(super) closing: bool,
     /// Why its connection was given up, where that was not its death.
     pub(super) fault: Option<String>,
 }
 
 /// The connection to a worker, and what it is watched as.
 pub(super) struct Connection {
-    channel: Channel,
+    pub(super) channel: Channel,
     token: Token,
 }
 
 impl WorkerProcess {
-    pub(super) fn new(output: Token) -> Self {
-        WorkerProcess { connection: None, output, process: None, launcher: None, ready: false, job: None, fault: None }
+    pub(super) fn new(worker: WorkerId, output: Token) -> Self {
+        WorkerProcess {
+            connection: None,
+            output,
+            process: None,
+            launcher: None,
+            ready: false,
+            places: vec![worker],
+            jobs: Vec::new(),
+            closing: false,
+            fault: None,
+        }
     }
 }
 
 impl Supervisor {
     pub(super) fn spawn_worker(&mut self, pool: PoolId, worker: WorkerId) {
+        if self.join_host(pool, worker) {
+            return;
+        }
         let spec = self.workflow.pool(pool);
+        let shared = spec.kind.shares_process();
         let started = match spec.context {
             _ if !spec.launcher.is_empty() => self.launch_worker(pool, worker),
             graph::Context::Spawn => self.start_fresh_worker(pool, worker),
@@ -61,6 +80,8 @@ impl Supervisor {
         if let Err(why) = started {
             self.pools[pool.index()].failure = Some(why);
             self.tell_pool(pool, |pool, effects| pool.on_worker_ended(worker, effects));
+        } else if shared {
+            self.open_host(pool, worker);
         }
     }
 
@@ -71,7 +92,7 @@ impl Supervisor {
         let (output, write) = sys::pipe().map_err(cannot)?;
         self.ask_forkserver(pool, theirs, write)?;
         let output = self.watch_worker_output(pool, output)?;
-        self.pools[pool.index()].workers.insert(worker, WorkerProcess::new(output));
+        self.pools[pool.index()].workers.insert(worker, WorkerProcess::new(worker, output));
         self.connect_worker(pool, worker, Channel::new(UnixStream::from_std(ours)))
     }
 
@@ -82,7 +103,7 @@ impl Supervisor {
         let pidfd = PidFd::open(pid).map_err(|error| format!("cannot supervise process {pid}: {error}"))?;
         let output = self.watch_worker_output(pool, output)?;
         self.keep_last_lines(output);
-        let process = WorkerProcess { process: Some((pid, pidfd)), ..WorkerProcess::new(output) };
+        let process = WorkerProcess { process: Some((pid, pidfd)), ..WorkerProcess::new(worker, output) };
         self.pools[pool.index()].workers.insert(worker, process);
         self.connect_worker(pool, worker, channel)
     }
@@ -121,9 +142,10 @@ impl Supervisor {
     }
 
     pub(super) fn send_job(&mut self, pool: PoolId, worker: WorkerId, job: JobId) {
-        let Some(process) = self.pools[pool.index()].workers.get_mut(&worker) else { return };
+        let host = self.host_of(pool, worker);
+        let Some(process) = self.pools[pool.index()].workers.get_mut(&host) else { return };
         let Some(work) = self.jobs.get(&job) else { return };
-        process.job = Some(job);
+        process.jobs.push((job, worker));
         let output = process.output;
         let frame = match work {
             Job::Task { actor, payload, .. } => Frame::run(job.0, actor.0, payload),
@@ -137,11 +159,13 @@ impl Supervisor {
         };
         if let Job::Task { run, task, actor, .. } = work {
             let (run, task, actor) = (*run, *task, *actor);
-            self.hand_output_to(output, (run, actor));
+            if !self.workflow.pool(pool).kind.shares_process() {
+                self.hand_output_to(output, (run, actor));
+            }
             self.tell_run(run, |engine, _| engine.on_task_started(task, Instant::now()));
         }
         if let Err(error) = sent {
-            self.worker_unusable(pool, worker, error);
+            self.worker_unusable(pool, host, error);
         }
     }
 
@@ -186,6 +210,7 @@ impl Supervisor {
             Message::Described { task, json } => self.on_answer(pool, worker, task, |this, job| {
                 this.job_described(job, &json);
             }),
+            Message::Printed { task, text } => self.on_printed_by(pool, worker, JobId(task), &text),
             Message::Failed(why) => self.pools[pool.index()].failure = Some(why),
         }
     }
@@ -214,25 +239,32 @@ impl Supervisor {
         let output = process.output;
         self.stop_keeping_lines(output);
         self.set_output_context(output, |context| context.pid = Some(pid.as_raw()));
-        self.tell_pool(pool, |pool, effects| pool.on_worker_ready(worker, Instant::now(), effects));
+        let places = self.pools[pool.index()].workers.get(&worker).map(|process| process.places.clone());
+        for place in places.unwrap_or_default() {
+            self.tell_pool(pool, |pool, effects| pool.on_worker_ready(place, Instant::now(), effects));
+        }
     }
 
     fn on_answer(&mut self, pool: PoolId, worker: WorkerId, task: u64, end: impl FnOnce(&mut Self, JobId)) {
         let Some(process) = self.pools[pool.index()].workers.get_mut(&worker) else { return };
-        if process.job != Some(JobId(task)) {
+        let Some(at) = process.jobs.iter().position(|(job, _)| *job == JobId(task)) else {
             let fault = format!("sent garbage: an answer to task {task}, which it was not given");
             return self.give_up_worker(pool, worker, fault);
-        }
-        process.job = None;
+        };
+        let (_, place) = process.jobs.swap_remove(at);
+        let (output, closing) = (process.output, process.closing);
         // What the task has printed is read before the output belongs to the next one.
-        let output = process.output;
         self.drain_output(output);
-        self.tell_pool(pool, |pool, effects| pool.on_job_ended(worker, Instant::now(), effects));
+        if closing {
+            self.leave_closing_host(pool, worker, place);
+        } else {
+            self.tell_pool(pool, |pool, effects| pool.on_job_ended(place, Instant::now(), effects));
+        }
         end(self, JobId(task));
     }
 
     /// The connection is of no use any more.
-    fn worker_unusable(&mut self, pool: PoolId, worker: WorkerId, error: ChannelError) {
+    pub(super) fn worker_unusable(&mut self, pool: PoolId, worker: WorkerId, error: ChannelError) {
         let Some(process) = self.pools[pool.index()].workers.get_mut(&worker) else { return };
         match (&process.process, &process.launcher, &error) {
             // It never became a worker, and nothing else will tell of its end.
@@ -251,7 +283,7 @@ impl Supervisor {
     }
 
     /// Kills a worker that broke the protocol; its reaping ends its job.
-    fn give_up_worker(&mut self, pool: PoolId, worker: WorkerId, fault: String) {
+    pub(super) fn give_up_worker(&mut self, pool: PoolId, worker: WorkerId, fault: String) {
         self.close_connection(pool, worker);
         if let Some(process) = self.pools[pool.index()].workers.get_mut(&worker) {
             process.fault.get_or_insert(fault);
@@ -260,10 +292,12 @@ impl Supervisor {
     }
 
     pub(super) fn retire_worker(&mut self, pool: PoolId, worker: WorkerId) {
-        self.close_connection(pool, worker);
+        if !self.leave_host(pool, worker) {
+            self.close_connection(pool, worker);
+        }
     }
 
-    fn close_connection(&mut self, pool: PoolId, worker: WorkerId) {
+    pub(super) fn close_connection(&mut self, pool: PoolId, worker: WorkerId) {
         let Some(process) = self.pools[pool.index()].workers.get_mut(&worker) else { return };
         if let Some(Connection { mut channel, token }) = process.connection.take() {
             self.sources.remove(&self.poll, channel.stream(), token);
@@ -298,21 +332,14 @@ impl Supervisor {
             }
         }
         self.forget_invitation(pool, worker);
-        let orphan = self.tell_pool(pool, |pool, effects| pool.on_worker_ended(worker, effects));
-        let Some(orphan) = orphan else { return };
-        let why = match (process.fault, ended) {
-            (Some(fault), _) => fault,
-            (None, Some(ended)) => ended.to_string(),
-            (None, None) => "disappeared".to_owned(),
-        };
-        let outcome = if orphan.interrupted {
-            let message = format!("the task was interrupted and did not return: its worker process {why}");
-            failed(FailureKind::Interrupted, ErrorClass::TaskInterrupted, message)
-        } else {
-            let message = format!("the worker process of the task {why}");
-            failed(FailureKind::Lost, ErrorClass::WorkerLost, message)
-        };
-        self.job_ended(orphan.job, outcome);
+        self.close_host(pool, worker);
+        for place in process.places {
+            let orphan = self.tell_pool(pool, |pool, effects| pool.on_worker_ended(place, effects));
+            if let Some(orphan) = orphan {
+                let outcome = lost(orphan, process.fault.as_deref(), ended);
+                self.job_ended(orphan.job, outcome);
+            }
+        }
     }
 
     pub(super) fn press(&mut self, pool: PoolId, worker: WorkerId, step: Step) {
@@ -321,7 +348,11 @@ impl Supervisor {
             Step::Terminate => Signal::SIGTERM,
             Step::Kill => Signal::SIGKILL,
         };
-        self.signal_worker(pool, worker, signal);
+        if self.workflow.pool(pool).kind.shares_process() {
+            self.press_place(pool, worker, step);
+        } else {
+            self.signal_worker(pool, worker, signal);
+        }
         self.signal_program(pool, worker, signal);
     }
 
@@ -339,6 +370,18 @@ impl Supervisor {
             (None, None) => {}
         }
     }
+}
+
+/// The outcome of a job whose worker process is gone.
+fn lost(orphan: Orphan, fault: Option<&str>, ended: Option<Ended>) -> Outcome {
+    let ended = ended.map(|ended| ended.to_string());
+    if orphan.interrupted {
+        let why = ended.as_deref().or(fault).unwrap_or("disappeared");
+        let message = format!("the task was interrupted and did not return: its worker process {why}");
+        return failed(FailureKind::Interrupted, ErrorClass::TaskInterrupted, message);
+    }
+    let why = fault.or(ended.as_deref()).unwrap_or("disappeared");
+    failed(FailureKind::Lost, ErrorClass::WorkerLost, format!("the worker process of the task {why}"))
 }
 
 fn signal_tree((pid, pidfd): &(Pid, PidFd), signal: Signal) {

@@ -7,13 +7,16 @@
 /// its environment if that is `connect`, and runs it.
 pub const BOOT: &str = include_str!("python/boot.py");
 
-const MODULES: [(&str, &str); 8] = [
+const MODULES: [(&str, &str); 11] = [
     ("pushflow", include_str!("python/__init__.py")),
     ("pushflow.wire", include_str!("python/wire.py")),
     ("pushflow.tasks", include_str!("python/tasks.py")),
     ("pushflow.identity", include_str!("python/identity.py")),
-    ("pushflow.setup", include_str!("python/setup.py")),
     ("pushflow.worker", include_str!("python/worker.py")),
+    ("pushflow.crowd", include_str!("python/crowd.py")),
+    ("pushflow.threads", include_str!("python/threads.py")),
+    ("pushflow.greenlets", include_str!("python/greenlets.py")),
+    ("pushflow.setup", include_str!("python/setup.py")),
     ("pushflow.fresh", include_str!("python/fresh.py")),
     ("pushflow.forkserver", include_str!("python/forkserver.py")),
 ];

@@ -17,6 +17,8 @@ const FAILED: u8 = 6;
 const RESULT: u8 = 7;
 const ERROR: u8 = 8;
 const DESCRIBED: u8 = 9;
+const INTERRUPT: u8 = 10;
+const PRINTED: u8 = 11;
 
 const HEADER: usize = 13;
 const POSITION: u8 = 1;
@@ -103,6 +105,11 @@ impl<'a> Frame<'a> {
         frame.finish()
     }
 
+    /// Asks a process that executes several tasks at once to interrupt one of them.
+    pub fn interrupt(task: u64) -> Self {
+        Frame::new(INTERRUPT, task).finish()
+    }
+
     fn put_payload(&mut self, payload: &'a Payload) {
         self.bytes.extend((payload.len() as u32).to_le_bytes());
         for (key, value) in payload.iter() {
@@ -174,6 +181,13 @@ pub enum Message {
         /// What it raised.
         error: PythonError,
     },
+    /// A task in a process that executes several has printed whole lines.
+    Printed {
+        /// Which.
+        task: u64,
+        /// The lines.
+        text: String,
+    },
     /// A payload as JSON text.
     Described {
         /// Which request.
@@ -195,7 +209,7 @@ pub fn decode(data: &mut ReadBuffer, fds: &mut VecDeque<OwnedFd>) -> Result<Opti
         return Err(ProtocolError::Length(length as u64));
     }
     let kind = header.u8()?;
-    if !(READY..=DESCRIBED).contains(&kind) {
+    if !matches!(kind, READY..=DESCRIBED | PRINTED) {
         return Err(ProtocolError::Kind(kind));
     }
     let task = header.u64()?;
@@ -258,6 +272,7 @@ impl<'a> Reader<'a> {
             RESULT => Ok(Message::Result { task, result: self.payload(fds)? }),
             ERROR => self.error(task, fds),
             DESCRIBED => Ok(Message::Described { task, json: self.rest("text")? }),
+            PRINTED => Ok(Message::Printed { task, text: self.rest("text")? }),
             kind => Err(ProtocolError::Kind(kind)),
         }
     }

@@ -9,8 +9,25 @@ mod support;
 
 mod contexts;
 mod daemonic;
+mod interrupts;
 mod kinds;
-mod refused;
+mod shared;
 
 /// The contexts in which workers can be started.
 const CONTEXTS: [&str; 3] = ["forkserver", "fork", "spawn"];
+
+/// A pool of each type, and with each way to start its workers.
+const POOLS: [&str; 12] = [
+    "type = 'process'",
+    "type = 'ndprocess'",
+    "type = 'multiprocessing'",
+    "type = 'ndmultiprocessing'",
+    "type = 'billiard'",
+    "type = 'thread'",
+    "type = 'gevent'",
+    "gevent = true",
+    "type = 'thread'\ngevent = true",
+    "context = 'spawn'",
+    "context = 'spawn'\ngevent = true",
+    "launcher = ['nice']",
+];

@@ -44,7 +44,7 @@ def spawn(channel, told, connection, output):
     # is the supervisor its parent, and a parent-death signal means the supervisor's death.
     adopted, go = os.pipe()
     try:
-        between = os.fork()
+        between = told.fork()
     except OSError as error:
         for fd in (adopted, go, output, connection):
             os.close(fd)
@@ -55,7 +55,7 @@ def spawn(channel, told, connection, output):
     for fd in (adopted, output, connection):
         os.close(fd)
     try:
-        os.waitpid(between, 0)
+        told.wait_for(between)
     finally:
         os.close(go)
 
@@ -63,7 +63,7 @@ def spawn(channel, told, connection, output):
 def _fork_again(channel, told, connection, output, adopted, go):
     status = 1
     try:
-        if os.fork():
+        if told.fork():
             status = 0
             return
         os.close(go)

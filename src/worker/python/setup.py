@@ -4,7 +4,7 @@ import os
 import pickle
 import sys
 
-from pushflow import identity, tasks
+from pushflow import greenlets, identity, tasks, threads, worker
 from pushflow.identity import Missing  # noqa: F401
 
 
@@ -19,12 +19,31 @@ class Setup:
         self.look_keys = frozenset(setup["look_keys"])
         self.preload = setup["preload"]
         self.type = setup["type"]
+        self.gevent = setup["gevent"]
         #: Whether another process stands between the supervisor and this one.
         self.launched = setup["launched"]
 
     def prepare(self):
-        """Imports what the workers need. Raises Missing."""
+        """Imports what the workers need, before any module of the workflow. Raises Missing."""
+        if self.gevent:
+            greenlets.patch(f"the pool type `{self.type}`" if self.type == "gevent" else "`gevent = true`")
+        elif self.type == "thread":
+            threads.patch()
         identity.prepare(self.type)
+
+    def fork(self):
+        """Forks, also where gevent has patched `os.fork`: its own would watch for the child's end."""
+        return greenlets.fork() if self.gevent else os.fork()
+
+    def wait_for(self, pid):
+        """Waits for a child that was forked so."""
+        return greenlets.original("waitpid")(pid, 0) if self.gevent else os.waitpid(pid, 0)
+
+    def engine(self):
+        """What executes the tasks in a worker of this type."""
+        if self.type in ("thread", "gevent"):
+            return greenlets.Greenlets if self.gevent else threads.Threads
+        return greenlets.PatchedWorker if self.gevent else worker.Worker
 
 
 def settle(sock):

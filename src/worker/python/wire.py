@@ -13,6 +13,8 @@ from struct import Struct
 SETUP, SPAWN, RUN, DESCRIBE = 1, 2, 3, 4
 # Towards the supervisor.
 READY, FAILED, RESULT, ERROR, DESCRIBED = 5, 6, 7, 8, 9
+# Where one process executes several tasks: towards it, and from it.
+INTERRUPT, PRINTED = 10, 11
 
 HEADER = Struct("<IBQ")
 ENTRY = Struct("<BIIH")  # flags, length of the key, length of the pickle, number of buffers
@@ -47,6 +49,8 @@ class Channel:
         #: What has been received of a frame that is not whole.
         self.data = bytearray()
         self.fds = []
+        #: Waits until there is something to read, where the thread must not block meanwhile.
+        self.wait = None
 
     def receive(self):
         """The next frame: kind, task, body. Raises Gone at the end of the stream."""
@@ -60,6 +64,8 @@ class Channel:
                     body = bytes(memoryview(data)[13:end])
                     del data[:end]
                     return kind, task, body
+            if self.wait is not None:
+                self.wait()
             count, ancillary, _, _ = self.sock.recvmsg_into((self.scratch,), ANCILLARY)
             if not count:
                 raise Gone

@@ -29,7 +29,7 @@ class Worker:
             if kind == wire.RUN:
                 reply = self.run(body)
             elif kind == wire.DESCRIBE:
-                reply = self.describe(body)
+                reply = describe(channel, body)
             else:
                 raise RuntimeError(f"unknown kind of frame: {kind}")
             if os.getpid() != self.pid:
@@ -59,15 +59,9 @@ class Worker:
                 _flush()
             return wire.RESULT, wire.pack_entries(result, self.look_keys, fds), fds
         except BaseException as error:
-            for fd in fds:
-                os.close(fd)
             _flush()
-            fds = []
-            if isinstance(error, KeyboardInterrupt) and error.args == ("interrupted by the supervisor",):
-                stopped = pushflow.TaskInterrupted("the task was interrupted")
-                stopped.__traceback__ = error.__traceback__
-                return wire.ERROR, tasks.pack_error(stopped, 1, fds), fds
-            return wire.ERROR, tasks.pack_error(error, 0, fds), fds
+            interrupted = isinstance(error, KeyboardInterrupt) and error.args == ("interrupted by the supervisor",)
+            return error_reply(error, interrupted, fds)
 
     def call(self, body):
         (actor,) = wire.COUNT.unpack_from(body)
@@ -81,13 +75,26 @@ class Worker:
             self.running = False
         return tasks.checked_result(result)
 
-    def describe(self, body):
-        """Answers with a payload as JSON text."""
-        try:
-            text = tasks.describe(wire.unpack_entries(self.channel, body))
-        except BaseException as error:
-            return wire.ERROR, tasks.pack_error(error, 0, []), ()
-        return wire.DESCRIBED, text, ()
+
+def error_reply(error, interrupted, fds):
+    """The answer for a task that has raised; `fds` are what its result would have brought."""
+    for fd in fds:
+        os.close(fd)
+    fds = []
+    if interrupted:
+        stopped = pushflow.TaskInterrupted("the task was interrupted")
+        stopped.__traceback__ = error.__traceback__
+        error = stopped
+    return wire.ERROR, tasks.pack_error(error, int(interrupted), fds), fds
+
+
+def describe(channel, body):
+    """Answers with a payload as JSON text."""
+    try:
+        text = tasks.describe(wire.unpack_entries(channel, body))
+    except BaseException as error:
+        return wire.ERROR, tasks.pack_error(error, 0, []), ()
+    return wire.DESCRIBED, text, ()
 
 
 def _flush():
@@ -113,7 +120,7 @@ def become_worker(channel, output, told):
             os.setpgid(0, 0)
             die_with(told.supervisor)
         identity.assume(told.type, told.supervisor)
-        Worker(channel, told.scripts, told.look_keys).serve()
+        told.engine()(channel, told.scripts, told.look_keys).serve()
     except wire.Gone:
         status = 0
     except BaseException:

@@ -1,0 +1,154 @@
+"""A process that executes several tasks at once. How they take turns, threads and greenlets say."""
+
+import io
+import os
+import signal
+import sys
+
+from pushflow import tasks, wire, worker
+
+
+class Interrupt(KeyboardInterrupt):
+    """Ends a task, which sees what it sees in the other types of pools."""
+
+
+class Crowd:
+    """Reads what the supervisor wants, and starts and interrupts tasks."""
+
+    def __init__(self, channel, scripts, look_keys):
+        self.channel = channel
+        self.scripts = scripts
+        self.look_keys = look_keys
+        self.pid = os.getpid()
+        self.forked = False
+        #: task -> what executes it, while it may be interrupted
+        self.running = {}
+
+    def serve(self):
+        """Works until the supervisor closes the connection."""
+        # Not SIG_IGN, which programs that tasks start would inherit.
+        signal.signal(signal.SIGINT, self.on_interrupt)
+        os.register_at_fork(after_in_child=self.let_go)
+        sys.stdout = Printed(sys.stdout, self)
+        sys.stderr = Printed(sys.stderr, self)
+        channel = self.channel
+        self.send(wire.READY, 0, wire.COUNT.pack(self.pid), ())
+        while True:
+            kind, task, body = channel.receive()
+            if kind == wire.RUN:
+                # What comes with the frame is taken from the connection now: the next frame brings its own.
+                actor, arguments, failed = self.unpack(body)
+                self.start(task, actor, arguments, failed)
+            elif kind == wire.DESCRIBE:
+                self.answer(task, worker.describe(channel, body))
+            elif kind == wire.INTERRUPT:
+                self.interrupt(task)
+            else:
+                raise RuntimeError(f"unknown kind of frame: {kind}")
+
+    def on_interrupt(self, signum, frame):
+        """Which task is meant, a signal cannot say."""
+
+    def let_go(self):
+        """In a process that a task has forked: it is no worker."""
+        self.forked = True
+        self.channel.sock.close()
+        for name in ("stdout", "stderr"):
+            stream = getattr(sys, name)
+            if isinstance(stream, Printed):
+                setattr(sys, name, stream.under)
+        if signal.getsignal(signal.SIGINT) == self.on_interrupt:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+
+    def unpack(self, body):
+        (actor,) = wire.COUNT.unpack_from(body)
+        try:
+            return actor, tasks.arguments(wire.unpack_entries(self.channel, body, 4)), None
+        except BaseException as error:
+            return actor, None, error
+
+    def execute(self, task, actor, arguments, failed):
+        """Executes one task and answers."""
+        fds = []
+        try:
+            if failed is not None:
+                raise failed
+            run = self.scripts.functions.get(actor) or self.find(actor)
+            args, kwargs = arguments
+            result = self.call(task, run, args, kwargs)
+            reply = wire.RESULT, wire.pack_entries(tasks.checked_result(result), self.look_keys, fds), fds
+        except BaseException as error:
+            reply = worker.error_reply(error, isinstance(error, Interrupt), fds)
+        if os.getpid() != self.pid:
+            # The task forked, and this is the child coming back from it: its answer is not wanted.
+            os._exit(0)
+        for stream in (sys.stdout, sys.stderr):
+            if isinstance(stream, Printed):
+                stream.end(task)
+        self.answer(task, reply)
+
+    def find(self, actor):
+        with self.importing:
+            return self.scripts.functions.get(actor) or self.scripts.find(actor)
+
+    def answer(self, task, reply):
+        kind, body, fds = reply
+        self.send(kind, task, body, fds)
+
+    def send(self, kind, task, body, fds=()):
+        with self.sending:
+            self.channel.send(kind, task, body, fds)
+
+
+class Printed(io.TextIOBase):
+    """Standard output or error: lines that a task prints go to the supervisor with the task's number."""
+
+    def __init__(self, under, crowd):
+        self.under = under
+        self.crowd = crowd
+        #: task -> the beginning of a line
+        self.begun = {}
+
+    def write(self, text):
+        task = None if self.crowd.forked else self.crowd.current()
+        if task is None or type(text) is not str:
+            return self.under.write(text)
+        lines, newline, rest = (self.begun.pop(task, "") + text).rpartition("\n")
+        if rest:
+            self.begun[task] = rest
+        if newline:
+            self.crowd.send(wire.PRINTED, task, lines.encode("utf-8", "backslashreplace"))
+        return len(text)
+
+    def end(self, task):
+        """The task has ended: also a line without its end is a line."""
+        rest = self.begun.pop(task, "")
+        if rest:
+            self.crowd.send(wire.PRINTED, task, rest.encode("utf-8", "backslashreplace"))
+
+    def flush(self):
+        self.under.flush()
+
+    def writable(self):
+        return True
+
+    def isatty(self):
+        return False
+
+    def fileno(self):
+        return self.under.fileno()
+
+    @property
+    def encoding(self):
+        return self.under.encoding
+
+    @property
+    def errors(self):
+        return self.under.errors
+
+    @property
+    def buffer(self):
+        return self.under.buffer
+
+    def reconfigure(self, **settings):
+        self.under.reconfigure(**settings)
