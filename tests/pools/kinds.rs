@@ -37,7 +37,7 @@ pub(crate) const TASK_KINDS: [&str; 7] = ["simple", "subprocess", "cfpool", "mpp
 
 /// Runs a task of each kind in a pool, one after the other, and says how each ended: its result, or its error's text.
 pub(crate) fn every_kind(pool: &str, kinds: &[&str], method: Option<&str>) -> Value {
-    let mut sections = format!("timeout = '120s'\n[pool]\nmax_workers = 1\n{pool}\n");
+    let mut sections = format!("timeout = '60s'\n[pool]\nmax_workers = 1\n{pool}\n");
     let mut links = Vec::new();
     let mut before = "start".to_owned();
     for kind in kinds {
@@ -95,6 +95,27 @@ fn in_a_daemonic_pool_multiprocessing_refuses_children_with_its_own_words_and_bi
         }
         for kind in ["cfpool", "mppool", "mpprocess"] {
             assert_eq!(table[kind], "daemonic processes are not allowed to have children", "{kind} in {pool}: {table}");
+        }
+    }
+}
+
+#[test]
+fn in_a_thread_a_task_may_start_anything_with_every_start_method() {
+    for method in ["fork", "forkserver", "spawn"] {
+        let table = every_kind("type = 'thread'", &TASK_KINDS, Some(method));
+        for kind in TASK_KINDS {
+            assert_eq!(table[kind], 10, "{kind} with {method}: {table}");
+        }
+    }
+}
+
+#[test]
+fn in_patched_workers_the_task_kinds_of_pypushflow_s_table_work() {
+    for pool in ["type = 'gevent'", "gevent = true", "type = 'thread'\ngevent = true"] {
+        let kinds = ["simple", "subprocess", "cfpool", "mpprocess", "bprocess"];
+        let table = every_kind(pool, &kinds, None);
+        for kind in kinds {
+            assert_eq!(table[kind], 10, "{kind} in {pool}: {table}");
         }
     }
 }

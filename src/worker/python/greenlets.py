@@ -1,5 +1,7 @@
 """Tasks in greenlets of one process, and workers that gevent has patched."""
 
+import os
+
 from pushflow import crowd, identity, worker
 from pushflow.crowd import Interrupt
 
@@ -10,6 +12,28 @@ def patch(wanted_by):
     from gevent import monkey
 
     monkey.patch_all()
+    _mend_connections("multiprocessing")
+    _mend_connections("billiard")
+
+
+def _mend_connections(package):
+    """Lets connections of managers, pools and queues wait where a patched socket has nothing to read yet.
+
+    A socket of gevent never blocks, whatever it is told, and these connections read from its bare descriptor with
+    `os.read`: they raise BlockingIOError otherwise (gevent 26.9, Python 3.11). Pushflow does here what gevent offers
+    `nb_read` for.
+    """
+    from importlib import import_module
+
+    from gevent.os import nb_read, nb_write
+
+    try:
+        connection = import_module(f"{package}.connection").Connection
+    except ImportError:
+        return
+    for method, bare, waiting in ((connection._recv, os.read, nb_read), (connection._send, os.write, nb_write)):
+        if method.__defaults__ == (bare,):
+            method.__defaults__ = (waiting,)
 
 
 def original(name):
