@@ -10,7 +10,7 @@ use super::links::{Joined, Way};
 use super::reach;
 use super::source::{At, Place};
 use super::suggest::{did_you_mean, list, quoted};
-use crate::graph::{Actor, ActorId, Kind, Limits, PoolId, PoolSpec, Retry, Scope, ScopeId, Workers, Workflow};
+use crate::graph::{Actor, ActorId, Kind, PoolId, PoolSpec, Scope, ScopeId, Workers, Workflow};
 
 /// The graph so far.
 pub(super) struct Builder<'b> {
@@ -236,7 +236,12 @@ impl<'b> Builder<'b> {
             if ports.insert(port.value.as_str(), id).is_some() {
                 self.problems.error(port.at, format!("the port {} is there twice", quoted(&port.value)));
             }
-            self.push(plain_actor(&port.value, Kind::Boundary, scope, &self.scopes), port.at, true, None);
+            self.push(
+                Actor::new(&port.value, scope, &self.scopes[scope.index()].path, Kind::Boundary),
+                port.at,
+                true,
+                None,
+            );
         }
         let mut inner = ports.clone();
         inner.insert("start", ports["In"]);
@@ -248,7 +253,7 @@ impl<'b> Builder<'b> {
     }
 
     fn implicit(&mut self, name: &str, kind: Kind, scope: ScopeId, at: Place, way: Way) -> ActorId {
-        self.push(plain_actor(name, kind, scope, &self.scopes), at, true, Some(way))
+        self.push(Actor::new(name, scope, &self.scopes[scope.index()].path, kind), at, true, Some(way))
     }
 
     fn actor(&mut self, draft: &DraftActor, scope: ScopeId) -> ActorId {
@@ -262,7 +267,7 @@ impl<'b> Builder<'b> {
             limits: draft.limits.clone(),
             leave_children: draft.leave_children,
             pool,
-            ..plain_actor(&draft.name.value, kind, scope, &self.scopes)
+            ..Actor::new(&draft.name.value, scope, &self.scopes[scope.index()].path, kind)
         };
         let id = self.push(actor, draft.name.at, draft.kind.is_some(), None);
         if draft.kind.is_none() {
@@ -300,22 +305,5 @@ impl<'b> Builder<'b> {
                 *arrivals = facts.incoming;
             }
         }
-    }
-}
-
-fn plain_actor(name: &str, kind: Kind, scope: ScopeId, scopes: &[Scope]) -> Actor {
-    Actor {
-        name: name.to_owned(),
-        path: format!("{}/{name}", scopes[scope.index()].path),
-        scope,
-        kind,
-        links: Vec::new(),
-        on_error: Vec::new(),
-        bubble_errors: false,
-        retry: Retry::default(),
-        timeout: None,
-        pool: PoolId(0),
-        limits: Limits::default(),
-        leave_children: false,
     }
 }

@@ -1,11 +1,10 @@
 //! Workflows to draw in tests, built by hand.
 
 use std::path::PathBuf;
-use std::time::Duration;
 
 use crate::graph::{
-    Actor, ActorId, Exec, Kind, Limits, Link, OnTimeout, PoolId, Port, Retry, Route, Router, Scope, ScopeId, Script,
-    Service, Stdin, Stdout, Workflow,
+    Actor, ActorId, Exec, Kind, Link, OnTimeout, Port, Route, Router, Scope, ScopeId, Script, Service, Stdin, Stdout,
+    Workflow,
 };
 use crate::payload::{Key, Payload};
 
@@ -45,21 +44,8 @@ impl Sample {
     }
 
     pub(super) fn add_in(&mut self, scope: ScopeId, name: &str, kind: Kind) -> ActorId {
-        let path = format!("{}/{name}", self.0.scope(scope).path);
-        self.0.actors.push(Actor {
-            name: name.to_owned(),
-            path,
-            scope,
-            kind,
-            links: Vec::new(),
-            on_error: Vec::new(),
-            bubble_errors: false,
-            retry: Retry { times: 0, delay: Duration::ZERO },
-            timeout: None,
-            pool: PoolId(0),
-            limits: Limits::default(),
-            leave_children: false,
-        });
+        let actor = Actor::new(name, scope, &self.0.scope(scope).path, kind);
+        self.0.actors.push(actor);
         ActorId::from(self.0.actors.len() - 1)
     }
 

@@ -39,6 +39,24 @@ pub struct Actor {
 }
 
 impl Actor {
+    /// An actor without links, in the scope with this path, and with every default.
+    pub fn new(name: &str, scope: ScopeId, scope_path: &str, kind: Kind) -> Self {
+        Actor {
+            name: name.to_owned(),
+            path: format!("{scope_path}/{name}"),
+            scope,
+            kind,
+            links: Vec::new(),
+            on_error: Vec::new(),
+            bubble_errors: false,
+            retry: Retry::default(),
+            timeout: None,
+            pool: PoolId(0),
+            limits: Limits::default(),
+            leave_children: false,
+        }
+    }
+
     /// The path without the workflow's name: what people call it.
     pub fn display_name(&self) -> &str {
         self.path.splitn(3, '/').nth(2).unwrap_or(&self.name)

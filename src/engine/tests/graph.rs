@@ -6,8 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::graph::{
-    Actor, ActorId, Kind, Limits, Link, OnTimeout, PoolId, Port, Retry, Route, Router, Scope, ScopeId, Script, Service,
-    Workflow,
+    Actor, ActorId, Kind, Link, OnTimeout, Port, Retry, Route, Router, Scope, ScopeId, Script, Service, Workflow,
 };
 use crate::payload::Payload;
 
@@ -53,20 +52,8 @@ impl Graph {
     pub(super) fn add(&mut self, name: &str, kind: Kind) -> &mut Self {
         let id = ActorId::from(self.workflow.actors.len());
         self.names.insert(name.to_owned(), id);
-        self.workflow.actors.push(Actor {
-            name: name.to_owned(),
-            path: format!("{}/{name}", self.workflow.scope(self.inside).path),
-            scope: self.inside,
-            kind,
-            links: Vec::new(),
-            on_error: Vec::new(),
-            bubble_errors: false,
-            retry: Retry::default(),
-            timeout: None,
-            pool: PoolId(0),
-            limits: Limits::default(),
-            leave_children: false,
-        });
+        let actor = Actor::new(name, self.inside, &self.workflow.scope(self.inside).path, kind);
+        self.workflow.actors.push(actor);
         self
     }
 
