@@ -17,7 +17,7 @@ use super::progress::Progress;
 use super::{Exit, Failure, load};
 use crate::config::parse_duration;
 use crate::engine::Status;
-use crate::graph::{PoolType, Workers, Workflow};
+use crate::graph::{Limits, PoolType, Workers, Workflow};
 use crate::payload::Payload;
 use crate::pool::Step;
 use crate::supervisor::{Happening, Supervisor, SupervisorError};
@@ -105,12 +105,24 @@ pub(super) fn run(args: &RunArgs) -> Result<Exit, Failure> {
     if args.dry_run {
         return dry_run(&workflow, &inputs);
     }
+    warn_of_what_is_not_applied(&workflow);
     let output = Output::open(args.output.as_deref()).map_err(Failure::usage)?;
     let workflow = Arc::new(workflow);
     let (status, signal, result) =
         Foreground::new(&workflow)?.run(inputs, args.timeout).context("the supervisor failed")?;
     output.write(&result)?;
     Ok(Exit::of_run(&status, signal))
+}
+
+/// A limit that somebody relies on must not be ignored without a word.
+fn warn_of_what_is_not_applied(workflow: &Workflow) {
+    let limits = workflow.pools.iter().map(|pool| &pool.limits);
+    if limits.chain(workflow.actors.iter().map(|actor| &actor.limits)).any(|limits| *limits != Limits::default()) {
+        warn!("the limits in the file (memory_max, pids_max and the like) are not applied by this version");
+    }
+    if workflow.actors.iter().any(|actor| actor.leave_children) {
+        warn!("leave_children is not honoured by this version: nothing outlives the run");
+    }
 }
 
 fn dry_run(workflow: &Workflow, inputs: &Payload) -> Result<Exit, Failure> {
