@@ -36,11 +36,12 @@ pub(super) fn write_above(progress: ProgressBar) {
     let _ = PROGRESS.set(progress);
 }
 
-pub(super) fn init(args: &LoggingArgs) {
+/// Starts logging; `usual` is the level where the command line says nothing.
+pub(super) fn init(args: &LoggingArgs, usual: &str) {
     let level = match args {
         LoggingArgs { quiet: true, .. } => "warn",
         LoggingArgs { verbose: true, .. } => "debug",
-        _ => "info",
+        _ => usual,
     };
     let filter = EnvFilter::try_from_env("PUSHFLOW_LOG").unwrap_or_else(|_| EnvFilter::new(level));
     tracing_subscriber::fmt()

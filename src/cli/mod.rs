@@ -8,6 +8,7 @@ mod inputs;
 mod load;
 mod locate;
 mod logging;
+mod pools;
 mod progress;
 mod run;
 mod schema;
@@ -51,6 +52,10 @@ enum Verb {
     Graph(graph::GraphArgs),
     /// Print a pypushflow workflow class as a workflow file
     Convert(convert::ConvertArgs),
+    /// Try every kind of task in every type of pool, with this host's Python
+    CheckPools(pools::CheckPoolsArgs),
+    /// Say which workers are daemonic, in their own eyes and in the supervisor's
+    CheckDaemonic(pools::CheckDaemonicArgs),
     /// Print the JSON Schema of the workflow file, for editors
     Schema,
 }
@@ -65,12 +70,16 @@ pub fn main() -> ExitCode {
             return if error.use_stderr() { Exit::Usage.into() } else { Exit::Finished.into() };
         }
     };
-    logging::init(&cli.logging);
+    // What a check prints is its table; the errors that it provokes are in there.
+    let checks = matches!(cli.verb, Verb::CheckPools(_) | Verb::CheckDaemonic(_));
+    logging::init(&cli.logging, if checks { "off" } else { "info" });
     let exit = match cli.verb {
         Verb::Run(args) => run::run(&args),
         Verb::Check(args) => check(&args),
         Verb::Graph(args) => graph::run(&args),
         Verb::Convert(args) => convert::run(&args),
+        Verb::CheckPools(args) => pools::check_pools(&args),
+        Verb::CheckDaemonic(args) => pools::check_daemonic(&args),
         Verb::Schema => schema::run(&mut io::stdout().lock()).map(|()| Exit::Finished).map_err(cannot_write),
     };
     match exit {

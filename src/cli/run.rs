@@ -62,7 +62,7 @@ pub(super) struct RunArgs {
 
 /// The pool types, as the command line spells them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum PoolArg {
+pub(super) enum PoolArg {
     Process,
     Ndprocess,
     Multiprocessing,

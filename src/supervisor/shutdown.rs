@@ -12,11 +12,7 @@ impl Supervisor {
     /// Lets all workers go and waits for them; those that have not ended within `patience`, and whatever then is left
     /// below the supervisor, get SIGTERM, and after the grace time SIGKILL. Names what survives even that.
     pub fn shut_down(&mut self, patience: Duration) -> Result<(), SupervisorError> {
-        for index in 0..self.pools.len() {
-            self.tell_pool(index.into(), |pool, effects| pool.close(effects));
-            self.forkserver_gone_quietly(index.into());
-        }
-        self.dismiss_launchers();
+        self.let_go();
         let grace = self.grace();
         self.wait_until(patience, |this| this.children.is_empty())?;
         if is_alone() {
@@ -39,6 +35,15 @@ impl Supervisor {
     /// The longest grace time of the pools: how long a process has between one signal and the next.
     pub fn grace(&self) -> Duration {
         self.workflow.pools.iter().map(|pool| pool.grace).max().unwrap_or(Duration::from_secs(5))
+    }
+
+    /// Lets all workers go that have nothing to do, the others after their task. Nothing new starts.
+    pub fn let_go(&mut self) {
+        for index in 0..self.pools.len() {
+            self.tell_pool(index.into(), |pool, effects| pool.close(effects));
+            self.forkserver_gone_quietly(index.into());
+        }
+        self.dismiss_launchers();
     }
 
     /// Waits until something is so, for so long, and less if a signal arrives meanwhile; whether it is.

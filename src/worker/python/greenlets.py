@@ -59,10 +59,11 @@ def wait_for(channel):
 
     def wait():
         hub = get_hub()
-        watcher = hub.loop.io(channel.sock.fileno(), 1)
+        watcher = channel.watcher = hub.loop.io(channel.sock.fileno(), 1)
         try:
             hub.wait(watcher)
         finally:
+            channel.watcher = None
             watcher.stop()
             watcher.close()
 
@@ -91,6 +92,13 @@ class Greenlets(crowd.Crowd):
     def serve(self):
         self.channel.wait = wait_for(self.channel)
         super().serve()
+
+    def let_go(self):
+        # The number of the connection's descriptor will be another one's: what happens there must not wake who waits
+        # for the connection, in a process that has none.
+        if self.channel.watcher is not None:
+            self.channel.watcher.stop()
+        super().let_go()
 
     def start(self, *job):
         from gevent import Greenlet

@@ -51,6 +51,8 @@ class Channel:
         self.fds = []
         #: Waits until there is something to read, where the thread must not block meanwhile.
         self.wait = None
+        #: What tells of that, while it waits.
+        self.watcher = None
 
     def receive(self):
         """The next frame: kind, task, body. Raises Gone at the end of the stream."""

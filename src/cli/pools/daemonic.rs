@@ -1,0 +1,110 @@
+//! `pushflow check-daemonic`: what the workers of each type of pool say of themselves, and what the supervisor takes
+//! them for.
+
+use std::io::{self, Write};
+
+use anyhow::Context as _;
+use serde_json::{Value as Json, json};
+
+use super::super::{Exit, Failure};
+use super::table::Notes;
+use super::trial::{Ending, Trials};
+use super::{Candidate, Line, PoolsArgs};
+
+/// The arguments of `pushflow check-daemonic`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+A daemonic worker is terminated at the end, and Python lets it have no children; a non-daemonic one is waited for.
+Exit status 1 if the two do not agree in a row.")]
+pub(crate) struct CheckDaemonicArgs {
+    #[command(flatten)]
+    pools: PoolsArgs,
+}
+
+/// One row of the table.
+struct Row {
+    candidate: Candidate,
+    /// What multiprocessing and billiard say in the worker, or why there is none.
+    said: Result<Json, String>,
+}
+
+impl Row {
+    /// Whether the supervisor takes the worker for what it says it is; None if it could not say.
+    fn agrees(&self) -> Option<bool> {
+        let said = self.said.as_ref().ok()?;
+        Some(said["multiprocessing"].as_bool()? == self.candidate.kind.is_daemonic())
+    }
+}
+
+pub(crate) fn run(args: &CheckDaemonicArgs) -> Result<Exit, Failure> {
+    let candidates = args.pools.candidates();
+    let (line, trials) = (Line::new(), Trials::new(&args.pools)?);
+    let all = candidates.len();
+    let mut rows = Vec::new();
+    for (done, candidate) in candidates.into_iter().enumerate() {
+        line.say(done, all, candidate, "daemonic?");
+        let mut trial = trials.pool(candidate)?;
+        let said = match trial.run("flags")? {
+            Ending::Returned(said) => Ok(said),
+            Ending::Raised(why) => Err(why),
+            Ending::TimedOut => Err("it did not answer in time".to_owned()),
+        };
+        trial.end()?;
+        rows.push(Row { candidate, said });
+    }
+    drop(line);
+    let text = if args.pools.json { as_json(&rows) } else { as_table(&rows) };
+    io::stdout().write_all(text.as_bytes()).context("cannot write to standard output")?;
+    let good = rows.iter().all(|row| match &row.said {
+        Ok(_) => row.agrees() == Some(true),
+        Err(why) => why.contains("needs the package"),
+    });
+    Ok(if good { Exit::Finished } else { Exit::Error })
+}
+
+fn as_json(rows: &[Row]) -> String {
+    let rows = rows.iter().map(|row| {
+        let said = row.said.as_ref().ok();
+        json!({
+            "pool": row.candidate.kind.word(),
+            "context": row.candidate.context_word(),
+            "gevent": row.candidate.gevent,
+            "multiprocessing": said.map(|said| &said["multiprocessing"]),
+            "billiard": said.map(|said| &said["billiard"]),
+            "supervisor": row.candidate.kind.is_daemonic(),
+            "agree": row.agrees(),
+            "why": row.said.as_ref().err(),
+        })
+    });
+    format!("{}\n", Json::from(rows.collect::<Vec<_>>()))
+}
+
+fn as_table(rows: &[Row]) -> String {
+    let mut table = Notes::new(&["pool", "context", "gevent", "multiprocessing", "billiard", "supervisor", "agree"]);
+    let word = |daemonic: Option<bool>| match daemonic {
+        Some(true) => "daemonic".to_owned(),
+        Some(false) => "non-daemonic".to_owned(),
+        None => "–".to_owned(),
+    };
+    for row in rows {
+        let (multiprocessing, billiard) = match &row.said {
+            Ok(said) => (word(said["multiprocessing"].as_bool()), word(said["billiard"].as_bool())),
+            Err(why) => (table.noted("none", why), "–".to_owned()),
+        };
+        let agree = match row.agrees() {
+            Some(true) => "yes",
+            Some(false) => "NO",
+            None => "–",
+        };
+        table.row(vec![
+            row.candidate.kind.word().to_owned(),
+            row.candidate.context_word().to_owned(),
+            if row.candidate.gevent { "patched" } else { "" }.to_owned(),
+            multiprocessing,
+            billiard,
+            word(Some(row.candidate.kind.is_daemonic())),
+            agree.to_owned(),
+        ]);
+    }
+    table.text()
+}
