@@ -18,7 +18,7 @@ pub struct PoolSpec {
     pub context: Context,
     /// How many workers.
     pub workers: Workers,
-    /// After how many tasks a worker is replaced.
+    /// After how many tasks a worker is replaced. Where workers share a process, that goes with the last of them.
     pub max_tasks_per_worker: Option<u32>,
     /// After how long without work a worker of a scaling pool goes away.
     pub idle_timeout: Duration,
@@ -26,7 +26,7 @@ pub struct PoolSpec {
     pub grace: Duration,
     /// Whether the task modules are imported once, before the workers are forked.
     pub preload: bool,
-    /// A command put in front of the worker.
+    /// A command put in front of the worker, which is a fresh interpreter then, whatever the context says.
     pub launcher: Vec<String>,
     /// The interpreter of this pool, where it is not the workflow's.
     pub python: Option<PathBuf>,
@@ -82,10 +82,12 @@ impl PoolType {
 /// How a worker process comes to be, with Python's meanings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum Context {
-    /// Forked by a process that has imported the task modules and nothing else.
+    /// Forked by a process that has imported the task modules (unless `preload` is off) and nothing else.
     #[default]
     Forkserver,
-    /// Forked, as `multiprocessing`'s `fork` context does it.
+    /// Forked by the same process, which has imported the task modules in any case, whatever `preload` says: a worker
+    /// inherits what they hold, as from the main program in `multiprocessing`'s `fork` context. It is not forked from
+    /// the supervisor, which is no Python.
     Fork,
     /// A fresh interpreter.
     Spawn,

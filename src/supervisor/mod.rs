@@ -34,7 +34,7 @@ use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGTERM};
 use signal_hook_mio::v1_0::Signals;
 
 use crate::engine;
-use crate::graph::{PoolId, Workflow};
+use crate::graph::{Context, PoolId, Workflow};
 use crate::pool::{self, JobId, Pool};
 use crate::process::sys::{self, Pid};
 
@@ -115,7 +115,7 @@ impl Supervisor {
             .map(|spec| PoolState {
                 pool: Pool::new(spec),
                 forkserver: None,
-                preload: spec.preload,
+                preload: spec.preload || spec.context == Context::Fork,
                 workers: HashMap::new(),
                 hosts: HashMap::new(),
                 open_host: None,

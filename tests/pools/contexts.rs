@@ -16,9 +16,14 @@ def run(**_):
 
 #[test]
 fn a_forked_worker_has_its_modules_from_the_forkserver_and_a_spawned_one_imports_them_itself() {
-    for (context, forked) in [("forkserver", true), ("fork", true), ("spawn", false)] {
-        let output = Project::task(WHERE).with_pool(&format!("context = '{context}'")).run(&[]).json();
-        assert_eq!(output["pid"] != output["imported_by"], forked, "{context}: {output}");
+    for (pool, forked) in [
+        ("context = 'forkserver'", true),
+        ("context = 'forkserver'\npreload = false", false),
+        ("context = 'fork'\npreload = false", true),
+        ("context = 'spawn'", false),
+    ] {
+        let output = Project::task(WHERE).with_pool(pool).run(&[]).json();
+        assert_eq!(output["pid"] != output["imported_by"], forked, "{pool}: {output}");
         assert_eq!(output["argv"], serde_json::json!(["pushflow-worker"]));
     }
 }

@@ -87,7 +87,7 @@ impl Candidate {
 impl PoolsArgs {
     /// Every pool that is asked for, first without gevent and then with it.
     fn candidates(&self) -> Vec<Candidate> {
-        let kinds: Vec<_> = PoolArg::value_variants().iter().copied().collect();
+        let kinds: Vec<_> = PoolArg::value_variants().to_vec();
         let kinds = if self.pool.is_empty() { kinds } else { self.pool.clone() };
         let contexts = match &self.context[..] {
             [] => ContextArg::value_variants(),
