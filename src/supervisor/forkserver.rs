@@ -12,7 +12,7 @@ use super::output::Context;
 use super::reaper::Child;
 use super::sources::Source;
 use crate::graph::PoolId;
-use crate::process::sys;
+use crate::process::{Ended, sys};
 use crate::worker::{Channel, ChannelError, Frame, Message};
 
 /// A running forkserver.
@@ -20,8 +20,17 @@ pub(super) struct Forkserver {
     channel: Channel,
     token: Token,
     pub(super) pid: sys::Pid,
-    /// Whether it has imported the task modules and serves, or has said why it cannot.
-    answered: bool,
+}
+
+/// How far a forkserver has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Phase {
+    /// It is starting, and leaves the task modules to the workers.
+    Starting,
+    /// It is starting, and imports the task modules.
+    Importing,
+    /// It serves, or has said why it cannot.
+    Answered,
 }
 
 impl Supervisor {
@@ -48,38 +57,39 @@ impl Supervisor {
                 Err(_) => self.forkserver_gone(pool),
             }
         }
-        Err(format!("{} died while it was starting", self.interpreter_of(pool).display()))
+        Err(format!("{} ended while it was starting", self.interpreter_of(pool).display()))
     }
 
     fn start_forkserver(&mut self, pool: PoolId) -> Result<Forkserver, String> {
         let started = self.start_interpreter(pool, "forkserver.main", "pushflow-forkserver")?;
         let Started { pid, mut channel, output } = started;
-        self.children.insert(pid, Child::Forkserver(pool));
+        let phase = if self.pools[pool.index()].preload { Phase::Importing } else { Phase::Starting };
+        self.children.insert(pid, Child::Forkserver(pool, phase));
         let cannot = |error: io::Error| format!("cannot watch the forkserver: {error}");
         let token = self.sources.add(&self.poll, channel.stream(), Source::Forkserver(pool)).map_err(cannot)?;
         let watched = self.sources.watch_unsent(&self.poll, &mut channel, token);
         watched.map_err(|error| format!("the interpreter of the forkserver {error}"))?;
         self.watch_output(output, Context { pool: Some(pool), ..Context::default() }).map_err(cannot)?;
-        Ok(Forkserver { channel, token, pid, answered: false })
+        Ok(Forkserver { channel, token, pid })
     }
 
     pub(super) fn on_forkserver_ready(&mut self, pool: PoolId, writable: bool) {
         loop {
             let state = &mut self.pools[pool.index()];
             let Some(forkserver) = &mut state.forkserver else { return };
-            let (channel, token) = (&mut forkserver.channel, forkserver.token);
+            let (channel, token, pid) = (&mut forkserver.channel, forkserver.token, forkserver.pid);
             let flushed = if writable { channel.flush() } else { Ok(()) };
             let message = flushed
                 .and_then(|()| self.sources.watch_unsent(&self.poll, channel, token))
                 .and_then(|()| channel.receive());
             match message {
                 Ok(Some(Message::Ready { .. })) => {
-                    forkserver.answered = true;
                     state.failure = None;
+                    self.children.insert(pid, Child::Forkserver(pool, Phase::Answered));
                 }
                 Ok(Some(Message::Failed(why))) => {
-                    forkserver.answered = true;
                     state.failure = Some(why);
+                    self.children.insert(pid, Child::Forkserver(pool, Phase::Answered));
                 }
                 Ok(Some(_)) => {}
                 Ok(None) => return,
@@ -97,7 +107,9 @@ impl Supervisor {
     pub(super) fn forkserver_gone_quietly(&mut self, pool: PoolId) {
         let state = &mut self.pools[pool.index()];
         state.preload = false;
-        if let Some(Forkserver { answered: false, pid, .. }) = state.forkserver {
+        if let Some(Forkserver { pid, .. }) = state.forkserver
+            && !self.has_answered(pid)
+        {
             // It is importing and does not listen: nothing of it is wanted any more.
             self.children.insert(pid, Child::LetGo);
             // A child that is not reaped yet has its number for itself: this cannot fail in a way that matters.
@@ -106,20 +118,42 @@ impl Supervisor {
         self.forkserver_gone(pool);
     }
 
-    /// Forgets the forkserver, whose connection is unusable. Its process, if there still is one, ends with the connection.
+    /// Forgets the forkserver, whose connection is unusable. Its process, if there still is one, ends with the
+    /// connection, and its reaping says why ([`Supervisor::on_forkserver_reaped`]).
     pub(super) fn forkserver_gone(&mut self, pool: PoolId) {
-        let state = &mut self.pools[pool.index()];
-        let Some(mut forkserver) = state.forkserver.take() else { return };
+        let Some(mut forkserver) = self.pools[pool.index()].forkserver.take() else { return };
         self.sources.remove(&self.poll, forkserver.channel.stream(), forkserver.token);
-        if !forkserver.answered && state.preload {
+        if !self.has_answered(forkserver.pid) {
             // What the modules do when they are imported killed it: that belongs to their actors, in a worker.
-            state.preload = false;
-            if state.failure.is_none() {
-                let name = &self.workflow.pool(pool).name;
+            self.pools[pool.index()].preload = false;
+        }
+    }
+
+    fn has_answered(&self, forkserver: sys::Pid) -> bool {
+        matches!(self.children.get(&forkserver), Some(Child::Forkserver(_, Phase::Answered)))
+    }
+
+    /// Says how a forkserver ended: where it was not to end.
+    pub(super) fn on_forkserver_reaped(&mut self, pool: PoolId, phase: Phase, pid: sys::Pid, ended: Ended) {
+        if self.pools[pool.index()].forkserver.as_ref().is_some_and(|forkserver| forkserver.pid == pid) {
+            self.pools[pool.index()].preload &= phase == Phase::Answered;
+            self.forkserver_gone(pool);
+        }
+        let interpreter = self.interpreter_of(pool);
+        let interpreter = interpreter.display();
+        let name = &self.workflow.pool(pool).name;
+        let failure = &mut self.pools[pool.index()].failure;
+        match phase {
+            // It has said why it cannot work: that is reported with the first task.
+            Phase::Answered if ended == Ended::Exited(0) || failure.is_some() => {}
+            Phase::Answered => warn!("the forkserver of pool {name} {ended}; it is replaced"),
+            // Whether that was the fault of the modules shows when it is started without them.
+            Phase::Importing => {
                 warn!(
-                    "pool {name}: the interpreter ended while it imported the task modules; now each worker does that"
+                    "pool {name}: {interpreter} {ended} while it imported the task modules; now each worker does that"
                 );
             }
+            Phase::Starting => *failure = Some(format!("{interpreter} {ended} while it was starting")),
         }
     }
 }

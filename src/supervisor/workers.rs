@@ -327,7 +327,7 @@ impl Supervisor {
                     failure.get_or_insert(format!("the {who} {ended} before a worker was ready{last}"));
                 }
                 None => {
-                    failure.get_or_insert(format!("{} ends before it can take one", interpreter.display()));
+                    failure.get_or_insert(format!("{} ended while it was starting", interpreter.display()));
                 }
             }
         }
