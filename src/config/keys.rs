@@ -178,6 +178,7 @@ pub(super) static POOL: Section = Section {
             key("max_tasks_per_worker", COUNT, "After how many tasks a worker is replaced."),
             key("idle_timeout", PAUSE, "When an idle worker goes away, without max_workers. Default: 10s."),
             key("grace", PAUSE, "How long an interrupted task has before SIGTERM, then before SIGKILL. Default: 5s."),
+            key("start_timeout", PAUSE, "How long a worker may take to become ready. Default: no limit."),
             key("preload", Shape::Bool, "Whether task modules are imported before workers are forked. Default: true."),
             key(
                 "launcher",

@@ -52,6 +52,7 @@ fn pool(name: &str, table: Option<&Table<'_>>, gevent: bool, problems: &mut Prob
         max_tasks_per_worker: None,
         idle_timeout: Duration::from_secs(10),
         grace: Duration::from_secs(5),
+        start_timeout: None,
         preload: true,
         launcher: Vec::new(),
         python: None,
@@ -91,6 +92,7 @@ fn pool(name: &str, table: Option<&Table<'_>>, gevent: bool, problems: &mut Prob
     spec.max_tasks_per_worker = table.count("max_tasks_per_worker", problems);
     spec.idle_timeout = table.duration("idle_timeout", problems).unwrap_or(spec.idle_timeout);
     spec.grace = table.duration("grace", problems).unwrap_or(spec.grace);
+    spec.start_timeout = table.duration("start_timeout", problems);
     spec.preload = table.bool("preload", problems).unwrap_or(true);
     spec.launcher = plain_texts(table.texts("launcher", problems));
     spec.python = python(table, problems);

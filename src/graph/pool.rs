@@ -24,6 +24,9 @@ pub struct PoolSpec {
     pub idle_timeout: Duration,
     /// How long an interrupted task may take to return before its worker gets SIGTERM, and how long after that SIGKILL.
     pub grace: Duration,
+    /// How long a worker may take until it is ready; no limit where there is none. Behind a launcher that waits for a
+    /// free computer, that may be hours.
+    pub start_timeout: Option<Duration>,
     /// Whether the task modules are imported once, before the workers are forked.
     pub preload: bool,
     /// A command put in front of the worker, which is a fresh interpreter then, whatever the context says.

@@ -42,6 +42,10 @@ pub enum Effect {
     Press(WorkerId, Step),
     /// Let an idle worker go: close its connection. Answered by `on_worker_ended`.
     Retire(WorkerId),
+    /// Tell people that a worker takes long to become ready; once for each.
+    Late(WorkerId),
+    /// Kill a worker that has not become ready in time. Answered by `on_worker_ended`.
+    Overdue(WorkerId),
     /// No worker can be started: this job ends in error.
     Refuse(JobId),
 }

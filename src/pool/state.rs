@@ -14,6 +14,9 @@ const STARTS_AT_ONCE: usize = 1;
 /// A fresh interpreter takes a hundred times longer: its starts overlap.
 const SLOW_STARTS_AT_ONCE: usize = 16;
 
+/// A worker that is not ready after so long is worth a word.
+const LATE: Duration = Duration::from_secs(10);
+
 /// One pool: its workers and what waits for them.
 #[derive(Debug)]
 pub struct Pool {
@@ -21,6 +24,7 @@ pub struct Pool {
     max_tasks: Option<u32>,
     idle_timeout: Duration,
     grace: Duration,
+    start_timeout: Option<Duration>,
     starts_at_once: usize,
     queue: VecDeque<(JobId, Needs)>,
     places: BTreeMap<WorkerId, Place>,
@@ -28,7 +32,7 @@ pub struct Pool {
     idle: Vec<WorkerId>,
     /// Places whose jobs are being pressed.
     pressed: BTreeSet<WorkerId>,
-    starting: usize,
+    starting: BTreeSet<WorkerId>,
     /// Jobs that are being executed.
     running: usize,
     programs: usize,
@@ -40,10 +44,24 @@ pub struct Pool {
 /// A worker or a program.
 #[derive(Debug)]
 enum Place {
-    Starting,
-    Idle { since: Instant, tasks: u32 },
-    Busy { job: JobId, tasks: u32, escalation: Option<Escalation> },
-    Program { job: JobId, escalation: Option<Escalation> },
+    /// `late` and `overdue`: when that will be said of it; never (again) where there is no time.
+    Starting {
+        late: Option<Instant>,
+        overdue: Option<Instant>,
+    },
+    Idle {
+        since: Instant,
+        tasks: u32,
+    },
+    Busy {
+        job: JobId,
+        tasks: u32,
+        escalation: Option<Escalation>,
+    },
+    Program {
+        job: JobId,
+        escalation: Option<Escalation>,
+    },
     Retiring,
 }
 
@@ -56,12 +74,13 @@ impl Pool {
             max_tasks: spec.max_tasks_per_worker,
             idle_timeout: spec.idle_timeout,
             grace: spec.grace,
+            start_timeout: spec.start_timeout,
             starts_at_once: if slow { SLOW_STARTS_AT_ONCE } else { STARTS_AT_ONCE },
             queue: VecDeque::new(),
             places: BTreeMap::new(),
             idle: Vec::new(),
             pressed: BTreeSet::new(),
-            starting: 0,
+            starting: BTreeSet::new(),
             running: 0,
             programs: 0,
             failed_starts: 0,
@@ -82,11 +101,19 @@ impl Pool {
         place.map(|place| self.queue.remove(place)).is_some()
     }
 
+    /// A worker that was asked for is being started.
+    pub fn on_worker_starting(&mut self, worker: WorkerId, now: Instant) {
+        if let Some(Place::Starting { late, overdue }) = self.places.get_mut(&worker) {
+            *late = Some(now + LATE);
+            *overdue = self.start_timeout.map(|timeout| now + timeout);
+        }
+    }
+
     /// A worker can take jobs.
     pub fn on_worker_ready(&mut self, worker: WorkerId, now: Instant, effects: &mut Vec<Effect>) {
-        let Some(place @ Place::Starting) = self.places.get_mut(&worker) else { return };
+        let Some(place @ Place::Starting { .. }) = self.places.get_mut(&worker) else { return };
         *place = Place::Idle { since: now, tasks: 0 };
-        self.starting -= 1;
+        self.starting.remove(&worker);
         self.failed_starts = 0;
         self.idle.push(worker);
         self.assign(effects);
@@ -112,8 +139,8 @@ impl Pool {
     pub fn on_worker_ended(&mut self, worker: WorkerId, effects: &mut Vec<Effect>) -> Option<Orphan> {
         self.pressed.remove(&worker);
         let orphan = match self.places.remove(&worker)? {
-            Place::Starting => {
-                self.starting -= 1;
+            Place::Starting { .. } => {
+                self.starting.remove(&worker);
                 self.failed_starts += 1;
                 None
             }
@@ -183,6 +210,15 @@ impl Pool {
                 effects.push(Effect::Press(*worker, step));
             }
         }
+        for worker in &self.starting {
+            let Some(Place::Starting { late, overdue }) = self.places.get_mut(worker) else { continue };
+            if overdue.take_if(|at| *at <= now).is_some() {
+                *late = None;
+                effects.push(Effect::Overdue(*worker));
+            } else if late.take_if(|at| *at <= now).is_some() {
+                effects.push(Effect::Late(*worker));
+            }
+        }
         if matches!(self.workers, Workers::Scaling { .. }) {
             let (places, idle_timeout) = (&mut self.places, self.idle_timeout);
             self.idle.retain(|worker| {
@@ -208,7 +244,11 @@ impl Pool {
             (Workers::Scaling { .. }, Some(Place::Idle { since, .. })) => Some(*since + self.idle_timeout),
             _ => None,
         });
-        escalation.chain(retirement).min()
+        let start = self.starting.iter().flat_map(|worker| match self.places.get(worker) {
+            Some(Place::Starting { late, overdue }) => [*late, *overdue],
+            _ => [None, None],
+        });
+        escalation.chain(retirement).chain(start.flatten()).min()
     }
 
     /// Gives waiting jobs to places, and asks for workers where there are too few.
@@ -244,10 +284,10 @@ impl Pool {
     fn spawn(&mut self, most: usize, effects: &mut Vec<Effect>) {
         let wanted = self.queue.iter().take(SLOW_STARTS_AT_ONCE).filter(|(_, needs)| *needs == Needs::Worker).count();
         let room = most.saturating_sub(self.places.len() - self.programs);
-        let wanted = wanted.min(self.starts_at_once).saturating_sub(self.starting);
+        let wanted = wanted.min(self.starts_at_once).saturating_sub(self.starting.len());
         for _ in 0..wanted.min(room) {
-            let worker = self.new_place(Place::Starting);
-            self.starting += 1;
+            let worker = self.new_place(Place::Starting { late: None, overdue: None });
+            self.starting.insert(worker);
             effects.push(Effect::Spawn(worker));
         }
     }
@@ -276,6 +316,6 @@ impl Pool {
 
     /// Whether nothing is queued, running or starting.
     pub fn is_quiet(&self) -> bool {
-        self.queue.is_empty() && self.running == 0 && self.starting == 0
+        self.queue.is_empty() && self.running == 0 && self.starting.is_empty()
     }
 }

@@ -24,6 +24,7 @@ fn spec(workers: Workers) -> PoolSpec {
         max_tasks_per_worker: None,
         idle_timeout: IDLE,
         grace: GRACE,
+        start_timeout: None,
         preload: true,
         launcher: Vec::new(),
         python: None,
@@ -213,6 +214,31 @@ fn programs_and_workers_share_the_places_of_a_pool() {
     assert_eq!(bench.program(3), []);
     let orphan = Orphan { job: JobId(1), interrupted: false };
     assert_eq!(bench.gone(0), (Some(orphan), vec![Effect::Launch(WorkerId(2), JobId(3))]));
+}
+
+#[test]
+fn a_worker_that_is_not_ready_is_late_once_and_overdue_once() {
+    let spec = PoolSpec { start_timeout: Some(Duration::from_secs(60)), ..spec(Workers::Fixed(1)) };
+    let mut bench = Bench::new(&spec);
+    bench.submit(1);
+    assert_eq!(bench.pool.next_time(), None);
+    bench.pool.on_worker_starting(WorkerId(0), bench.now);
+    assert_eq!(bench.pass(Duration::from_secs(9)), []);
+    assert_eq!(bench.pass(Duration::from_secs(1)), [Effect::Late(WorkerId(0))]);
+    assert_eq!(bench.pass(Duration::from_secs(49)), []);
+    assert_eq!(bench.pass(Duration::from_secs(1)), [Effect::Overdue(WorkerId(0))]);
+    assert_eq!(bench.pool.next_time(), None);
+    assert_eq!(bench.gone(0), (None, vec![Effect::Spawn(WorkerId(1))]));
+}
+
+#[test]
+fn a_worker_that_became_ready_is_neither_late_nor_overdue() {
+    let spec = PoolSpec { start_timeout: Some(Duration::from_secs(5)), ..spec(Workers::Fixed(1)) };
+    let mut bench = Bench::new(&spec);
+    bench.submit(1);
+    bench.pool.on_worker_starting(WorkerId(0), bench.now);
+    bench.ready(0);
+    assert_eq!(bench.pass(Duration::from_secs(60)), []);
 }
 
 #[test]

@@ -18,6 +18,7 @@ mod setup;
 mod shared;
 mod shutdown;
 mod sources;
+mod starting;
 mod template;
 mod workers;
 
@@ -249,6 +250,8 @@ impl Supervisor {
             pool::Effect::Launch(worker, job) => self.launch_program(pool, worker, job),
             pool::Effect::Press(worker, step) => self.press(pool, worker, step),
             pool::Effect::Retire(worker) => self.retire_worker(pool, worker),
+            pool::Effect::Late(worker) => self.worker_is_late(pool, worker),
+            pool::Effect::Overdue(worker) => self.worker_is_overdue(pool, worker),
             pool::Effect::Refuse(job) => self.refuse_job(pool, job),
         }
     }

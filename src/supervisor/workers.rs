@@ -67,6 +67,7 @@ impl WorkerProcess {
 
 impl Supervisor {
     pub(super) fn spawn_worker(&mut self, pool: PoolId, worker: WorkerId) {
+        self.tell_pool(pool, |pool, _| pool.on_worker_starting(worker, Instant::now()));
         if self.join_host(pool, worker) {
             return;
         }
@@ -212,6 +213,8 @@ impl Supervisor {
             }),
             Message::Printed { task, text } => self.on_printed_by(pool, worker, JobId(task), &text),
             Message::Failed(why) => self.pools[pool.index()].failure = Some(why),
+            // Only a forkserver says so.
+            Message::Threaded(_) => {}
         }
     }
 
@@ -312,7 +315,7 @@ impl Supervisor {
         self.worker_gone(pool, worker, Some(ended));
     }
 
-    fn worker_gone(&mut self, pool: PoolId, worker: WorkerId, ended: Option<Ended>) {
+    pub(super) fn worker_gone(&mut self, pool: PoolId, worker: WorkerId, ended: Option<Ended>) {
         let Some(process) = self.pools[pool.index()].workers.remove(&worker) else { return };
         if process.ready {
             self.drain_output(process.output);

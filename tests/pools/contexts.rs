@@ -54,6 +54,31 @@ sys.exit(child.wait() and 3)
 }
 
 #[test]
+fn a_launcher_that_never_starts_its_worker_is_given_up_after_the_start_timeout() {
+    let project = Project::task(WHERE).with_pool("launcher = ['sh', '-c', 'sleep 1000']\nstart_timeout = '300ms'");
+    let finished = project.run(&["--timeout", "60s"]);
+    assert_eq!(finished.code, Some(1), "{}", finished.stderr);
+    let why = "cannot start workers of pool default: no worker was ready after 300ms (start_timeout): the launcher `sh -c sleep 1000`";
+    assert!(finished.stderr.contains(why), "{}", finished.stderr);
+}
+
+#[test]
+fn modules_that_take_too_long_to_import_are_left_to_the_task_after_the_start_timeout() {
+    for (pool, code) in
+        [("start_timeout = '1s'", 0), ("start_timeout = '50ms'\ncontext = 'spawn'\npython = './slow'", 1)]
+    {
+        let project = Project::task(
+            "import os, time\nif not os.path.exists('patient'):\n    open('patient', 'w').close()\n    time.sleep(1000)\ndef run(**_): return {'done': 1}\n",
+        )
+        .file("slow", "#!/bin/sh\nexec sleep 1000\n")
+        .with_pool(pool);
+        std::fs::set_permissions(project.path("slow"), std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+        let finished = project.run(&["--timeout", "60s"]);
+        assert_eq!(finished.code, Some(code), "{pool}: {}", finished.stderr);
+    }
+}
+
+#[test]
 fn a_launcher_that_fails_is_an_error_with_its_last_words() {
     let run =
         |launcher: &str| Project::task(WHERE).with_pool(&format!("launcher = {launcher}")).run(&["--timeout", "60s"]);
