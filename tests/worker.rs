@@ -41,6 +41,7 @@ impl Python {
             (text("type"), text("process")),
             (text("gevent"), Plain::Bool(false)),
             (text("launched"), Plain::Bool(false)),
+            (text("inherit"), Plain::Bool(false)),
             (text("preload"), Plain::Bool(false)),
             (text("type"), text("process")),
         ])

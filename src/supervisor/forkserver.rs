@@ -4,14 +4,14 @@ use std::io;
 use std::os::fd::AsFd;
 
 use mio::Token;
-use tracing::{error, warn};
+use tracing::{debug, error, warn};
 
 use super::Supervisor;
 use super::interpreter::Started;
 use super::output::Context;
 use super::reaper::Child;
 use super::sources::Source;
-use crate::graph::PoolId;
+use crate::graph::{self, PoolId};
 use crate::process::{Ended, sys};
 use crate::worker::{Channel, ChannelError, Frame, Message};
 
@@ -87,6 +87,12 @@ impl Supervisor {
                     state.failure = None;
                     self.children.insert(pid, Child::Forkserver(pool, Phase::Answered));
                 }
+                Ok(Some(Message::Threaded(threads))) => {
+                    self.children.insert(pid, Child::Forkserver(pool, Phase::Answered));
+                    if self.forkserver_has_threads(pool, &threads) {
+                        return;
+                    }
+                }
                 Ok(Some(Message::Failed(why))) => {
                     state.failure = Some(why);
                     self.children.insert(pid, Child::Forkserver(pool, Phase::Answered));
@@ -101,6 +107,25 @@ impl Supervisor {
                 }
             }
         }
+    }
+
+    /// The task modules have started threads when they were imported. Whether that was the end of the forkserver.
+    fn forkserver_has_threads(&mut self, pool: PoolId, threads: &str) -> bool {
+        let spec = self.workflow.pool(pool);
+        let name = &spec.name;
+        if spec.context == graph::Context::Fork {
+            warn!(
+                "pool {name}: the task modules start threads when they are imported ({threads}); forked workers do not \
+                 have them, and find locked what they had locked. With context = \"forkserver\" each worker imports for itself"
+            );
+            return false;
+        }
+        debug!(
+            "pool {name}: the task modules start threads when they are imported ({threads}): each worker does that now"
+        );
+        self.pools[pool.index()].preload = false;
+        self.forkserver_gone(pool);
+        true
     }
 
     /// Lets the forkserver go: nobody will be asked for.
@@ -147,6 +172,8 @@ impl Supervisor {
             // It has said why it cannot work: that is reported with the first task.
             Phase::Answered if ended == Ended::Exited(0) || failure.is_some() => {}
             Phase::Answered => warn!("the forkserver of pool {name} {ended}; it is replaced"),
+            // It left because of the threads that its modules had started, or they made it leave.
+            Phase::Importing if ended == Ended::Exited(0) => {}
             // Whether that was the fault of the modules shows when it is started without them.
             Phase::Importing => {
                 warn!(

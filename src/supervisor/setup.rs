@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 use super::template;
-use crate::graph::{Kind, PoolId, Script, Workflow};
+use crate::graph::{Context, Kind, PoolId, Script, Workflow};
 use crate::payload::{ERROR_KEY, Plain, Value};
 use crate::process::sys;
 
@@ -33,6 +33,7 @@ pub(super) fn setup(workflow: &Workflow, pool: PoolId, preload: bool) -> Value {
         (text("scripts"), Plain::Dict(scripts)),
         (text("look_keys"), Plain::List(look_keys(workflow))),
         (text("preload"), Plain::Bool(preload)),
+        (text("inherit"), Plain::Bool(workflow.pool(pool).context == Context::Fork)),
         (text("launched"), Plain::Bool(!workflow.pool(pool).launcher.is_empty())),
         (text("gevent"), Plain::Bool(workflow.pool(pool).gevent)),
         (text("type"), text(workflow.pool(pool).kind.word())),

@@ -7,10 +7,11 @@
 /// its environment if that is `connect`, and runs it.
 pub const BOOT: &str = include_str!("python/boot.py");
 
-const MODULES: [(&str, &str); 11] = [
+const MODULES: [(&str, &str); 12] = [
     ("pushflow", include_str!("python/__init__.py")),
     ("pushflow.wire", include_str!("python/wire.py")),
     ("pushflow.tasks", include_str!("python/tasks.py")),
+    ("pushflow.billiards", include_str!("python/billiards.py")),
     ("pushflow.identity", include_str!("python/identity.py")),
     ("pushflow.worker", include_str!("python/worker.py")),
     ("pushflow.crowd", include_str!("python/crowd.py")),

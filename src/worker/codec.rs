@@ -19,6 +19,7 @@ const ERROR: u8 = 8;
 const DESCRIBED: u8 = 9;
 const INTERRUPT: u8 = 10;
 const PRINTED: u8 = 11;
+const THREADED: u8 = 12;
 
 const HEADER: usize = 13;
 const POSITION: u8 = 1;
@@ -165,6 +166,8 @@ pub enum Message {
     },
     /// It cannot do what it was asked for, outside any task.
     Failed(String),
+    /// The modules that a forkserver has imported have started threads, of these names.
+    Threaded(String),
     /// A task returned.
     Result {
         /// Which.
@@ -209,7 +212,7 @@ pub fn decode(data: &mut ReadBuffer, fds: &mut VecDeque<OwnedFd>) -> Result<Opti
         return Err(ProtocolError::Length(length as u64));
     }
     let kind = header.u8()?;
-    if !matches!(kind, READY..=DESCRIBED | PRINTED) {
+    if !matches!(kind, READY..=DESCRIBED | PRINTED | THREADED) {
         return Err(ProtocolError::Kind(kind));
     }
     let task = header.u64()?;
@@ -269,6 +272,7 @@ impl<'a> Reader<'a> {
         match self.kind {
             READY => Ok(Message::Ready { pid: self.u32()? }),
             FAILED => Ok(Message::Failed(self.rest("text")?)),
+            THREADED => Ok(Message::Threaded(self.rest("text")?)),
             RESULT => Ok(Message::Result { task, result: self.payload(fds)? }),
             ERROR => self.error(task, fds),
             DESCRIBED => Ok(Message::Described { task, json: self.rest("text")? }),

@@ -47,6 +47,21 @@ fn an_interrupted_task_ends_and_its_worker_takes_the_next_one() {
 }
 
 #[test]
+fn an_interrupt_between_tasks_does_nothing() {
+    for pool in POOLS {
+        let project = Project::with_workflow(
+            "[actors.before]\nscript = 'here.py'\n[actors.interrupt]\nkind = 'exec'\npool = 'programs'\ncommand = ['sh', '-c', 'kill -s INT {pid} && kill -s INT {pid}']\n[actors.after]\nscript = 'here.py'\n[pools.programs]",
+            "links = [{ from = 'start', to = 'before' }, { from = 'before', to = 'interrupt' }, { from = 'interrupt', to = 'after' }, { from = 'after', to = 'stop' }]",
+        )
+        .file("here.py", "import os\ndef run(pid=None, **_): return {'pid': os.getpid(), 'before': pid}\n")
+        .with_pool(&format!("{pool}\nmax_workers = 1"));
+        let finished = project.run(&["--timeout", "60s"]);
+        let output = finished.json();
+        assert!(output["pid"].is_i64() && output["pid"] == output["before"], "{pool}: {output} {}", finished.stderr);
+    }
+}
+
+#[test]
 fn ctrl_c_ends_the_running_task_of_every_type_of_pool() {
     for pool in POOLS {
         let project = Project::task(

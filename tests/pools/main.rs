@@ -10,6 +10,7 @@ mod support;
 mod checks;
 mod contexts;
 mod daemonic;
+mod forks;
 mod interrupts;
 mod kinds;
 mod shared;

@@ -5,6 +5,7 @@ Workers are forked twice, so that the supervisor, which is their subreaper, beco
 
 import os
 import signal
+import sys
 
 from pushflow import setup, wire, worker
 
@@ -26,6 +27,7 @@ def main(sock):
         told.prepare()
         if told.preload:
             told.scripts.preload()
+            tell_of_threads(channel, told)
         channel.send(wire.READY, 0, wire.COUNT.pack(os.getpid()))
         while True:
             kind, _, body = channel.receive()
@@ -36,6 +38,21 @@ def main(sock):
     except wire.Gone:
         # The interpreter's own end takes long with large modules, and what it would do is for the workers to do.
         os._exit(0)
+
+
+def tell_of_threads(channel, told):
+    """Says so if the modules have started threads, and leaves: a fork has no threads, and keeps the locks they held.
+
+    Threads that Python does not know of are those of libraries, which are prepared for forks.
+    """
+    threading = sys.modules.get("threading")
+    if threading is None or told.gevent:
+        return
+    threads = [thread.name for thread in threading.enumerate() if thread is not threading.main_thread()]
+    if threads:
+        channel.send(wire.THREADED, 0, ", ".join(threads).encode("utf-8", "backslashreplace"))
+        if not told.inherit:
+            os._exit(0)
 
 
 def spawn(channel, told, connection, output):

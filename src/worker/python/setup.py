@@ -4,7 +4,7 @@ import os
 import pickle
 import sys
 
-from pushflow import greenlets, identity, tasks, threads, worker
+from pushflow import billiards, greenlets, identity, tasks, threads, worker
 from pushflow.identity import Missing  # noqa: F401
 
 
@@ -18,6 +18,8 @@ class Setup:
         self.scripts = tasks.Scripts(setup["scripts"])
         self.look_keys = frozenset(setup["look_keys"])
         self.preload = setup["preload"]
+        #: Whether workers are to have what the modules have made of the process that they are forked from.
+        self.inherit = setup["inherit"]
         self.type = setup["type"]
         self.gevent = setup["gevent"]
         #: Whether another process stands between the supervisor and this one.
@@ -51,6 +53,7 @@ def settle(sock):
     # The descriptor was inherited, which is enough: programs that tasks start must not hold the connection.
     os.set_inheritable(sock.fileno(), False)
     sys.argv = ["pushflow-worker"]
+    billiards.Mender.install()
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(line_buffering=True)
     import faulthandler

@@ -15,6 +15,8 @@ SETUP, SPAWN, RUN, DESCRIBE = 1, 2, 3, 4
 READY, FAILED, RESULT, ERROR, DESCRIBED = 5, 6, 7, 8, 9
 # Where one process executes several tasks: towards it, and from it.
 INTERRUPT, PRINTED = 10, 11
+# From a forkserver whose modules have started threads.
+THREADED = 12
 
 HEADER = Struct("<IBQ")
 ENTRY = Struct("<BIIH")  # flags, length of the key, length of the pickle, number of buffers
