@@ -23,6 +23,8 @@ struct Python {
     _folder: tempfile::TempDir,
 }
 
+static STARTING: std::sync::Mutex<()> = std::sync::Mutex::new(());
+
 impl Python {
     fn with(scripts: &[&str], look_keys: &[&str]) -> Self {
         let folder = tempfile::tempdir().unwrap();
@@ -48,6 +50,8 @@ impl Python {
         .to_value();
 
         sys::become_subreaper().unwrap();
+        // What is inheritable for a moment must not be inherited by the interpreter of another test.
+        let one_at_a_time = STARTING.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         let (ours, theirs) = sys::connection().unwrap();
         sys::make_inheritable(&theirs).unwrap();
         let forkserver = Command::new(python())
@@ -56,6 +60,7 @@ impl Python {
             .spawn()
             .unwrap();
         drop(theirs);
+        drop(one_at_a_time);
         let mut to_forkserver = Channel::new(UnixStream::from_std(ours));
         to_forkserver.send_raw(bundle::source("forkserver.main")).unwrap();
         to_forkserver.send(Frame::setup(&setup, None)).unwrap();
