@@ -76,6 +76,15 @@ fn without_gevent_and_billiard_the_checks_say_what_is_missing_and_check_the_rest
 }
 
 #[test]
+fn a_pool_of_processes_under_gevent_is_known_not_to_work_and_is_no_failure() {
+    let arguments =
+        ["check-pools", "--pool", "gevent", "--context", "forkserver", "--task", "bpool", "--task", "simple"];
+    let finished = check(&project(), &[&arguments[..], &["--timeout", "1s"]].concat());
+    assert_eq!(finished.code, Some(0), "{}", finished.stderr);
+    assert!(finished.stdout.contains("hangs (1)") || finished.stdout.contains("works"), "{}", finished.stdout);
+}
+
+#[test]
 fn a_task_that_hangs_is_ended_and_said_to_hang() {
     let project = project().file(
         "modules/sitecustomize.py",

@@ -44,7 +44,7 @@ pub(crate) fn run(args: &CheckDaemonicArgs) -> Result<Exit, Failure> {
     for (done, candidate) in candidates.into_iter().enumerate() {
         line.say(done, all, candidate, "daemonic?");
         let mut trial = trials.pool(candidate)?;
-        let said = match trial.run("flags")? {
+        let said = match trial.run("flags", None)? {
             Ending::Returned(said) => Ok(said),
             Ending::Raised(why) => Err(why),
             Ending::TimedOut => Err("it did not answer in time".to_owned()),
