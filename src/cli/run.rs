@@ -20,6 +20,7 @@ use crate::engine::Status;
 use crate::graph::{Limits, PoolType, Workers, Workflow};
 use crate::payload::Payload;
 use crate::pool::Step;
+use crate::process::guardian::{self, Guardian};
 use crate::supervisor::{Happening, Supervisor, SupervisorError};
 
 /// The arguments of `pushflow run`.
@@ -108,8 +109,12 @@ pub(super) fn run(args: &RunArgs) -> Result<Exit, Failure> {
     warn_of_what_is_not_applied(&workflow);
     let output = Output::open(args.output.as_deref()).map_err(Failure::usage)?;
     let workflow = Arc::new(workflow);
+    // From here on this is a child of the process that the user started.
+    let guardian = guardian::split().inspect_err(|error| {
+        warn!("cannot guard the run ({error}): should the supervisor be killed, processes can be left behind");
+    });
     let (status, signal, result) =
-        Foreground::new(&workflow)?.run(inputs, args.timeout).context("the supervisor failed")?;
+        Foreground::new(&workflow, guardian.ok())?.run(inputs, args.timeout).context("the supervisor failed")?;
     output.write(&result)?;
     Ok(Exit::of_run(&status, signal))
 }
@@ -190,8 +195,11 @@ struct Foreground<'a> {
 }
 
 impl<'a> Foreground<'a> {
-    fn new(workflow: &'a Arc<Workflow>) -> anyhow::Result<Self> {
-        let supervisor = Supervisor::new(Arc::clone(workflow))?;
+    fn new(workflow: &'a Arc<Workflow>, guardian: Option<Guardian>) -> anyhow::Result<Self> {
+        let mut supervisor = Supervisor::new(Arc::clone(workflow))?;
+        if let Some(guardian) = guardian {
+            supervisor.watch_guardian(guardian)?;
+        }
         let quiet = !tracing::enabled!(tracing::Level::INFO);
         let progress = Progress::new(workflow, quiet);
         Ok(Foreground { supervisor, progress, signal: None, patience_ends: None, describing: false })

@@ -4,6 +4,9 @@
 pub mod sys;
 pub mod tree;
 
+pub mod clean;
+pub mod guardian;
+
 mod ended;
 
 pub use ended::Ended;

@@ -1,16 +1,20 @@
 //! The system calls that have no safe wrapper elsewhere, and typed wrappers for those that have. All `unsafe` is here.
 
-use std::ffi::CString;
+use std::ffi::{CStr, CString};
 use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::{FromRawFd, OwnedFd, RawFd};
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::sys::memfd::{MFdFlags, memfd_create};
 pub use nix::sys::signal::Signal;
+use nix::sys::signal::{SigHandler, SigSet, SigmaskHow, sigprocmask};
+use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
+use nix::unistd::ForkResult;
 pub use nix::unistd::Pid;
 
 use super::Ended;
@@ -29,6 +33,61 @@ pub struct Reaped {
 /// Makes this process the parent of every orphan below it (prctl(2), PR_SET_CHILD_SUBREAPER).
 pub fn become_subreaper() -> io::Result<()> {
     Ok(nix::sys::prctl::set_child_subreaper(true)?)
+}
+
+/// Whether this process has no children at all, zombies included. Where it is a subreaper, nothing is below it then.
+pub fn has_no_children() -> bool {
+    let flags = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;
+    matches!(waitid(Id::All, flags), Err(Errno::ECHILD))
+}
+
+/// Waits until a child has ended and can be reaped, for so long; whether one has, or there is none.
+pub fn wait_for_child(patience: Duration) -> bool {
+    let mut child = SigSet::empty();
+    child.add(Signal::SIGCHLD);
+    // Blocked, so that a signal between the look and the wait is not lost.
+    let mut before = SigSet::empty();
+    let blocked = sigprocmask(SigmaskHow::SIG_BLOCK, Some(&child), Some(&mut before));
+    let deadline = Instant::now() + patience;
+    let ended = loop {
+        let flags = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;
+        match waitid(Id::All, flags) {
+            Ok(WaitStatus::StillAlive) => {}
+            _ => break true,
+        }
+        let left = deadline.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            break false;
+        }
+        let left = nix::libc::timespec { tv_sec: left.as_secs() as i64, tv_nsec: left.subsec_nanos().into() };
+        // SAFETY: both pointers are to live values of the right type, and no information on the signal is wanted.
+        unsafe { nix::libc::sigtimedwait(child.as_ref(), std::ptr::null_mut(), &left) };
+    };
+    if blocked.is_ok() {
+        let _ = sigprocmask(SigmaskHow::SIG_SETMASK, Some(&before), None);
+    }
+    ended
+}
+
+/// Forks; the child gets `None`. To be called while there is one thread.
+pub fn fork() -> io::Result<Option<Pid>> {
+    // SAFETY: there is no other thread whose locks the child could miss.
+    match unsafe { nix::unistd::fork() }? {
+        ForkResult::Parent { child } => Ok(Some(child)),
+        ForkResult::Child => Ok(None),
+    }
+}
+
+/// Lets this process write to its terminal from the background, also where `stty tostop` forbids that (SIGTTOU). What it
+/// starts is not meant: [`spawn`] takes it back.
+pub fn write_from_background() {
+    // SAFETY: ignoring a signal installs no code.
+    let _ = unsafe { nix::sys::signal::signal(Signal::SIGTTOU, SigHandler::SigIgn) };
+}
+
+/// Gives this process a name of its own in ps(1) and top(1); its command line stays.
+pub fn name_process(name: &CStr) {
+    let _ = nix::sys::prctl::set_name(name);
 }
 
 /// Whether this process ignores a signal (`SigIgn` in proc(5)), as what it was started by may have decided.
@@ -99,6 +158,7 @@ pub fn spawn(mut command: Command) -> io::Result<Child> {
     unsafe {
         command.pre_exec(move || {
             nix::sys::prctl::set_pdeathsig(Some(Signal::SIGKILL))?;
+            nix::sys::signal::signal(Signal::SIGTTOU, SigHandler::SigDfl)?;
             match Pid::parent() == supervisor {
                 true => Ok(()),
                 false => Err(io::ErrorKind::NotConnected.into()),

@@ -1,6 +1,6 @@
 //! The processes below a process, read from /proc.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use procfs::process::{Stat, all_processes};
 
@@ -52,6 +52,32 @@ pub fn is_below(pid: Pid, root: Pid) -> bool {
 /// Sends a signal to everything below a process, deepest first. Returns how many processes it went to.
 pub fn signal_descendants(root: Pid, signal: Signal) -> usize {
     descendants(root).iter().filter(|process| !process.zombie && signal_same(process, signal)).count()
+}
+
+/// How often a tree is looked at again because it grew while it was being stopped. A tree that still grows then is one
+/// that forks as fast as this process can look.
+const MOST_LOOKS: usize = 100;
+
+/// Kills everything below a process, also what is forked meanwhile: it is stopped first, until nothing new is found.
+/// Returns what was killed.
+pub fn kill_descendants(root: Pid) -> Vec<Process> {
+    let mut stopped = HashSet::new();
+    let mut found = Vec::new();
+    for _ in 0..MOST_LOOKS {
+        found = descendants(root);
+        let mut grew = false;
+        for process in found.iter().filter(|process| !process.zombie) {
+            if stopped.insert((process.pid, process.started)) {
+                grew = true;
+                signal_same(process, Signal::SIGSTOP);
+            }
+        }
+        if !grew {
+            break;
+        }
+    }
+    found.retain(|process| !process.zombie && signal_same(process, Signal::SIGKILL));
+    found
 }
 
 /// Signals a process if the number still means the same process.

@@ -11,4 +11,7 @@ pub enum SupervisorError {
     /// Waiting for events failed.
     #[error("cannot wait for events: {0}")]
     Poll(#[source] io::Error),
+    /// The process that the user started was killed; so is everything of the run by now.
+    #[error("the process that the run was started as is gone: {0}")]
+    Unguarded(String),
 }

@@ -6,6 +6,7 @@
 
 mod error;
 mod forkserver;
+mod guarded;
 mod happening;
 mod interpreter;
 mod jobs;
@@ -40,6 +41,7 @@ use crate::pool::{self, JobId, Pool};
 use crate::process::sys::{self, Pid};
 
 use forkserver::Forkserver;
+use guarded::Guarded;
 use interpreter::Interpreter;
 use jobs::Job;
 use launched::Doorway;
@@ -57,6 +59,7 @@ pub struct Supervisor {
     poll: Poll,
     events: Events,
     signals: Signals,
+    guarded: Option<Guarded>,
     sources: Sources,
     pools: Vec<PoolState>,
     /// Every direct child, by its number, until it is reaped.
@@ -130,6 +133,7 @@ impl Supervisor {
             poll,
             events: Events::with_capacity(256),
             signals,
+            guarded: None,
             sources,
             pools,
             children: HashMap::new(),
@@ -171,6 +175,7 @@ impl Supervisor {
             }
             self.events = events;
             self.on_time(Instant::now());
+            self.still_guarded()?;
         }
         Ok(std::mem::take(&mut self.happenings))
     }
@@ -180,6 +185,7 @@ impl Supervisor {
     fn on_ready(&mut self, token: Token, readable: bool, writable: bool) {
         match self.sources.get(token) {
             Some(Source::Signals) => self.on_signals(),
+            Some(Source::Guardian) => self.on_guardian_ready(),
             Some(Source::Forkserver(pool)) => self.on_forkserver_ready(pool, writable),
             Some(Source::Worker(pool, worker)) => self.on_worker_ready(pool, worker, readable, writable),
             Some(Source::Output) => self.on_output_ready(token),

@@ -13,6 +13,8 @@ use crate::worker::{Channel, ChannelError};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Source {
     Signals,
+    /// The pipe that ends with the guardian.
+    Guardian,
     Forkserver(PoolId),
     Worker(PoolId, WorkerId),
     Output,

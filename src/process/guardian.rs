@@ -1,0 +1,147 @@
+//! The guardian: the process that the user started, while the supervisor is its child.
+//!
+//! A supervisor that is killed cannot clean up. Its children die with it where they asked for that, but not what those
+//! have started: processes that left their session, forked twice or became daemons would go on under init. The
+//! guardian adopts them and ends them. The other way round, the supervisor notices the end of the guardian by the end
+//! of a pipe, and ends everything itself.
+//!
+//! The supervisor is in a process group of its own. So what a terminal, a shell or `timeout` does to the group reaches
+//! the guardian alone, which passes it on once; and SIGKILL to the group leaves the supervisor to clean up. The
+//! guardian also has a name of its own, so that `pkill pushflow` means one of the two.
+//!
+//! Where something else empties the tree (systemd: the cgroup of a service), none is needed.
+
+use std::io;
+use std::os::fd::OwnedFd;
+use std::time::Duration;
+
+use nix::errno::Errno;
+use nix::sys::signal::{SigSet, SigmaskHow, kill, raise, sigprocmask};
+use nix::sys::signalfd::{SfdFlags, SignalFd};
+use nix::unistd::setpgid;
+
+use super::sys::{self, Pid, Signal};
+use super::{Ended, clean};
+
+/// What is passed on to the supervisor.
+const PASSED_ON: [Signal; 6] =
+    [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP, Signal::SIGQUIT, Signal::SIGUSR1, Signal::SIGUSR2];
+/// How long the guardian waits for what it has killed: a process in an uninterruptible call may take for ever.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// What the supervisor has of its guardian.
+#[derive(Debug)]
+pub struct Guardian {
+    /// The process that the user knows.
+    pub pid: Pid,
+    /// Its end is the guardian's.
+    pub pipe: OwnedFd,
+}
+
+/// Splits this process: the caller goes on as the supervisor, in a child; the process that called becomes its guardian,
+/// which exits as the supervisor does and never returns. Call it before there is a second thread.
+pub fn split() -> io::Result<Guardian> {
+    let guardian = Pid::this();
+    let (pipe, held) = sys::pipe()?;
+    // Before the fork: there is no moment at which an orphan of the supervisor goes elsewhere.
+    sys::become_subreaper()?;
+    let mut signals: SigSet = PASSED_ON.into_iter().filter(|signal| *signal != Signal::SIGHUP).collect();
+    // What nohup(1) and its like ignore stays ignored; a signal that is blocked would not.
+    for signal in [Signal::SIGHUP, Signal::SIGTSTP].into_iter().filter(|signal| !sys::is_ignored(*signal)) {
+        signals.add(signal);
+    }
+    signals.add(Signal::SIGCHLD);
+    let mut before = SigSet::empty();
+    sigprocmask(SigmaskHow::SIG_BLOCK, Some(&signals), Some(&mut before))?;
+    let forked = SignalFd::with_flags(&signals, SfdFlags::SFD_CLOEXEC)
+        .map_err(io::Error::from)
+        .and_then(|fd| Ok((fd, sys::fork()?)));
+    let mine = match forked {
+        Ok((fd, Some(supervisor))) => {
+            drop(pipe);
+            guard(supervisor, &fd, held)
+        }
+        Ok((_, None)) => {
+            drop(held);
+            // The guardian does the same, so that it holds for both as soon as either goes on.
+            let _ = setpgid(Pid::from_raw(0), Pid::from_raw(0));
+            sys::write_from_background();
+            Ok(Guardian { pid: guardian, pipe })
+        }
+        Err(error) => Err(error),
+    };
+    sigprocmask(SigmaskHow::SIG_SETMASK, Some(&before), None)?;
+    mine
+}
+
+fn guard(supervisor: Pid, signals: &SignalFd, _held: OwnedFd) -> ! {
+    // It may have done so itself, and be gone.
+    let _ = setpgid(supervisor, supervisor);
+    sys::name_process(c"flow-guardian");
+    let ended = loop {
+        let signal = match signals.read_signal() {
+            Ok(Some(signal)) => Signal::try_from(signal.ssi_signo as i32),
+            Ok(None) | Err(Errno::EINTR) => continue,
+            // Without signals there is only the end to wait for.
+            Err(_) => {
+                sys::wait_for_child(Duration::from_secs(3600));
+                Ok(Signal::SIGCHLD)
+            }
+        };
+        match signal {
+            Ok(Signal::SIGCHLD) => {
+                if let Some(ended) = end_of(supervisor) {
+                    break ended;
+                }
+            }
+            Ok(Signal::SIGTSTP) => stop_with(supervisor),
+            // The supervisor is not reaped yet: the number is its own.
+            Ok(signal) => drop(kill(supervisor, signal)),
+            Err(_) => {}
+        }
+    };
+    let cleaned = clean::leave_nothing(PATIENCE);
+    say(ended, &cleaned);
+    std::process::exit(match ended {
+        Ended::Exited(code) => code,
+        Ended::Killed(signal) => 128 + signal,
+    })
+}
+
+/// Reaps who has ended; whether the supervisor has.
+fn end_of(supervisor: Pid) -> Option<Ended> {
+    let mut found = None;
+    while let Ok(Some(reaped)) = sys::reap() {
+        if reaped.pid == supervisor {
+            found = Some(reaped.ended);
+        }
+    }
+    found
+}
+
+/// Ctrl-Z: the shell sees the process that it started stop, and the supervisor must not go on behind its back.
+fn stop_with(supervisor: Pid) {
+    let mut stop = SigSet::empty();
+    stop.add(Signal::SIGTSTP);
+    let _ = kill(supervisor, Signal::SIGSTOP);
+    let _ = raise(Signal::SIGTSTP);
+    // Here it stops; and goes on at once where the kernel ignores the signal, in a group that no shell looks after.
+    let _ = stop.thread_unblock();
+    let _ = stop.thread_block();
+    let _ = kill(supervisor, Signal::SIGCONT);
+}
+
+/// What a user has to know of an end that the supervisor could not explain.
+fn say(ended: Ended, cleaned: &clean::Cleaned) {
+    if matches!(ended, Ended::Killed(_)) {
+        eprint!("pushflow: the supervisor {ended}");
+        match cleaned.killed {
+            0 => eprintln!(),
+            1 => eprintln!("; one process that it left was killed"),
+            killed => eprintln!("; {killed} processes that it left were killed"),
+        }
+    }
+    if !cleaned.survivors.is_empty() {
+        eprintln!("pushflow: these processes survive SIGKILL: {}", clean::names(&cleaned.survivors));
+    }
+}

@@ -1,0 +1,54 @@
+//! A supervisor with a guardian above it: whether that is still there.
+
+use std::io::{self, Read};
+use std::time::Duration;
+
+use mio::unix::pipe::Receiver;
+
+use super::sources::Source;
+use super::{Supervisor, SupervisorError};
+use crate::process::clean;
+use crate::process::guardian::Guardian;
+use crate::process::sys::Pid;
+
+/// How long the supervisor waits for what it has killed when its guardian is gone.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// What is watched of the guardian.
+pub(super) struct Guarded {
+    #[allow(dead_code)]
+    pub(super) pid: Pid,
+    pipe: Receiver,
+    gone: bool,
+}
+
+impl Supervisor {
+    /// From now on the end of the guardian is the end of everything: [`SupervisorError::Unguarded`].
+    pub fn watch_guardian(&mut self, guardian: Guardian) -> Result<(), SupervisorError> {
+        let mut pipe = Receiver::from(guardian.pipe);
+        self.sources.add(&self.poll, &mut pipe, Source::Guardian).map_err(SupervisorError::Setup)?;
+        self.guarded = Some(Guarded { pid: guardian.pid, pipe, gone: false });
+        Ok(())
+    }
+
+    pub(super) fn on_guardian_ready(&mut self) {
+        if let Some(guarded) = &mut self.guarded {
+            // Nobody writes: it has nothing to read, or an end.
+            let read = guarded.pipe.read(&mut [0; 1]);
+            guarded.gone = !matches!(read, Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted));
+        }
+    }
+
+    /// Who kills the process that they started wants nothing of it to go on.
+    pub(super) fn still_guarded(&mut self) -> Result<(), SupervisorError> {
+        match &self.guarded {
+            Some(Guarded { gone: true, .. }) => {}
+            _ => return Ok(()),
+        }
+        let cleaned = clean::leave_nothing(PATIENCE);
+        Err(SupervisorError::Unguarded(match cleaned.survivors.as_slice() {
+            [] => format!("{} processes were killed", cleaned.killed),
+            left => format!("these processes survive SIGKILL: {}", clean::names(left)),
+        }))
+    }
+}
