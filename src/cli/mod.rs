@@ -10,6 +10,7 @@ mod locate;
 mod logging;
 mod pools;
 mod progress;
+mod ps;
 mod run;
 mod schema;
 
@@ -46,6 +47,8 @@ Exit status:
 enum Verb {
     /// Run a workflow in the foreground and print its output as JSON
     Run(run::RunArgs),
+    /// Show the processes of the workflows that run here
+    Ps(ps::PsArgs),
     /// Say what is wrong with workflow files, and where
     Check(check::CheckArgs),
     /// Draw a workflow
@@ -75,6 +78,7 @@ pub fn main() -> ExitCode {
     logging::init(&cli.logging, if checks { "off" } else { "info" });
     let exit = match cli.verb {
         Verb::Run(args) => run::run(&args),
+        Verb::Ps(args) => ps::run(&args),
         Verb::Check(args) => check(&args),
         Verb::Graph(args) => graph::run(&args),
         Verb::Convert(args) => convert::run(&args),

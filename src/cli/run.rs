@@ -10,7 +10,7 @@ use anyhow::Context;
 use clap::ValueEnum;
 use serde_json::{Map, Value as Json};
 use signal_hook::consts::{SIGINT, SIGTERM};
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
 
 use super::inputs::InputArgs;
 use super::progress::Progress;
@@ -20,6 +20,7 @@ use crate::engine::Status;
 use crate::graph::{Limits, PoolType, Workers, Workflow};
 use crate::payload::Payload;
 use crate::pool::Step;
+use crate::process::Signal;
 use crate::process::guardian::{self, Guardian};
 use crate::supervisor::{Happening, Supervisor, SupervisorError};
 
@@ -125,9 +126,6 @@ fn warn_of_what_is_not_applied(workflow: &Workflow) {
     if limits.chain(workflow.actors.iter().map(|actor| &actor.limits)).any(|limits| *limits != Limits::default()) {
         warn!("the limits in the file (memory_max, pids_max and the like) are not applied by this version");
     }
-    if workflow.actors.iter().any(|actor| actor.leave_children) {
-        warn!("leave_children is not honoured by this version: nothing outlives the run");
-    }
 }
 
 fn dry_run(workflow: &Workflow, inputs: &Payload) -> Result<Exit, Failure> {
@@ -190,6 +188,10 @@ struct Foreground<'a> {
     signal: Option<i32>,
     /// When tasks that were allowed to finish, or the worker that writes the output, have had their time.
     patience_ends: Option<Instant>,
+    /// Until when SIGTERM leaves time to what is running.
+    stop_by: Option<Instant>,
+    /// There was a second signal.
+    impatient: bool,
     /// The run is over, and its output is being written as JSON.
     describing: bool,
 }
@@ -200,9 +202,21 @@ impl<'a> Foreground<'a> {
         if let Some(guardian) = guardian {
             supervisor.watch_guardian(guardian)?;
         }
+        // Nobody has to look at a run.
+        if let Err(error) = supervisor.open_window() {
+            debug!("pushflow ps cannot show this run: {error}");
+        }
         let quiet = !tracing::enabled!(tracing::Level::INFO);
         let progress = Progress::new(workflow, quiet);
-        Ok(Foreground { supervisor, progress, signal: None, patience_ends: None, describing: false })
+        Ok(Foreground {
+            supervisor,
+            progress,
+            signal: None,
+            patience_ends: None,
+            stop_by: None,
+            impatient: false,
+            describing: false,
+        })
     }
 
     fn run(
@@ -227,9 +241,27 @@ impl<'a> Foreground<'a> {
             Some(output) => Json::Object(self.describe(&output, early.then_some(grace))?),
         };
         self.progress.finish();
-        let early = early || self.signal.is_some();
-        self.supervisor.shut_down(if early { grace } else { self.supervisor.workflow().service.stop_timeout })?;
+        let patience = match (self.signal, self.stop_by) {
+            _ if self.impatient => Duration::ZERO,
+            (Some(SIGTERM), Some(by)) => by.saturating_duration_since(Instant::now()),
+            (None, _) if !early => self.supervisor.workflow().service.stop_timeout,
+            _ => grace,
+        };
+        self.supervisor.shut_down(patience)?;
+        self.say_what_was_left();
         Ok((status, self.signal, output))
+    }
+
+    /// Processes that tasks did not end themselves are something to mend.
+    fn say_what_was_left(&self) {
+        let count = self.supervisor.stray_count();
+        let processes = |count: usize| if count == 1 { "1 process".to_owned() } else { format!("{count} processes") };
+        if count.ended > 0 {
+            info!("tasks had left {} behind, which pushflow ended", processes(count.ended));
+        }
+        if count.left > 0 {
+            info!("leave_children: {} went on beside the run", processes(count.left));
+        }
     }
 
     /// The output as JSON; what needs a worker's help is left out if that takes longer than `patience`, or at a signal.
@@ -282,20 +314,26 @@ impl<'a> Foreground<'a> {
                 let patience = self.supervisor.workflow().service.stop_timeout;
                 info!("SIGTERM: no new task starts, running tasks may finish within {patience:?}");
                 self.patience_ends = Instant::now().checked_add(patience);
+                self.stop_by = self.patience_ends;
                 self.supervisor.stop_runs("the workflow was stopped by SIGTERM");
+                self.supervisor.press_daemonic_tasks(Step::Terminate);
             }
             (None, SIGINT) => {
                 info!("interrupting the running tasks; press Ctrl-C again to kill them");
                 self.supervisor.abort_runs("the workflow was interrupted by SIGINT");
+                self.supervisor.signal_leftovers(Signal::SIGINT);
             }
             (None, _) => {
                 info!("the terminal is gone: interrupting the running tasks");
                 self.supervisor.abort_runs("the workflow was interrupted by SIGHUP");
+                self.supervisor.signal_leftovers(Signal::SIGINT);
             }
             (Some(_), _) => {
                 info!("killing the running tasks");
                 self.supervisor.abort_runs("the workflow was interrupted twice");
                 self.supervisor.press_tasks(Step::Terminate);
+                self.supervisor.signal_leftovers(Signal::SIGTERM);
+                self.impatient = true;
             }
         }
         self.signal.get_or_insert(signal);

@@ -23,7 +23,9 @@ pub fn leave_nothing(patience: Duration) -> Cleaned {
     while !sys::has_no_children() {
         // What is forked meanwhile becomes a child of this process when its parent dies: after each reaping one looks
         // again.
-        killed.extend(tree::kill_descendants(Pid::this()).into_iter().map(|process| (process.pid, process.started)));
+        killed.extend(
+            tree::kill_below(&[Pid::this()], |_| false).into_iter().map(|process| (process.pid, process.started)),
+        );
         let left = deadline.saturating_duration_since(Instant::now());
         if left.is_zero() || !sys::wait_for_child(left) {
             break;
@@ -32,9 +34,4 @@ pub fn leave_nothing(patience: Duration) -> Cleaned {
     }
     let survivors = if sys::has_no_children() { Vec::new() } else { tree::descendants(Pid::this()) };
     Cleaned { killed: killed.len(), survivors }
-}
-
-/// Processes in a message: `12 (sleep), 13 (sh)`.
-pub fn names(processes: &[Process]) -> String {
-    processes.iter().map(|process| format!("{} ({})", process.pid, process.name)).collect::<Vec<_>>().join(", ")
 }

@@ -21,7 +21,7 @@ use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::unistd::setpgid;
 
 use super::sys::{self, Pid, Signal};
-use super::{Ended, clean};
+use super::{Ended, clean, tree};
 
 /// What is passed on to the supervisor.
 const PASSED_ON: [Signal; 6] =
@@ -142,6 +142,6 @@ fn say(ended: Ended, cleaned: &clean::Cleaned) {
         }
     }
     if !cleaned.survivors.is_empty() {
-        eprintln!("pushflow: these processes survive SIGKILL: {}", clean::names(&cleaned.survivors));
+        eprintln!("pushflow: these processes survive SIGKILL: {}", tree::names(&cleaned.survivors));
     }
 }

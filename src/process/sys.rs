@@ -69,6 +69,12 @@ pub fn wait_for_child(patience: Duration) -> bool {
     ended
 }
 
+/// How long this host is up, suspended or not: what start times in /proc count from.
+pub fn since_boot() -> Duration {
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
+    Duration::new(now.tv_sec.unsigned_abs(), now.tv_nsec.unsigned_abs() as u32)
+}
+
 /// Forks; the child gets `None`. To be called while there is one thread.
 pub fn fork() -> io::Result<Option<Pid>> {
     // SAFETY: there is no other thread whose locks the child could miss.

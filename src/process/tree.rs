@@ -1,91 +1,250 @@
-//! The processes below a process, read from /proc.
+//! The processes of this host as a tree, read from /proc, and signals to all of a branch.
+//!
+//! /proc is not read at one moment: a process that is forked, or whose parent ends, while it is read can be missed. So
+//! signals go round until nothing new is found, and that a tree is empty is known from [`sys::has_no_children`] only.
 
 use std::collections::{HashMap, HashSet};
+use std::time::Duration;
 
 use procfs::process::{Stat, all_processes};
 
-use super::sys::{Pid, PidFd, Signal};
+use super::sys::{self, Pid, PidFd, Signal};
 
 /// One process as /proc shows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Process {
     /// Its number.
     pub pid: Pid,
+    /// Its parent's.
+    pub parent: Pid,
+    /// Its process group.
+    pub group: Pid,
+    /// Its session.
+    pub session: Pid,
     /// Its name (`comm`), 15 bytes at the most.
     pub name: String,
     /// When it started, in clock ticks since boot: with the pid, what makes it this process.
     pub started: u64,
     /// Whether it has ended and waits for its parent to reap it.
     pub zombie: bool,
+    /// User and system time, in clock ticks.
+    pub ticks: u64,
+    /// Resident memory, in pages.
+    pub pages: u64,
+}
+
+impl From<Stat> for Process {
+    fn from(stat: Stat) -> Self {
+        Process {
+            pid: Pid::from_raw(stat.pid),
+            parent: Pid::from_raw(stat.ppid),
+            group: Pid::from_raw(stat.pgrp),
+            session: Pid::from_raw(stat.session),
+            zombie: matches!(stat.state, 'Z' | 'X'),
+            started: stat.starttime,
+            ticks: stat.utime + stat.stime,
+            pages: stat.rss,
+            name: stat.comm,
+        }
+    }
+}
+
+impl Process {
+    /// What a number means now.
+    pub fn find(pid: Pid) -> Option<Process> {
+        Some(procfs::process::Process::new(pid.as_raw()).ok()?.stat().ok()?.into())
+    }
+
+    /// CPU time that it has used.
+    pub fn cpu(&self) -> Duration {
+        Duration::from_millis(self.ticks * 1000 / procfs::ticks_per_second())
+    }
+
+    /// Resident memory, in bytes.
+    pub fn memory(&self) -> u64 {
+        self.pages * procfs::page_size()
+    }
+
+    /// How long ago it started, to the clock tick.
+    pub fn age(&self) -> Duration {
+        let started = Duration::from_millis(self.started * 1000 / procfs::ticks_per_second());
+        sys::since_boot().saturating_sub(started)
+    }
+
+    /// Whether another reading is of the same process.
+    pub fn is_same(&self, other: &Process) -> bool {
+        self.pid == other.pid && self.started == other.started
+    }
+
+    /// When it had certainly started, as time since boot: at the end of the clock tick that /proc names.
+    pub fn started_before(&self) -> Duration {
+        Duration::from_millis((self.started + 1) * 1000 / procfs::ticks_per_second())
+    }
+
+    /// Whether the number still means this process, and it has not ended.
+    pub fn is_alive(&self) -> bool {
+        Process::find(self.pid).is_some_and(|now| now.started == self.started && !now.zombie)
+    }
+
+    /// Signals it, if the number still means this process.
+    pub fn signal(&self, signal: Signal) -> bool {
+        let Ok(pidfd) = PidFd::open(self.pid) else { return false };
+        // The handle is on whatever has the number now; if that started when ours did, it is ours and stays so.
+        let same = Process::find(self.pid).is_some_and(|now| now.started == self.started);
+        same && pidfd.signal(signal).is_ok()
+    }
+}
+
+/// All processes of the host, as they were read.
+#[derive(Debug, Default)]
+pub struct Snapshot {
+    children: HashMap<Pid, Vec<Process>>,
+}
+
+impl Snapshot {
+    /// Reads /proc.
+    pub fn take() -> Self {
+        let mut children: HashMap<Pid, Vec<Process>> = HashMap::new();
+        // A process that ends while /proc is read is simply not there.
+        for stat in all_processes().into_iter().flatten().filter_map(|process| process.ok()?.stat().ok()) {
+            let process = Process::from(stat);
+            children.entry(process.parent).or_default().push(process);
+        }
+        Snapshot { children }
+    }
+
+    /// The children of a process.
+    pub fn children(&self, parent: Pid) -> &[Process] {
+        self.children.get(&parent).map_or(&[], Vec::as_slice)
+    }
+
+    /// When every process had started.
+    pub fn start_times(&self) -> HashMap<Pid, u64> {
+        self.children.values().flatten().map(|process| (process.pid, process.started)).collect()
+    }
+
+    /// Everything below a process, deepest first; the process itself is not among it.
+    pub fn below(&self, root: Pid) -> Vec<&Process> {
+        let mut found = Vec::new();
+        let mut parents = vec![root];
+        while let Some(parent) = parents.pop() {
+            for process in self.children(parent) {
+                parents.push(process.pid);
+                found.push(process);
+            }
+        }
+        // A parent is found before its children.
+        found.reverse();
+        found
+    }
 }
 
 /// Everything below a process, deepest first; the process itself is not among it.
 pub fn descendants(root: Pid) -> Vec<Process> {
-    let mut children: HashMap<i32, Vec<Stat>> = HashMap::new();
-    // A process that ends while /proc is read is simply not there.
-    for stat in all_processes().into_iter().flatten().filter_map(|process| process.ok()?.stat().ok()) {
-        children.entry(stat.ppid).or_default().push(stat);
-    }
-    let mut found = Vec::new();
-    let mut parents = vec![root.as_raw()];
-    while let Some(parent) = parents.pop() {
-        for stat in children.remove(&parent).unwrap_or_default() {
-            parents.push(stat.pid);
-            found.push(Process {
-                pid: Pid::from_raw(stat.pid),
-                zombie: stat.state == 'Z',
-                started: stat.starttime,
-                name: stat.comm,
-            });
-        }
-    }
-    // A parent is found before its children.
-    found.reverse();
-    found
+    Snapshot::take().below(root).into_iter().cloned().collect()
 }
 
 /// Whether a process descends from another.
 pub fn is_below(pid: Pid, root: Pid) -> bool {
-    descendants(root).iter().any(|process| process.pid == pid)
+    let mut at = pid;
+    // No chain of parents is that long; numbers that are used again while it is followed could make a circle.
+    for _ in 0..4096 {
+        match Process::find(at) {
+            Some(process) if process.parent == root => return true,
+            Some(process) if process.parent.as_raw() > 0 => at = process.parent,
+            _ => return false,
+        }
+    }
+    false
 }
 
-/// Sends a signal to everything below a process, deepest first. Returns how many processes it went to.
-pub fn signal_descendants(root: Pid, signal: Signal) -> usize {
-    descendants(root).iter().filter(|process| !process.zombie && signal_same(process, signal)).count()
-}
-
-/// How often a tree is looked at again because it grew while it was being stopped. A tree that still grows then is one
-/// that forks as fast as this process can look.
+/// How often a tree is looked at again because it grew meanwhile. A tree that still grows then is one that forks as fast
+/// as this process can look.
 const MOST_LOOKS: usize = 100;
+/// The same for a signal that a process may answer by starting another: a pool that replaces its workers.
+const MOST_ROUNDS: usize = 5;
 
-/// Kills everything below a process, also what is forked meanwhile: it is stopped first, until nothing new is found.
-/// Returns what was killed.
-pub fn kill_descendants(root: Pid) -> Vec<Process> {
+/// Sends a signal to everything below these processes, deepest first, and to what appears meanwhile. The processes
+/// themselves are not meant. Returns to whom it went. SIGKILL: see [`kill_below`].
+pub fn signal_below(roots: &[Pid], signal: Signal, but: impl Fn(&Process) -> bool) -> Vec<Process> {
+    if signal == Signal::SIGKILL {
+        return kill_below(roots, but);
+    }
+    let (mut seen, mut told) = (HashSet::new(), Vec::new());
+    for _ in 0..MOST_ROUNDS {
+        let snapshot = Snapshot::take();
+        let new = roots.iter().flat_map(|root| snapshot.below(*root)).filter(|process| !process.zombie);
+        let new: Vec<_> = new.filter(|process| seen.insert((process.pid, process.started))).cloned().collect();
+        if new.is_empty() {
+            break;
+        }
+        told.extend(new.into_iter().filter(|process| !but(process) && end_gently(process, signal)));
+    }
+    told
+}
+
+/// Signals a process; one that is stopped is woken up to see SIGTERM.
+fn end_gently(process: &Process, signal: Signal) -> bool {
+    let told = process.signal(signal);
+    if told && signal == Signal::SIGTERM {
+        process.signal(Signal::SIGCONT);
+    }
+    told
+}
+
+/// Kills everything below these processes, also what is forked meanwhile: it is stopped first, until nothing new is
+/// found. Returns what was killed.
+pub fn kill_below(roots: &[Pid], but: impl Fn(&Process) -> bool) -> Vec<Process> {
     let mut stopped = HashSet::new();
-    let mut found = Vec::new();
+    let mut found: Vec<Process> = Vec::new();
     for _ in 0..MOST_LOOKS {
-        found = descendants(root);
+        let snapshot = Snapshot::take();
+        found = roots.iter().flat_map(|root| snapshot.below(*root)).filter(|it| !but(it)).cloned().collect();
         let mut grew = false;
         for process in found.iter().filter(|process| !process.zombie) {
             if stopped.insert((process.pid, process.started)) {
                 grew = true;
-                signal_same(process, Signal::SIGSTOP);
+                process.signal(Signal::SIGSTOP);
             }
         }
         if !grew {
             break;
         }
     }
-    found.retain(|process| !process.zombie && signal_same(process, Signal::SIGKILL));
+    found.retain(|process| !process.zombie && process.signal(Signal::SIGKILL));
     found
 }
 
-/// Signals a process if the number still means the same process.
-fn signal_same(process: &Process, signal: Signal) -> bool {
-    let Ok(pidfd) = PidFd::open(process.pid) else { return false };
-    // The handle is on whatever has the number now; if that started when ours did, it is ours and stays so.
-    let same = procfs::process::Process::new(process.pid.as_raw())
-        .and_then(|now| now.stat())
-        .is_ok_and(|stat| stat.starttime == process.started);
-    same && pidfd.signal(signal).is_ok()
+/// Signals processes and everything below them, deepest first.
+pub fn signal_branches(tops: &[Process], signal: Signal) {
+    if signal == Signal::SIGKILL {
+        for top in tops {
+            top.signal(Signal::SIGSTOP);
+        }
+    }
+    // Branches are looked up by number: one that has another meaning by now is left out.
+    let roots: Vec<Pid> = tops.iter().filter(|top| top.is_alive()).map(|top| top.pid).collect();
+    signal_below(&roots, signal, |_| false);
+    for top in tops {
+        end_gently(top, signal);
+    }
+}
+
+/// Signals a process that is a child of this one, and everything below it, deepest first.
+pub fn signal_tree((pid, pidfd): &(Pid, PidFd), signal: Signal) {
+    // A child that is not reaped yet has its number for itself: none of this can fail in a way that matters.
+    if signal == Signal::SIGKILL {
+        let _ = pidfd.signal(Signal::SIGSTOP);
+    }
+    signal_below(&[*pid], signal, |_| false);
+    let _ = pidfd.signal(signal);
+    if signal == Signal::SIGTERM {
+        let _ = pidfd.signal(Signal::SIGCONT);
+    }
+}
+
+/// Processes in a message: `12 (sleep), 13 (sh)`.
+pub fn names<'a>(processes: impl IntoIterator<Item = &'a Process>) -> String {
+    let named = processes.into_iter().map(|process| format!("{} ({})", process.pid, process.name));
+    named.collect::<Vec<_>>().join(", ")
 }

@@ -7,16 +7,15 @@ use mio::unix::pipe::Receiver;
 
 use super::sources::Source;
 use super::{Supervisor, SupervisorError};
-use crate::process::clean;
 use crate::process::guardian::Guardian;
 use crate::process::sys::Pid;
+use crate::process::{clean, tree};
 
 /// How long the supervisor waits for what it has killed when its guardian is gone.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// What is watched of the guardian.
 pub(super) struct Guarded {
-    #[allow(dead_code)]
     pub(super) pid: Pid,
     pipe: Receiver,
     gone: bool,
@@ -48,7 +47,7 @@ impl Supervisor {
         let cleaned = clean::leave_nothing(PATIENCE);
         Err(SupervisorError::Unguarded(match cleaned.survivors.as_slice() {
             [] => format!("{} processes were killed", cleaned.killed),
-            left => format!("these processes survive SIGKILL: {}", clean::names(left)),
+            left => format!("these processes survive SIGKILL: {}", tree::names(left)),
         }))
     }
 }

@@ -70,7 +70,7 @@ impl Supervisor {
         let setup = setup(&self.workflow, pool, self.pools[pool.index()].preload);
         channel
             .send_raw(bundle::source(entry))
-            .and_then(|()| channel.send(Frame::setup(&setup, None)))
+            .and_then(|()| channel.send(Frame::setup(&setup, None).and_descriptor(self.announced.pipe())))
             .map_err(|error| format!("the interpreter {} {error}", interpreter.display()))?;
         Ok(Started { pid: Pid::from_raw(child.id() as i32), channel, output })
     }

@@ -192,9 +192,10 @@ impl Supervisor {
         let Invitation { worker: (pool, worker), output, .. } = invitation;
         let mut channel = Channel::new(stream);
         let setup = setup(&self.workflow, pool, self.pools[pool.index()].preload);
-        let sent = channel
-            .send_raw(bundle::source("fresh.main"))
-            .and_then(|()| channel.send(Frame::setup(&setup, Some(output.as_fd()))));
+        let sent = channel.send_raw(bundle::source("fresh.main")).and_then(|()| {
+            let pipe = self.announced.pipe();
+            channel.send(Frame::setup(&setup, Some(output.as_fd())).and_descriptor(pipe))
+        });
         let connected = match sent {
             Ok(()) => self.connect_worker(pool, worker, channel),
             Err(error) => Err(error.to_string()),

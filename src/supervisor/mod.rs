@@ -4,6 +4,7 @@
 //! Readiness comes in ([`Supervisor::turn`]), is told to the engine or a pool, and their effects are carried out one
 //! after the other from one queue, so that nothing calls itself.
 
+mod announced;
 mod error;
 mod forkserver;
 mod guarded;
@@ -11,6 +12,7 @@ mod happening;
 mod interpreter;
 mod jobs;
 mod launched;
+pub mod listing;
 mod output;
 mod programs;
 mod reaper;
@@ -20,11 +22,14 @@ mod shared;
 mod shutdown;
 mod sources;
 mod starting;
+mod strays;
 mod template;
+pub mod viewers;
 mod workers;
 
 pub use error::SupervisorError;
 pub use happening::{Happening, RunId};
+pub use strays::StrayCount;
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::io;
@@ -32,7 +37,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use mio::{Events, Poll, Token};
-use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGTERM};
+use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGTERM, SIGUSR1};
 use signal_hook_mio::v1_0::Signals;
 
 use crate::engine;
@@ -40,6 +45,7 @@ use crate::graph::{Context, PoolId, Workflow};
 use crate::pool::{self, JobId, Pool};
 use crate::process::sys::{self, Pid};
 
+use announced::Announced;
 use forkserver::Forkserver;
 use guarded::Guarded;
 use interpreter::Interpreter;
@@ -50,6 +56,8 @@ use programs::Program;
 use reaper::Child;
 use runs::ActiveRun;
 use sources::{Source, Sources};
+use strays::Strays;
+use viewers::Window;
 use workers::WorkerProcess;
 
 /// The supervisor of one workflow.
@@ -60,6 +68,9 @@ pub struct Supervisor {
     events: Events,
     signals: Signals,
     guarded: Option<Guarded>,
+    announced: Announced,
+    strays: Strays,
+    window: Option<Window>,
     sources: Sources,
     pools: Vec<PoolState>,
     /// Every direct child, by its number, until it is reaped.
@@ -102,7 +113,7 @@ enum Todo {
 }
 
 impl Supervisor {
-    /// A supervisor without runs. It becomes the parent of every orphan below it, and takes SIGINT, SIGTERM, SIGCHLD and,
+    /// A supervisor without runs. It becomes the parent of every orphan below it, and takes SIGINT, SIGTERM, SIGCHLD, SIGUSR1 and,
     /// unless it is ignored, SIGHUP of the process: there is one a process.
     pub fn new(workflow: Arc<Workflow>) -> Result<Self, SupervisorError> {
         sys::become_subreaper().map_err(SupervisorError::Setup)?;
@@ -110,9 +121,10 @@ impl Supervisor {
         let mut sources = Sources::default();
         // nohup(1) and its like want the end of the terminal to mean nothing.
         let hangup = (!sys::is_ignored(sys::Signal::SIGHUP)).then_some(SIGHUP);
-        let wanted = [SIGINT, SIGTERM, SIGCHLD].into_iter().chain(hangup);
+        let wanted = [SIGINT, SIGTERM, SIGCHLD, SIGUSR1].into_iter().chain(hangup);
         let mut signals = Signals::new(wanted).map_err(SupervisorError::Setup)?;
         sources.add(&poll, &mut signals, Source::Signals).map_err(SupervisorError::Setup)?;
+        let announced = Announced::new(&poll, &mut sources).map_err(SupervisorError::Setup)?;
         let pools = workflow
             .pools
             .iter()
@@ -134,6 +146,9 @@ impl Supervisor {
             events: Events::with_capacity(256),
             signals,
             guarded: None,
+            announced,
+            strays: Strays::default(),
+            window: None,
             sources,
             pools,
             children: HashMap::new(),
@@ -167,6 +182,10 @@ impl Supervisor {
                 Err(error) if error.kind() != io::ErrorKind::Interrupted => return Err(SupervisorError::Poll(error)),
                 _ => {}
             }
+            // Before the tasks that announced it have ended.
+            if events.iter().any(|event| event.token() == self.announced.token()) {
+                self.hear_announcements();
+            }
             for token in std::mem::take(&mut self.unfinished) {
                 self.on_ready(token, true, false);
             }
@@ -185,6 +204,9 @@ impl Supervisor {
     fn on_ready(&mut self, token: Token, readable: bool, writable: bool) {
         match self.sources.get(token) {
             Some(Source::Signals) => self.on_signals(),
+            Some(Source::Announced) => self.hear_announcements(),
+            Some(Source::Window) => self.on_window_ready(),
+            Some(Source::Viewer) => self.on_viewer_ready(token),
             Some(Source::Guardian) => self.on_guardian_ready(),
             Some(Source::Forkserver(pool)) => self.on_forkserver_ready(pool, writable),
             Some(Source::Worker(pool, worker)) => self.on_worker_ready(pool, worker, readable, writable),
@@ -213,6 +235,7 @@ impl Supervisor {
             }
         }
         self.carry_out();
+        self.strays_on_time(now);
     }
 
     fn next_time(&self) -> Option<Instant> {
@@ -220,7 +243,7 @@ impl Supervisor {
             return Some(Instant::now());
         }
         let runs = self.runs.values().filter_map(|run| run.engine.next_time());
-        runs.chain(self.pools.iter().filter_map(|state| state.pool.next_time())).min()
+        runs.chain(self.pools.iter().filter_map(|state| state.pool.next_time())).chain(self.next_stray_time()).min()
     }
 
     fn carry_out(&mut self) {

@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::io::{self, Read, Seek, Write};
 use std::process::{Command, Stdio};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use mio::Token;
 use serde_json::{Map, Value as Json};
@@ -11,9 +11,10 @@ use serde_json::{Map, Value as Json};
 use super::jobs::{Job, failed};
 use super::output::Context;
 use super::reaper::Child;
-use super::{Supervisor, template};
+use super::strays::{WORKER_VARIABLE, mark_of};
+use super::{RunId, Supervisor, template};
 use crate::engine::{Failure, FailureKind, Outcome};
-use crate::graph::{Exec, Kind, PoolId, Stdout};
+use crate::graph::{ActorId, Exec, Kind, PoolId, Stdout};
 use crate::payload::{ErrorClass, Payload, Plain, PythonError, payload_from_json};
 use crate::pool::{JobId, WorkerId};
 use crate::process::sys::{self, Pid, PidFd, Signal};
@@ -24,7 +25,9 @@ const MOST_KEPT_OUTPUT: u64 = 256 << 20;
 
 /// A program that is running.
 pub(super) struct Program {
-    process: (Pid, PidFd),
+    pub(super) process: (Pid, PidFd),
+    /// Of which run and actor it is.
+    pub(super) task: (RunId, ActorId),
     /// What it prints: to the log, and the end of it into an error message.
     output: Token,
     /// Where its standard output is kept, if the actor wants it.
@@ -49,9 +52,10 @@ impl Supervisor {
 
     fn try_launch(&mut self, pool: PoolId, worker: WorkerId, job: JobId) -> Result<(), CannotStart> {
         let context = Context { pool: Some(pool), task: self.job_actor(job), pid: None };
-        let Some(Job::Task { actor, payload, stdin, .. }) = self.jobs.get(&job) else {
+        let Some(Job::Task { run, actor, payload, stdin, .. }) = self.jobs.get(&job) else {
             return Err(CannotStart("the task is gone".to_owned()));
         };
+        let task = (*run, *actor);
         let Kind::Exec(exec) = &self.workflow.actor(*actor).kind else {
             return Err(CannotStart("the actor starts no program".to_owned()));
         };
@@ -72,19 +76,21 @@ impl Supervisor {
             None => Stdio::from(write.try_clone().map_err(cannot)?),
         });
         command.stderr(write);
+        command.env(WORKER_VARIABLE, mark_of((pool, worker)));
         let child = sys::spawn(command).map_err(cannot)?;
         let pid = Pid::from_raw(child.id() as i32);
         let pidfd = PidFd::open(pid).map_err(cannot)?;
         let output = self.watch_output(read, Context { pid: Some(pid.as_raw()), ..context }).map_err(cannot)?;
         self.keep_last_lines(output);
         self.children.insert(pid, Child::Program(pool, worker));
-        self.pools[pool.index()].programs.insert(worker, Program { process: (pid, pidfd), output, stdout });
+        self.pools[pool.index()].programs.insert(worker, Program { process: (pid, pidfd), task, output, stdout });
         Ok(())
     }
 
     /// A program's process was reaped.
     pub(super) fn on_program_reaped(&mut self, pool: PoolId, worker: WorkerId, ended: Ended) {
         let Some(program) = self.pools[pool.index()].programs.remove(&worker) else { return };
+        self.task_is_over((pool, worker), Some(program.task.1), true, Duration::ZERO);
         let last_lines = self.take_last_lines(program.output);
         let Some(orphan) = self.tell_pool(pool, |pool, effects| pool.on_worker_ended(worker, effects)) else { return };
         let Some((_, actor)) = self.job_actor(orphan.job) else { return };
@@ -101,10 +107,9 @@ impl Supervisor {
 
     /// Signals a program and all below it, deepest first.
     pub(super) fn signal_program(&self, pool: PoolId, worker: WorkerId, signal: Signal) {
-        if let Some(Program { process: (pid, pidfd), .. }) = self.pools[pool.index()].programs.get(&worker) {
-            tree::signal_descendants(*pid, signal);
-            // A child that is not reaped yet has its number for itself: this cannot fail in a way that matters.
-            let _ = pidfd.signal(signal);
+        if let Some(Program { process, .. }) = self.pools[pool.index()].programs.get(&worker) {
+            tree::signal_tree(process, signal);
+            self.signal_strays_of((pool, worker), signal);
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Signals to the supervisor, SIGCHLD among them: every child is reaped here, strangers too.
 
-use signal_hook::consts::SIGCHLD;
+use signal_hook::consts::{SIGCHLD, SIGUSR1};
 use tracing::debug;
 
 use super::forkserver::Phase;
@@ -24,6 +24,7 @@ impl Supervisor {
         for signal in self.signals.pending().collect::<Vec<_>>() {
             match signal {
                 SIGCHLD => self.reap_children(),
+                SIGUSR1 => self.log_tree(),
                 signal => self.happenings.push(Happening::Signal(signal)),
             }
         }
@@ -38,7 +39,10 @@ impl Supervisor {
                     self.on_forkserver_reaped(pool, phase, reaped.pid, reaped.ended);
                 }
                 Some(Child::LetGo) => {}
-                None => debug!("reaped the orphan {}, which {}", reaped.pid, reaped.ended),
+                None => {
+                    debug!("reaped the orphan {}, which {}", reaped.pid, reaped.ended);
+                    self.on_stranger_reaped(reaped.pid);
+                }
             }
         }
     }

@@ -81,6 +81,7 @@ impl Supervisor {
             Effect::Failed { actor, failure, handled } => self.log_failure(actor, &failure, handled),
             Effect::Ended { status, output } => {
                 self.runs.remove(&run);
+                self.run_is_over();
                 info!("run ended: {status}");
                 self.happenings.push(Happening::RunEnded { run, status, output });
             }
@@ -123,7 +124,7 @@ impl Supervisor {
         self.runs.get(&run)?.jobs.get(&task).copied()
     }
 
-    fn press_job(&mut self, job: JobId, step: Step, now: Instant) {
+    pub(super) fn press_job(&mut self, job: JobId, step: Step, now: Instant) {
         if let Some(Job::Task { actor, .. }) = self.jobs.get(&job) {
             let pool = self.workflow.actor(*actor).pool;
             self.tell_pool(pool, |pool, effects| pool.press(job, step, now, effects));

@@ -1,34 +1,69 @@
 //! The end: every process is gone before the supervisor says so.
+//!
+//! Daemonic processes get SIGTERM, and after the grace time SIGKILL; non-daemonic ones are waited for. The children of a
+//! Python process are first left to that process: it terminates its daemonic ones in an order in which its pools and
+//! managers do not get stuck, and waits for the others.
 
+use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
 use tracing::{info, warn};
 
 use super::{Happening, Supervisor, SupervisorError};
-use crate::process::sys::{Pid, Signal};
-use crate::process::tree;
+use crate::graph::{Kind, PoolId};
+use crate::pool::Step;
+use crate::process::sys::{self, Pid, Signal};
+use crate::process::tree::{self, Process, Snapshot};
+
+use super::jobs::Job;
+use super::reaper::Child;
 
 impl Supervisor {
-    /// Lets all workers go and waits for them; those that have not ended within `patience`, and whatever then is left
-    /// below the supervisor, get SIGTERM, and after the grace time SIGKILL. Names what survives even that.
+    /// Lets all workers go and waits for what is not daemonic, up to `patience`; whatever is left then below the
+    /// supervisor gets SIGTERM, and after the grace time SIGKILL. Names what survives even that.
     pub fn shut_down(&mut self, patience: Duration) -> Result<(), SupervisorError> {
+        self.look_for_strays(None);
+        let awaited = if patience.is_zero() { None } else { self.await_leftovers() };
+        self.end_strays(false);
         self.let_go();
-        let grace = self.grace();
-        self.wait_until(patience, |this| this.children.is_empty())?;
-        if is_alone() {
-            return Ok(());
+        self.signal_daemonic_workers(Signal::SIGTERM);
+        if let Some(awaited) = awaited {
+            info!("waiting for what tasks have left running, up to {patience:?}: {awaited}");
         }
+        let grace = self.grace();
+        let begin = Instant::now();
+        for (at, signal) in [(grace, Signal::SIGTERM), (grace * 2, Signal::SIGKILL)] {
+            match self.wait_for_nothing(later(begin, at.min(patience)))? {
+                Wait::Empty => return Ok(()),
+                Wait::Hurry => return self.end_everything(),
+                Wait::Over if at < patience => self.signal_daemonic(signal),
+                Wait::Over => return self.end_everything(),
+            }
+        }
+        match self.wait_for_nothing(later(begin, patience))? {
+            Wait::Empty => Ok(()),
+            Wait::Hurry | Wait::Over => self.end_everything(),
+        }
+    }
+
+    /// SIGTERM, grace, SIGKILL for all that is left.
+    fn end_everything(&mut self) -> Result<(), SupervisorError> {
+        self.end_strays(true);
+        let grace = self.grace();
         for signal in [Signal::SIGTERM, Signal::SIGKILL] {
-            let told = tree::signal_descendants(Pid::this(), signal);
-            let processes = if told == 1 { "process that was" } else { "processes that were" };
-            info!("sent {} to {told} {processes} still running", signal.as_str());
-            if self.wait_until(grace, |_| is_alone())? {
+            let told = tree::signal_below(&[Pid::this()], signal, |_| false);
+            if !told.is_empty() {
+                let processes = if told.len() == 1 { "process that was" } else { "processes that were" };
+                info!("sent {} to {} {processes} still running", signal.as_str(), told.len());
+            }
+            if let Wait::Empty = self.wait_for_nothing(Instant::now() + grace)? {
                 return Ok(());
             }
         }
-        let left: Vec<_> =
-            tree::descendants(Pid::this()).iter().map(|left| format!("{} ({})", left.pid, left.name)).collect();
-        warn!("these processes survive SIGKILL: {}", left.join(", "));
+        let left = tree::descendants(Pid::this());
+        if !sys::has_no_children() {
+            warn!("these processes survive SIGKILL: {}", tree::names(&left));
+        }
         Ok(())
     }
 
@@ -44,24 +79,103 @@ impl Supervisor {
             self.forkserver_gone_quietly(index.into());
         }
         self.dismiss_launchers();
-    }
-
-    /// Waits until something is so, for so long, and less if a signal arrives meanwhile; whether it is.
-    fn wait_until(&mut self, patience: Duration, so: impl Fn(&Self) -> bool) -> Result<bool, SupervisorError> {
-        let deadline = Instant::now() + patience;
         // What is queued may still start a process.
         self.carry_out();
-        while !so(self) {
-            let hurry = self.turn(Some(deadline))?.iter().any(|happening| matches!(happening, Happening::Signal(_)));
-            if hurry || Instant::now() >= deadline {
-                return Ok(so(self));
+    }
+
+    /// Presses the running tasks whose workers are daemonic.
+    pub fn press_daemonic_tasks(&mut self, step: Step) {
+        let daemonic = |job: &Job| match job {
+            Job::Task { actor, .. } => {
+                let actor = self.workflow.actor(*actor);
+                matches!(actor.kind, Kind::Python(_)) && self.workflow.pool(actor.pool).kind.is_daemonic()
+            }
+            Job::Describe { .. } => false,
+        };
+        let jobs: Vec<_> = self.jobs.iter().filter(|(_, job)| daemonic(job)).map(|(id, _)| *id).collect();
+        for job in jobs {
+            self.press_job(job, step, Instant::now());
+        }
+    }
+
+    /// Signals what is below the supervisor and is neither its own nor a part of a running task: those are pressed.
+    pub fn signal_leftovers(&mut self, signal: Signal) {
+        let snapshot = Snapshot::take();
+        let mut not = HashSet::new();
+        for (index, state) in self.pools.iter().enumerate() {
+            let shared = self.workflow.pool(PoolId::from(index)).kind.shares_process();
+            for process in state.workers.values() {
+                let pids = [&process.process, &process.launcher].into_iter().flatten().map(|(pid, _)| *pid);
+                for pid in pids {
+                    not.insert(pid);
+                    if !shared && !process.jobs.is_empty() {
+                        not.extend(snapshot.below(pid).into_iter().map(|process| process.pid));
+                    }
+                }
+            }
+            for pid in state.programs.values().map(|program| program.process.0) {
+                not.insert(pid);
+                not.extend(snapshot.below(pid).into_iter().map(|process| process.pid));
             }
         }
-        Ok(true)
+        not.extend(self.children.keys());
+        let busy = |process: &Process| not.contains(&process.pid) || self.announced.is_starting_pid(process.pid);
+        tree::signal_below(&[Pid::this()], signal, busy);
+    }
+
+    /// Signals the workers that Python takes for daemonic, with all below them.
+    fn signal_daemonic_workers(&self, signal: Signal) {
+        for (pid, child) in &self.children {
+            if let Child::Worker(pool, worker) = child
+                && self.workflow.pool(*pool).kind.is_daemonic()
+            {
+                match self.pools[pool.index()].workers.contains_key(worker) {
+                    true => self.signal_worker(*pool, *worker, signal),
+                    false => drop(Process::find(*pid).map(|process| process.signal(signal))),
+                }
+            }
+        }
+    }
+
+    /// Signals all that is daemonic: workers, and what tasks have started as such.
+    fn signal_daemonic(&self, signal: Signal) {
+        self.signal_daemonic_workers(signal);
+        let daemonic: Vec<Process> = tree::descendants(Pid::this())
+            .into_iter()
+            .filter(|process| self.announced.get(process).is_some_and(|known| known.daemonic == Some(true)))
+            .collect();
+        if !daemonic.is_empty() {
+            info!("sent {} to daemonic processes: {}", signal.as_str(), tree::names(&daemonic));
+            tree::signal_branches(&daemonic, signal);
+        }
+    }
+
+    /// Waits until there is nothing below the supervisor, until then at the latest, and less if a signal arrives.
+    fn wait_for_nothing(&mut self, deadline: Instant) -> Result<Wait, SupervisorError> {
+        while !sys::has_no_children() {
+            if Instant::now() >= deadline {
+                return Ok(Wait::Over);
+            }
+            if self.turn(Some(deadline))?.iter().any(|happening| matches!(happening, Happening::Signal(_))) {
+                return Ok(Wait::Hurry);
+            }
+        }
+        Ok(Wait::Empty)
     }
 }
 
-/// Whether no process is left below this one.
-fn is_alone() -> bool {
-    tree::descendants(Pid::this()).is_empty()
+/// A point in time; durations from a file can be longer than the clock.
+fn later(begin: Instant, duration: Duration) -> Instant {
+    const YEAR: Duration = Duration::from_secs(365 * 24 * 3600);
+    begin + duration.min(YEAR)
+}
+
+/// How a wait for the end ended.
+enum Wait {
+    /// Nothing is there any more.
+    Empty,
+    /// Somebody does not want to wait.
+    Hurry,
+    /// The time is over.
+    Over,
 }

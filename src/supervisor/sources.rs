@@ -15,6 +15,12 @@ pub(super) enum Source {
     Signals,
     /// The pipe that ends with the guardian.
     Guardian,
+    /// The socket at which the tree is shown.
+    Window,
+    /// A connection that is being shown the tree.
+    Viewer,
+    /// What interpreters announce.
+    Announced,
     Forkserver(PoolId),
     Worker(PoolId, WorkerId),
     Output,

@@ -2,7 +2,7 @@
 
 use std::io;
 use std::os::fd::OwnedFd;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use mio::Token;
 use mio::net::UnixStream;
@@ -37,6 +37,10 @@ pub(super) struct WorkerProcess {
     pub(super) places: Vec<WorkerId>,
     /// What is being executed, and by whom.
     pub(super) jobs: Vec<(JobId, WorkerId)>,
+    /// Since when it has had something to do, or had last: time since boot.
+    pub(super) busy_since: Duration,
+    /// Whether its task has announced a process.
+    pub(super) has_started_something: bool,
     /// No more jobs are for it: one of them did not return when it was interrupted.
     pub(super) closing: bool,
     /// Why its connection was given up, where that was not its death.
@@ -59,6 +63,8 @@ impl WorkerProcess {
             ready: false,
             places: vec![worker],
             jobs: Vec::new(),
+            busy_since: Duration::ZERO,
+            has_started_something: false,
             closing: false,
             fault: None,
         }
@@ -147,6 +153,7 @@ impl Supervisor {
         let Some(process) = self.pools[pool.index()].workers.get_mut(&host) else { return };
         let Some(work) = self.jobs.get(&job) else { return };
         process.jobs.push((job, worker));
+        process.busy_since = sys::since_boot();
         let output = process.output;
         let frame = match work {
             Job::Task { actor, payload, .. } => Frame::run(job.0, actor.0, payload),
@@ -228,6 +235,7 @@ impl Supervisor {
                 (Ok(pidfd), None) => {
                     process.process = Some((pid, pidfd));
                     self.children.insert(pid, Child::Worker(pool, worker));
+                    self.announced.started(pid);
                 }
                 // Behind a launcher that has its own numbers for processes, this one is not known here.
                 (Ok(pidfd), Some((launcher, _))) if pid == *launcher || tree::is_below(pid, *launcher) => {
@@ -256,8 +264,12 @@ impl Supervisor {
         };
         let (_, place) = process.jobs.swap_remove(at);
         let (output, closing) = (process.output, process.closing);
+        let started_something = std::mem::take(&mut process.has_started_something);
+        let took = sys::since_boot().saturating_sub(process.busy_since);
         // What the task has printed is read before the output belongs to the next one.
         self.drain_output(output);
+        let actor = self.job_actor(JobId(task)).map(|(_, actor)| actor);
+        self.task_is_over((pool, worker), actor, started_something, took);
         if closing {
             self.leave_closing_host(pool, worker, place);
         } else {
@@ -336,6 +348,8 @@ impl Supervisor {
         }
         self.forget_invitation(pool, worker);
         self.close_host(pool, worker);
+        let actor = process.jobs.first().and_then(|(job, _)| self.job_actor(*job)).map(|(_, actor)| actor);
+        self.task_is_over((pool, worker), actor, true, Duration::ZERO);
         for place in process.places {
             let orphan = self.tell_pool(pool, |pool, effects| pool.on_worker_ended(place, effects));
             if let Some(orphan) = orphan {
@@ -359,19 +373,21 @@ impl Supervisor {
         self.signal_program(pool, worker, signal);
     }
 
-    /// Signals a worker and all below it, deepest first. An interrupt is for the task: a launcher does not get it.
+    /// Signals a worker and all below it, deepest first, and what has left it. An interrupt is for the task: a launcher
+    /// does not get it.
     pub(super) fn signal_worker(&self, pool: PoolId, worker: WorkerId, signal: Signal) {
         let Some(process) = self.pools[pool.index()].workers.get(&worker) else { return };
         let interrupt = signal == Signal::SIGINT;
         match (&process.process, &process.launcher) {
-            (Some(target), None) => signal_tree(target, signal),
-            (Some(target), Some(_)) if interrupt => signal_tree(target, signal),
+            (Some(target), None) => tree::signal_tree(target, signal),
+            (Some(target), Some(_)) if interrupt => tree::signal_tree(target, signal),
             (None, Some((launcher, _))) if interrupt => {
-                tree::signal_descendants(*launcher, signal);
+                tree::signal_below(&[*launcher], signal, |_| false);
             }
-            (_, Some(launcher)) => signal_tree(launcher, signal),
+            (_, Some(launcher)) => tree::signal_tree(launcher, signal),
             (None, None) => {}
         }
+        self.signal_strays_of((pool, worker), signal);
     }
 }
 
@@ -385,12 +401,6 @@ fn lost(orphan: Orphan, fault: Option<&str>, ended: Option<Ended>) -> Outcome {
     }
     let why = fault.or(ended.as_deref()).unwrap_or("disappeared");
     failed(FailureKind::Lost, ErrorClass::WorkerLost, format!("the worker process of the task {why}"))
-}
-
-fn signal_tree((pid, pidfd): &(Pid, PidFd), signal: Signal) {
-    tree::signal_descendants(*pid, signal);
-    // A child that is not reaped yet has its number for itself: this cannot fail in a way that matters.
-    let _ = pidfd.signal(signal);
 }
 
 /// Whether a process is on its way out: its connection ended because it did (PF_EXITING, include/linux/sched.h).

@@ -10,6 +10,7 @@ pub const BOOT: &str = include_str!("python/boot.py");
 const MODULES: [(&str, &str); 12] = [
     ("pushflow", include_str!("python/__init__.py")),
     ("pushflow.wire", include_str!("python/wire.py")),
+    ("pushflow.children", include_str!("python/children.py")),
     ("pushflow.tasks", include_str!("python/tasks.py")),
     ("pushflow.billiards", include_str!("python/billiards.py")),
     ("pushflow.identity", include_str!("python/identity.py")),

@@ -84,6 +84,12 @@ impl<'a> Frame<'a> {
         frame.finish()
     }
 
+    /// The same frame with one more descriptor, after its own.
+    pub fn and_descriptor(mut self, fd: BorrowedFd<'a>) -> Self {
+        self.fds.push(fd);
+        self
+    }
+
     /// Asks a forkserver for a worker with this connection and this output.
     pub fn spawn(connection: BorrowedFd<'a>, output: BorrowedFd<'a>) -> Self {
         let mut frame = Frame::new(SPAWN, 0);

@@ -109,7 +109,7 @@ def run(**_):
     return {'pid': child.pid}
 ",
     );
-    let output = project.with_pool("grace = '200ms'").run(&[]).json();
+    let output = project.with_pool("grace = '200ms'\n[service]\nstop_timeout = '500ms'").run(&[]).json();
     assert!(!is_alive(i32::try_from(output["pid"].as_i64().unwrap()).unwrap()));
 }
 

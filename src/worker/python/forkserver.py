@@ -7,7 +7,7 @@ import os
 import signal
 import sys
 
-from pushflow import setup, wire, worker
+from pushflow import children, setup, wire, worker
 
 try:
     from _socket import socket
@@ -23,6 +23,7 @@ def main(sock):
     try:
         kind, _, body = channel.receive()
         told = setup.Setup(body)
+        told.take_pipe(channel)
         worker.die_with(told.supervisor)
         told.prepare()
         if told.preload:
@@ -80,7 +81,10 @@ def spawn(channel, told, connection, output):
 def _fork_again(channel, told, connection, output, adopted, go):
     status = 1
     try:
-        if told.fork():
+        pid = told.fork()
+        if pid:
+            # Before this process ends, and with it the worker's parent: so it is never taken for an orphan of a task.
+            children.announce(children.WORKER, pid)
             status = 0
             return
         os.close(go)

@@ -12,7 +12,8 @@ def main(sock):
     try:
         _, _, body = channel.receive()
         told = setup.Setup(body)
-        output = channel.take_fd() if channel.fds else None
+        output = channel.take_fd() if told.launched else None
+        told.take_pipe(channel)
         told.prepare()
     except setup.Missing as missing:
         channel.send(wire.FAILED, 0, str(missing).encode())

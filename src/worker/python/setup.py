@@ -4,7 +4,7 @@ import os
 import pickle
 import sys
 
-from pushflow import billiards, greenlets, identity, tasks, threads, worker
+from pushflow import billiards, children, greenlets, identity, tasks, threads, worker
 from pushflow.identity import Missing  # noqa: F401
 
 
@@ -24,6 +24,13 @@ class Setup:
         self.gevent = setup["gevent"]
         #: Whether another process stands between the supervisor and this one.
         self.launched = setup["launched"]
+        #: Whether a pipe for announcements comes along.
+        self.announces = setup.get("announces", False)
+
+    def take_pipe(self, channel):
+        """Takes the pipe for announcements, the last descriptor of the frame."""
+        if self.announces:
+            children.receive(channel.take_fd())
 
     def prepare(self):
         """Imports what the workers need, before any module of the workflow. Raises Missing."""
@@ -31,6 +38,7 @@ class Setup:
             greenlets.patch(f"the pool type `{self.type}`" if self.type == "gevent" else "`gevent = true`")
         elif self.type == "thread":
             threads.patch()
+        children.install()
         identity.prepare(self.type)
 
     def fork(self):

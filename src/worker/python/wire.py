@@ -34,6 +34,7 @@ ANCILLARY = 2 * 1024  # room for 253 descriptors
 SCRATCH = 64 * 1024
 
 SOL_SOCKET, SCM_RIGHTS = 1, 1
+CLOEXEC = 0x40000000  # MSG_CMSG_CLOEXEC: programs that tasks start inherit nothing of it
 F_ADD_SEALS, SEALS = 1033, 0x1 | 0x2 | 0x4 | 0x8  # seal, shrink, grow, write (include/uapi/linux/fcntl.h)
 
 
@@ -70,7 +71,7 @@ class Channel:
                     return kind, task, body
             if self.wait is not None:
                 self.wait()
-            count, ancillary, _, _ = self.sock.recvmsg_into((self.scratch,), ANCILLARY)
+            count, ancillary, _, _ = self.sock.recvmsg_into((self.scratch,), ANCILLARY, CLOEXEC)
             if not count:
                 raise Gone
             if ancillary:

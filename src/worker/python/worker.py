@@ -5,7 +5,7 @@ import signal
 import sys
 
 import pushflow
-from pushflow import identity, tasks, wire
+from pushflow import children, identity, tasks, wire
 
 
 class Worker:
@@ -120,6 +120,7 @@ def become_worker(channel, output, told):
             os.setpgid(0, 0)
             die_with(told.supervisor)
         identity.assume(told.type, told.supervisor)
+        children.watch_worker()
         told.engine()(channel, told.scripts, told.look_keys).serve()
     except wire.Gone:
         status = 0

@@ -1,0 +1,241 @@
+//! The process tree of a running workflow as others see it: `pushflow ps`, the log on SIGUSR1, later the bus.
+
+use serde::{Deserialize, Serialize};
+use tracing::info;
+
+use super::Supervisor;
+use super::forkserver::Phase;
+use super::reaper::Child;
+use crate::graph::{ActorId, PoolId};
+use crate::process::sys::Pid;
+use crate::process::tree::{Process, Snapshot};
+use crate::worker::bundle;
+
+/// A running workflow and every process of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Listing {
+    /// The workflow's name.
+    pub workflow: String,
+    /// The process that the user started.
+    pub pid: i32,
+    /// The process that supervises: below it is the tree.
+    pub supervisor: i32,
+    /// How many tasks run.
+    pub tasks: usize,
+    /// How many processes tasks have left behind that were ended, and how many that were left alone.
+    pub strays: (usize, usize),
+    /// Parents before their children, which follow at once.
+    pub processes: Vec<ListedProcess>,
+}
+
+/// One process. A figure that could not be read is absent.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ListedProcess {
+    /// Its number.
+    pub pid: i32,
+    /// Its parent's.
+    pub parent: i32,
+    /// How deep below the process that the user started.
+    pub depth: usize,
+    /// What it is to pushflow.
+    pub kind: ProcessKind,
+    /// Whether it is terminated, and not waited for, when its parent ends.
+    pub daemonic: bool,
+    /// Whether it was started by pushflow or announced by the Python that started it; the others were found.
+    pub announced: bool,
+    /// The pool whose worker or program it is, or came from.
+    pub pool: Option<String>,
+    /// The actor whose task it belongs to.
+    pub actor: Option<String>,
+    /// The run of that task.
+    pub run: Option<u64>,
+    /// Its cgroup, where pushflow has made one for it.
+    pub control_group: Option<String>,
+    /// User and system time that it has used, in ns; whole clock ticks.
+    pub cpu_usage_nsec: u64,
+    /// Its resident memory, in bytes; none once it has ended.
+    pub memory_current: Option<u64>,
+    /// How long ago it started, in ms.
+    pub age_msec: u64,
+    /// Its command line, or its name in brackets where it has none.
+    pub command: String,
+}
+
+/// What a process is to pushflow.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ProcessKind {
+    /// What the user started; cleans up if the supervisor is killed.
+    Guardian,
+    /// Runs the workflow.
+    Supervisor,
+    /// Forks the workers of a pool.
+    Forkserver,
+    /// A command in front of a worker.
+    Launcher,
+    /// Executes python tasks.
+    Worker,
+    /// An exec task.
+    Program,
+    /// Started by a task, or by what a task has started.
+    Child,
+    /// The same, and its parent is gone.
+    Stray,
+}
+
+/// What a process has in common with those below it.
+#[derive(Debug, Clone, Copy, Default)]
+struct Place {
+    pool: Option<PoolId>,
+    task: Option<(u64, ActorId)>,
+}
+
+impl Supervisor {
+    /// The tree as it is now.
+    pub fn listing(&mut self) -> Listing {
+        let snapshot = Snapshot::take();
+        self.hear_announcements();
+        let me = Pid::this();
+        let mut processes = Vec::new();
+        let guardian = self.guarded.as_ref().map(|guarded| guarded.pid);
+        let mut depth = 0;
+        if let Some(process) = guardian.and_then(Process::find) {
+            processes.push(self.listed(&process, depth, ProcessKind::Guardian, Place::default()));
+            depth += 1;
+        }
+        if let Some(process) = Process::find(me) {
+            processes.push(self.listed(&process, depth, ProcessKind::Supervisor, Place::default()));
+        }
+        for child in ordered(snapshot.children(me)) {
+            let (kind, place) = self.kind_of(child);
+            self.list_branch(&snapshot, child, (depth + 1, kind, place), &mut processes);
+        }
+        Listing {
+            workflow: self.workflow.name.clone(),
+            pid: guardian.unwrap_or(me).as_raw(),
+            supervisor: me.as_raw(),
+            tasks: self.runs.values().map(|run| run.jobs.len()).sum(),
+            strays: (self.stray_count().ended, self.stray_count().left),
+            processes,
+        }
+    }
+
+    fn list_branch(
+        &self,
+        snapshot: &Snapshot,
+        top: &Process,
+        (depth, kind, place): (usize, ProcessKind, Place),
+        found: &mut Vec<ListedProcess>,
+    ) {
+        found.push(self.listed(top, depth, kind, place));
+        for child in ordered(snapshot.children(top.pid)) {
+            let below = match self.host_of_worker(child.pid) {
+                // Behind a launcher.
+                Some(host) => (ProcessKind::Worker, Place { task: self.task_of(host).map(numbered), ..place }),
+                None => (ProcessKind::Child, self.place_of(child).unwrap_or(place)),
+            };
+            self.list_branch(snapshot, child, (depth + 1, below.0, below.1), found);
+        }
+    }
+
+    /// What a child of the supervisor is.
+    fn kind_of(&self, process: &Process) -> (ProcessKind, Place) {
+        let place = |pool: &PoolId, task| Place { pool: Some(*pool), task };
+        match self.children.get(&process.pid) {
+            Some(Child::Forkserver(pool, Phase::Starting | Phase::Importing | Phase::Answered)) => {
+                (ProcessKind::Forkserver, place(pool, None))
+            }
+            Some(Child::Worker(pool, worker)) => {
+                let its = self.pools[pool.index()].workers.get(worker);
+                let launched = its.and_then(|its| its.launcher.as_ref()).is_some_and(|(pid, _)| *pid == process.pid);
+                let same = its.and_then(|its| its.process.as_ref()).is_some_and(|(pid, _)| *pid == process.pid);
+                let kind = if launched && !same { ProcessKind::Launcher } else { ProcessKind::Worker };
+                (kind, place(pool, self.task_of((*pool, *worker)).map(numbered)))
+            }
+            Some(Child::Program(pool, worker)) => {
+                (ProcessKind::Program, place(pool, self.task_of((*pool, *worker)).map(numbered)))
+            }
+            Some(Child::LetGo) => (ProcessKind::Forkserver, Place::default()),
+            None if self.announced.is_starting(process) => (ProcessKind::Worker, Place::default()),
+            None => (ProcessKind::Stray, self.place_of(process).unwrap_or_default()),
+        }
+    }
+
+    /// What was announced of where a process belongs.
+    fn place_of(&self, process: &Process) -> Option<Place> {
+        let known = self.announced.get(process)?;
+        Some(Place { pool: known.host.map(|(pool, _)| pool), task: known.task.map(numbered) })
+    }
+
+    fn listed(&self, process: &Process, depth: usize, kind: ProcessKind, place: Place) -> ListedProcess {
+        let known = self.announced.get(process);
+        let daemonic = match kind {
+            ProcessKind::Worker => place.pool.is_some_and(|pool| self.workflow.pool(pool).kind.is_daemonic()),
+            _ => known.and_then(|known| known.daemonic).unwrap_or(false),
+        };
+        ListedProcess {
+            pid: process.pid.as_raw(),
+            parent: process.parent.as_raw(),
+            depth,
+            kind,
+            daemonic,
+            announced: known.is_some() || !matches!(kind, ProcessKind::Child | ProcessKind::Stray),
+            pool: place.pool.map(|pool| self.workflow.pool(pool).name.clone()),
+            actor: place.task.map(|(_, actor)| self.actor_name(actor).to_owned()),
+            run: place.task.map(|(run, _)| run),
+            control_group: None,
+            cpu_usage_nsec: u64::try_from(process.cpu().as_nanos()).unwrap_or(u64::MAX),
+            memory_current: (!process.zombie).then(|| process.memory()),
+            age_msec: u64::try_from(process.age().as_millis()).unwrap_or(u64::MAX),
+            command: command(process, kind),
+        }
+    }
+
+    /// Writes the tree to the log.
+    pub(super) fn log_tree(&mut self) {
+        let listing = self.listing();
+        info!("{} processes of {}:", listing.processes.len(), listing.workflow);
+        for process in &listing.processes {
+            let indent = "  ".repeat(process.depth);
+            let flag = if process.daemonic { "daemonic" } else { "non-daemonic" };
+            let found = if process.announced { "" } else { ", unannounced" };
+            let pool = process.pool.as_ref().map(|pool| format!(", pool {pool}")).unwrap_or_default();
+            let actor = process.actor.as_ref().map(|actor| format!(", actor {actor}")).unwrap_or_default();
+            let run = process.run.map(|run| format!(", run {run}")).unwrap_or_default();
+            let command = plain(&process.command);
+            info!("{indent}{} {command} ({flag}{found}{pool}{actor}{run})", process.pid);
+        }
+    }
+}
+
+fn numbered((run, actor): (super::RunId, ActorId)) -> (u64, ActorId) {
+    (run.0, actor)
+}
+
+/// Oldest first: /proc lists by number, which starts over.
+fn ordered(processes: &[Process]) -> Vec<&Process> {
+    let mut ordered: Vec<_> = processes.iter().collect();
+    ordered.sort_by_key(|process| (process.started, process.pid));
+    ordered
+}
+
+/// What to call a process: pushflow's own interpreters have all of their program on the command line.
+fn command(process: &Process, kind: ProcessKind) -> String {
+    let arguments = procfs::process::Process::new(process.pid.as_raw()).and_then(|process| process.cmdline());
+    let arguments = arguments.unwrap_or_default();
+    let Some(program) = arguments.first() else { return format!("[{}]", process.name) };
+    if arguments.iter().any(|argument| argument == bundle::BOOT) && kind != ProcessKind::Launcher {
+        let what = match kind {
+            ProcessKind::Forkserver => "forkserver",
+            ProcessKind::Worker => "worker",
+            _ => "forked by a task",
+        };
+        return format!("{program} ({what})");
+    }
+    arguments.iter().map(|argument| if argument == bundle::BOOT { "…" } else { argument }).collect::<Vec<_>>().join(" ")
+}
+
+/// A command line without what would move the cursor of a terminal or end a line.
+pub fn plain(command: &str) -> String {
+    command.chars().map(|character| if character.is_control() { '?' } else { character }).collect()
+}

@@ -1,0 +1,336 @@
+//! Strays: processes that a task has left behind and whose parent is gone, so that they are children of the supervisor
+//! now, which is the subreaper. They are ended, unless their actor says `leave_children = true`; either way they are
+//! logged and counted.
+//!
+//! Nothing tells a subreaper of a new child: one has to look into /proc. That is done when a task has ended that
+//! announced a process, or took so long that a look costs nothing beside it; and when a process has ended whose
+//! children are adopted then. Looks that would take more than a small share of the time wait a little.
+
+use std::collections::{BTreeMap, HashMap};
+use std::ffi::OsStr;
+use std::time::{Duration, Instant};
+
+use tracing::{info, warn};
+
+use super::Supervisor;
+use super::announced::Host;
+use crate::graph::{ActorId, PoolId};
+use crate::pool::WorkerId;
+use crate::process::sys::{self, Pid, Signal};
+use crate::process::tree::{self, Process, Snapshot};
+
+/// A task that takes longer than so many looks is worth one.
+const WORTH_A_LOOK: u32 = 50;
+/// After a look, the next one comes after so many times its duration.
+const REST: u32 = 20;
+/// So many processes are named in one message.
+const NAMED: usize = 5;
+/// What the environment of everything that a task starts says of whose it is.
+pub(super) const WORKER_VARIABLE: &str = "PUSHFLOW_WORKER";
+
+/// The strays that are known.
+#[derive(Debug, Default)]
+pub(super) struct Strays {
+    found: HashMap<Pid, Stray>,
+    /// When to look next, if anybody asked.
+    look_at: Option<Instant>,
+    looked: Option<Instant>,
+    /// How long a look took.
+    cost: Duration,
+    /// There are some of which it is not known whose they are.
+    unsure: bool,
+    /// Nothing is waited for or left any more.
+    over: bool,
+    count: StrayCount,
+}
+
+/// How many processes tasks have left behind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct StrayCount {
+    /// They were ended.
+    pub ended: usize,
+    /// They were left alone, because their actor says `leave_children`.
+    pub left: usize,
+}
+
+#[derive(Debug)]
+struct Stray {
+    process: Process,
+    state: State,
+    grace: Duration,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    /// Left alone until the supervisor ends.
+    Left,
+    /// Waited for: its parent ended because the supervisor ends.
+    Awaited,
+    /// It got SIGTERM, and gets SIGKILL then.
+    Told(Instant),
+    Killed,
+}
+
+impl Supervisor {
+    /// A worker or program is done with a task, or gone.
+    pub(super) fn task_is_over(&mut self, host: Host, actor: Option<ActorId>, started_something: bool, took: Duration) {
+        if !started_something && took < Duration::from_millis(1).max(self.strays.cost * WORTH_A_LOOK) {
+            return;
+        }
+        match actor {
+            Some(actor) if self.workflow.actor(actor).leave_children => self.look_for_strays(Some((host, actor))),
+            _ => self.want_look(),
+        }
+    }
+
+    /// A run is over: that decides on strays of which nobody knows whose they are.
+    pub(super) fn run_is_over(&mut self) {
+        if self.strays.unsure {
+            self.want_look();
+        }
+    }
+
+    /// Looks for strays as soon as that is not too often.
+    pub(super) fn want_look(&mut self) {
+        let now = Instant::now();
+        let at = self.strays.looked.map_or(now, |looked| looked + self.strays.cost * REST);
+        if at <= now {
+            self.look_for_strays(None);
+        } else {
+            self.strays.look_at.get_or_insert(at);
+        }
+    }
+
+    /// Finds strays and begins to end them. `leaver`: the one whose task has just ended, and whose actor may leave them.
+    pub(super) fn look_for_strays(&mut self, leaver: Option<(Host, ActorId)>) {
+        let begin = Instant::now();
+        let snapshot = Snapshot::take();
+        self.announced.forget_the_dead(&snapshot);
+        // Workers in the making were announced before they were adopted: those in the snapshot are known now.
+        self.hear_announcements();
+        let mine = snapshot.children(Pid::this());
+        self.strays.found.retain(|_, stray| mine.iter().any(|process| process.is_same(&stray.process)));
+        let new: Vec<&Process> = mine.iter().filter(|process| !process.zombie && self.is_stray(process)).collect();
+        let mut wanted = Vec::new();
+        let mut ended: BTreeMap<Option<ActorId>, Vec<Process>> = BTreeMap::new();
+        let mut left: BTreeMap<Option<ActorId>, Vec<Process>> = BTreeMap::new();
+        for process in new {
+            let host = self.host_of_stray(process);
+            if self.may_still_be_wanted(process, host) {
+                wanted.push(host);
+                continue;
+            }
+            let actor = self.announced.get(process).and_then(|known| known.task).map(|(_, actor)| actor);
+            let actor = actor.or_else(|| match leaver {
+                Some((leaving, actor)) if host == Some(leaving) => Some(actor),
+                _ => host.and_then(|host| self.last_actor(host)),
+            });
+            let leave = !self.strays.over && actor.is_some_and(|actor| self.workflow.actor(actor).leave_children);
+            let group = if leave { &mut left } else { &mut ended };
+            group.entry(actor).or_default().push(process.clone());
+            let grace = host.map_or_else(|| self.grace(), |(pool, _)| self.workflow.pool(pool).grace);
+            let state = if leave { State::Left } else { State::Told(begin + grace) };
+            self.strays.found.insert(process.pid, Stray { process: process.clone(), state, grace });
+        }
+        // The end of what may still want them is worth a look.
+        self.strays.unsure = false;
+        for host in wanted {
+            match host {
+                Some((pool, worker)) => {
+                    if let Some(process) = self.pools[pool.index()].workers.get_mut(&worker) {
+                        process.has_started_something = true;
+                    }
+                }
+                None => self.strays.unsure = true,
+            }
+        }
+        for (actor, processes) in left {
+            self.strays.count.left += processes.len();
+            let actor = actor.map(|actor| self.actor_name(actor));
+            info!(actor, "left running, as leave_children says: {}", some_names(&processes));
+        }
+        for (actor, processes) in ended {
+            self.strays.count.ended += processes.len();
+            let actor = actor.map(|actor| self.actor_name(actor));
+            warn!(actor, "left processes running, which get SIGTERM now: {}", some_names(&processes));
+            tree::signal_branches(&processes, Signal::SIGTERM);
+        }
+        let now = Instant::now();
+        self.strays.looked = Some(now);
+        self.strays.cost = now - begin;
+        self.strays.look_at = None;
+    }
+
+    /// Whether a child of this process is none that it has started, and was not seen before.
+    fn is_stray(&self, process: &Process) -> bool {
+        !self.children.contains_key(&process.pid)
+            && !self.announced.is_starting(process)
+            && !self.strays.found.contains_key(&process.pid)
+    }
+
+    /// The worker or program that a stray comes from, if that can be told.
+    fn host_of_stray(&self, stray: &Process) -> Option<Host> {
+        if let Some(known) = self.announced.get(stray) {
+            return known.host;
+        }
+        let environ = procfs::process::Process::new(stray.pid.as_raw()).and_then(|process| process.environ());
+        let mark =
+            environ.ok().and_then(|environ| environ.get(OsStr::new(WORKER_VARIABLE))?.to_str().map(str::to_owned));
+        match mark.as_deref().map(read_mark) {
+            Some(Some(Mark::Host(host))) => return Some(host),
+            Some(Some(Mark::Worker(pid))) => return self.host_of_worker(pid),
+            _ => {}
+        }
+        // Children of a worker are in its process group unless they have left it.
+        [stray.group, stray.session].into_iter().find_map(|leader| match self.children.get(&leader)? {
+            super::reaper::Child::Worker(pool, worker) | super::reaper::Child::Program(pool, worker) => {
+                Some((*pool, *worker))
+            }
+            _ => None,
+        })
+    }
+
+    /// Whether the task that a stray came from is, or may be, still running: then it is the task's business.
+    fn may_still_be_wanted(&self, process: &Process, host: Option<Host>) -> bool {
+        let Some((pool, worker)) = host else {
+            let marked = self.announced.get(process).is_some() || self.has_mark(process);
+            // What has a mark and no host comes from one that is gone.
+            return !marked && self.runs.values().any(|run| !run.jobs.is_empty());
+        };
+        let state = &self.pools[pool.index()];
+        let shared = self.workflow.pool(pool).kind.shares_process();
+        match state.workers.get(&worker) {
+            Some(its) if its.jobs.is_empty() => false,
+            Some(_) if shared => true,
+            // A clock tick is the finest that /proc knows.
+            Some(its) => process.started_before() > its.busy_since,
+            None => state.programs.contains_key(&worker),
+        }
+    }
+
+    fn has_mark(&self, process: &Process) -> bool {
+        procfs::process::Process::new(process.pid.as_raw())
+            .and_then(|process| process.environ())
+            .is_ok_and(|environ| environ.contains_key(OsStr::new(WORKER_VARIABLE)))
+    }
+
+    fn last_actor(&self, (pool, worker): Host) -> Option<ActorId> {
+        let process = self.pools[pool.index()].workers.get(&worker)?;
+        self.outputs.get(&process.output)?.task().map(|(_, actor)| actor)
+    }
+
+    /// Signals what has left a worker or program, but not its task.
+    pub(super) fn signal_strays_of(&self, host: Host, signal: Signal) {
+        let snapshot = Snapshot::take();
+        let children = snapshot.children(Pid::this()).iter();
+        let strays = children.filter(|it| !it.zombie && !self.children.contains_key(&it.pid));
+        let its: Vec<Process> = strays.filter(|it| self.host_of_stray(it) == Some(host)).cloned().collect();
+        if !its.is_empty() {
+            tree::signal_branches(&its, signal);
+        }
+    }
+
+    /// A child that nobody knew has been reaped; its children are adopted now.
+    pub(super) fn on_stranger_reaped(&mut self, pid: Pid) {
+        self.announced.started(pid);
+        self.strays.found.remove(&pid);
+        self.want_look();
+    }
+
+    pub(super) fn next_stray_time(&self) -> Option<Instant> {
+        let kills = self.strays.found.values().filter_map(|stray| match stray.state {
+            State::Told(at) => Some(at),
+            _ => None,
+        });
+        kills.chain(self.strays.look_at).min()
+    }
+
+    pub(super) fn strays_on_time(&mut self, now: Instant) {
+        if self.strays.look_at.is_some_and(|at| at <= now) {
+            self.look_for_strays(None);
+        }
+        let mut late = Vec::new();
+        for stray in self.strays.found.values_mut() {
+            if matches!(stray.state, State::Told(at) if at <= now) {
+                stray.state = State::Killed;
+                late.push(stray.process.clone());
+            }
+        }
+        late.retain(Process::is_alive);
+        if !late.is_empty() {
+            warn!("processes that tasks have left did not end at SIGTERM and are killed: {}", some_names(&late));
+            tree::signal_branches(&late, Signal::SIGKILL);
+        }
+    }
+
+    /// Notes what is below the workers now and may go on after them: non-daemonic processes are waited for. Returns how
+    /// that is to be said, if there is any.
+    pub(super) fn await_leftovers(&mut self) -> Option<String> {
+        let snapshot = Snapshot::take();
+        self.hear_announcements();
+        let hosts: Vec<Pid> = self.children.keys().copied().collect();
+        let below = hosts.iter().flat_map(|host| snapshot.below(*host)).filter(|process| !process.zombie);
+        let awaited: Vec<Process> = below
+            .filter(|process| !self.children.contains_key(&process.pid) && !self.announced.is_starting(process))
+            .filter(|process| self.announced.get(process).is_none_or(|known| known.daemonic != Some(true)))
+            .cloned()
+            .collect();
+        let named: Vec<Process> =
+            awaited.iter().filter(|process| self.announced.get(process).is_some()).cloned().collect();
+        for process in awaited {
+            let grace = self.grace();
+            self.strays.found.insert(process.pid, Stray { process, state: State::Awaited, grace });
+        }
+        (!named.is_empty()).then(|| some_names(&named))
+    }
+
+    /// From now on no stray is left or waited for: those that are get SIGTERM, and SIGKILL after the grace time.
+    pub(super) fn end_strays(&mut self, awaited_too: bool) {
+        self.strays.over = true;
+        let now = Instant::now();
+        let mut ended = Vec::new();
+        for stray in self.strays.found.values_mut() {
+            if stray.state == State::Left || (awaited_too && stray.state == State::Awaited) {
+                stray.state = State::Told(now + stray.grace);
+                ended.push(stray.process.clone());
+            }
+        }
+        if !ended.is_empty() {
+            tree::signal_branches(&ended, Signal::SIGTERM);
+        }
+    }
+
+    /// How many processes tasks have left behind up to now.
+    pub fn stray_count(&self) -> StrayCount {
+        self.strays.count
+    }
+}
+
+enum Mark {
+    Worker(Pid),
+    Host(Host),
+}
+
+/// What a program's environment says of it.
+pub(super) fn mark_of((pool, worker): Host) -> String {
+    format!("{}:{}:{}", sys::Pid::this(), pool.index(), worker.0)
+}
+
+/// The supervisor writes the one, a worker the other form; a workflow inside a workflow has marks of its own.
+fn read_mark(mark: &str) -> Option<Mark> {
+    let numbers: Vec<i32> = mark.split(':').map(|part| part.parse().ok()).collect::<Option<_>>()?;
+    match numbers.as_slice() {
+        [worker] => Some(Mark::Worker(Pid::from_raw(*worker))),
+        [supervisor, pool, worker] if *supervisor == Pid::this().as_raw() => {
+            Some(Mark::Host((PoolId::from(usize::try_from(*pool).ok()?), WorkerId(u32::try_from(*worker).ok()?))))
+        }
+        _ => None,
+    }
+}
+
+fn some_names(processes: &[Process]) -> String {
+    match processes.len().checked_sub(NAMED) {
+        None | Some(0) => tree::names(processes),
+        Some(more) => format!("{} and {more} more", tree::names(&processes[..NAMED])),
+    }
+}

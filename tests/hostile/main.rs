@@ -1,0 +1,15 @@
+//! Tasks that do not want to end, or leave behind what does not. Whatever they do, nothing of them is left: looked at
+//! from outside, by a mark in the environment of every process.
+
+#![allow(clippy::unwrap_used)]
+
+#[allow(dead_code)]
+#[path = "../binary/support.rs"]
+mod support;
+
+mod deaf;
+mod deaths;
+mod killed;
+mod matrix;
+mod scene;
+mod strays;

@@ -1,0 +1,137 @@
+//! One run of hostile tasks, and the look from outside at what is left of it.
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::Command;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+use crate::support::{Project, Running, wait_until_gone};
+
+/// Everything that a run starts inherits this variable; each run has a value of its own.
+const MARK: &str = "PUSHFLOW_TEST_MARK";
+
+/// What every task begins with. `note` says in the log and in a file that something has happened.
+pub(crate) const PRELUDE: &str = "
+import ctypes, os, signal, subprocess, sys, time
+
+def note(text):
+    with open('notes', 'a') as notes: notes.write(text + '\\n')
+    print('note', text, flush=True)
+
+def forever():
+    while True:
+        try: time.sleep(1000)
+        except BaseException: pass
+
+def deaf():
+    for one in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP): signal.signal(one, signal.SIG_IGN)
+
+def fork(child):
+    pid = os.fork()
+    if pid == 0:
+        try: child()
+        finally: os._exit(0)
+    return pid
+
+def daemon(name='some-daemon'):
+    'Starts a daemon as books say it: twice forked, in a session of its own, with no descriptor left.'
+    read, write = os.pipe()
+    def first():
+        os.setsid()
+        def second():
+            os.chdir('/')
+            ctypes.CDLL(None).prctl(15, name.encode())
+            deaf()
+            os.write(write, str(os.getpid()).encode())
+            os.closerange(0, 1024)
+            forever()
+        fork(second)
+    os.waitpid(fork(first), 0)
+    os.close(write)
+    pid = int(os.read(read, 20))
+    os.close(read)
+    return pid
+";
+
+/// A workflow of one task, run with a mark.
+pub(crate) struct Scene {
+    pub(crate) project: Project,
+    mark: String,
+}
+
+impl Scene {
+    /// The task's `run` has this body, indented by four spaces.
+    pub(crate) fn task(body: &str, pool: &str) -> Self {
+        let script = format!("{PRELUDE}\ndef run(**_):\n{body}\n");
+        Scene::of(Project::task(&script).with_pool(pool))
+    }
+
+    pub(crate) fn of(project: Project) -> Self {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let mark = format!("{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
+        Scene { project, mark }
+    }
+
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = self.project.command(&[&["run", "w.toml"], arguments].concat());
+        command.env(MARK, &self.mark);
+        command
+    }
+
+    pub(crate) fn start(&self) -> Running {
+        self.project.start_as(&mut self.command(&[]))
+    }
+
+    pub(crate) fn run(&self, arguments: &[&str]) -> crate::support::Finished {
+        crate::support::finished(self.command(arguments).output().unwrap())
+    }
+
+    /// The lines of the notes that tasks have made.
+    pub(crate) fn notes(&self) -> Vec<String> {
+        let notes = fs::read_to_string(self.project.path("notes")).unwrap_or_default();
+        notes.lines().map(str::to_owned).collect()
+    }
+
+    /// The processes that have the mark in their environment: nobody can take that from them, whatever they do.
+    pub(crate) fn left(&self) -> Vec<i32> {
+        let wanted = format!("{MARK}={}\0", self.mark).into_bytes();
+        let processes = fs::read_dir("/proc").unwrap().flatten();
+        let pids = processes.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
+        pids.filter(|pid| {
+            let environ = fs::read(PathBuf::from(format!("/proc/{pid}/environ"))).unwrap_or_default();
+            environ.windows(wanted.len()).any(|window| window == wanted)
+        })
+        .collect()
+    }
+
+    /// Pushflow has exited: from then on there must be nothing.
+    pub(crate) fn nothing_is_left(&self, context: &str) {
+        let left = self.left();
+        let names = left.iter().map(|pid| fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default());
+        let names: Vec<_> = names.collect();
+        assert!(left.is_empty(), "{left:?} {names:?} are left: {context}");
+    }
+
+    /// One that was killed had no chance to wait: soon there must be nothing.
+    pub(crate) fn soon_nothing_is_left(&self, context: &str) {
+        let begin = Instant::now();
+        loop {
+            let left = self.left();
+            if left.is_empty() {
+                return;
+            }
+            assert!(begin.elapsed() < Duration::from_secs(60), "{left:?} are still there: {context}");
+            left.into_iter().for_each(wait_until_gone);
+        }
+    }
+}
+
+impl Drop for Scene {
+    fn drop(&mut self) {
+        // A test that failed must not leave behind what it found.
+        for pid in self.left() {
+            let _ = nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), nix::sys::signal::Signal::SIGKILL);
+        }
+    }
+}
