@@ -215,8 +215,8 @@ pub fn kill_below(roots: &[Pid], but: impl Fn(&Process) -> bool) -> Vec<Process>
     found
 }
 
-/// Signals processes and everything below them, deepest first.
-pub fn signal_branches(tops: &[Process], signal: Signal) {
+/// Signals processes and everything below them, deepest first. Returns to whom it went.
+pub fn signal_branches(tops: &[Process], signal: Signal, but: impl Fn(&Process) -> bool) -> Vec<Process> {
     if signal == Signal::SIGKILL {
         for top in tops {
             top.signal(Signal::SIGSTOP);
@@ -224,23 +224,27 @@ pub fn signal_branches(tops: &[Process], signal: Signal) {
     }
     // Branches are looked up by number: one that has another meaning by now is left out.
     let roots: Vec<Pid> = tops.iter().filter(|top| top.is_alive()).map(|top| top.pid).collect();
-    signal_below(&roots, signal, |_| false);
-    for top in tops {
-        end_gently(top, signal);
-    }
+    let mut told = signal_below(&roots, signal, &but);
+    told.extend(tops.iter().filter(|top| !but(top) && end_gently(top, signal)).cloned());
+    told
 }
 
-/// Signals a process that is a child of this one, and everything below it, deepest first.
-pub fn signal_tree((pid, pidfd): &(Pid, PidFd), signal: Signal) {
+/// Signals a process that is a child of this one, and everything below it, deepest first. Returns to whom it went.
+pub fn signal_tree((pid, pidfd): &(Pid, PidFd), signal: Signal, but: impl Fn(&Process) -> bool) -> Vec<Process> {
     // A child that is not reaped yet has its number for itself: none of this can fail in a way that matters.
     if signal == Signal::SIGKILL {
         let _ = pidfd.signal(Signal::SIGSTOP);
     }
-    signal_below(&[*pid], signal, |_| false);
-    let _ = pidfd.signal(signal);
-    if signal == Signal::SIGTERM {
-        let _ = pidfd.signal(Signal::SIGCONT);
+    let mut told = signal_below(&[*pid], signal, &but);
+    let top = Process::find(*pid);
+    if top.as_ref().is_none_or(|top| !but(top)) {
+        let _ = pidfd.signal(signal);
+        if signal == Signal::SIGTERM {
+            let _ = pidfd.signal(Signal::SIGCONT);
+        }
+        told.extend(top);
     }
+    told
 }
 
 /// Processes in a message: `12 (sleep), 13 (sh)`.

@@ -106,10 +106,14 @@ impl Supervisor {
     }
 
     /// Signals a program and all below it, deepest first.
-    pub(super) fn signal_program(&self, pool: PoolId, worker: WorkerId, signal: Signal) {
+    pub(super) fn signal_program(&mut self, pool: PoolId, worker: WorkerId, signal: Signal) {
+        if !self.pools[pool.index()].programs.contains_key(&worker) {
+            return;
+        }
+        self.signal_strays_of((pool, worker), signal);
         if let Some(Program { process, .. }) = self.pools[pool.index()].programs.get(&worker) {
-            tree::signal_tree(process, signal);
-            self.signal_strays_of((pool, worker), signal);
+            let told = tree::signal_tree(process, signal, |process| self.was_told(process, signal));
+            self.note_told(signal, &told);
         }
     }
 }

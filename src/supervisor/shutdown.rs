@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use tracing::{info, warn};
 
+use super::announced::Host;
 use super::{Happening, Supervisor, SupervisorError};
 use crate::graph::{Kind, PoolId};
 use crate::pool::Step;
@@ -51,7 +52,8 @@ impl Supervisor {
         self.end_strays(true);
         let grace = self.grace();
         for signal in [Signal::SIGTERM, Signal::SIGKILL] {
-            let told = tree::signal_below(&[Pid::this()], signal, |_| false);
+            let told = tree::signal_below(&[Pid::this()], signal, |process| self.was_told(process, signal));
+            self.note_told(signal, &told);
             if !told.is_empty() {
                 let processes = if told.len() == 1 { "process that was" } else { "processes that were" };
                 info!("sent {} to {} {processes} still running", signal.as_str(), told.len());
@@ -118,27 +120,40 @@ impl Supervisor {
                 not.extend(snapshot.below(pid).into_iter().map(|process| process.pid));
             }
         }
+        for stray in snapshot.children(Pid::this()).iter().filter(|it| !self.children.contains_key(&it.pid)) {
+            if self.host_of_stray(stray).is_some_and(|host| self.is_pressed_whole(host)) {
+                not.insert(stray.pid);
+                not.extend(snapshot.below(stray.pid).into_iter().map(|process| process.pid));
+            }
+        }
         not.extend(self.children.keys());
-        let busy = |process: &Process| not.contains(&process.pid) || self.announced.is_starting_pid(process.pid);
-        tree::signal_below(&[Pid::this()], signal, busy);
+        let told = tree::signal_below(&[Pid::this()], signal, |process| {
+            not.contains(&process.pid) || self.announced.is_starting_pid(process.pid) || self.was_told(process, signal)
+        });
+        self.note_told(signal, &told);
+    }
+
+    /// Whether a worker or program has a task, and all of its processes are signalled when that is pressed.
+    fn is_pressed_whole(&self, (pool, worker): Host) -> bool {
+        let state = &self.pools[pool.index()];
+        let shared = self.workflow.pool(pool).kind.shares_process();
+        state.programs.contains_key(&worker)
+            || (!shared && state.workers.get(&worker).is_some_and(|process| !process.jobs.is_empty()))
     }
 
     /// Signals the workers that Python takes for daemonic, with all below them.
-    fn signal_daemonic_workers(&self, signal: Signal) {
-        for (pid, child) in &self.children {
-            if let Child::Worker(pool, worker) = child
-                && self.workflow.pool(*pool).kind.is_daemonic()
-            {
-                match self.pools[pool.index()].workers.contains_key(worker) {
-                    true => self.signal_worker(*pool, *worker, signal),
-                    false => drop(Process::find(*pid).map(|process| process.signal(signal))),
-                }
-            }
+    fn signal_daemonic_workers(&mut self, signal: Signal) {
+        let daemonic = self.children.values().filter_map(|child| match child {
+            Child::Worker(pool, worker) if self.workflow.pool(*pool).kind.is_daemonic() => Some((*pool, *worker)),
+            _ => None,
+        });
+        for (pool, worker) in daemonic.collect::<Vec<_>>() {
+            self.signal_worker(pool, worker, signal);
         }
     }
 
     /// Signals all that is daemonic: workers, and what tasks have started as such.
-    fn signal_daemonic(&self, signal: Signal) {
+    fn signal_daemonic(&mut self, signal: Signal) {
         self.signal_daemonic_workers(signal);
         let daemonic: Vec<Process> = tree::descendants(Pid::this())
             .into_iter()
@@ -146,7 +161,7 @@ impl Supervisor {
             .collect();
         if !daemonic.is_empty() {
             info!("sent {} to daemonic processes: {}", signal.as_str(), tree::names(&daemonic));
-            tree::signal_branches(&daemonic, signal);
+            self.signal_branches(&daemonic, signal);
         }
     }
 

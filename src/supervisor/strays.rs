@@ -32,6 +32,8 @@ pub(super) const WORKER_VARIABLE: &str = "PUSHFLOW_WORKER";
 #[derive(Debug, Default)]
 pub(super) struct Strays {
     found: HashMap<Pid, Stray>,
+    /// What got SIGTERM, when: it does not get it again, whatever becomes of its parent.
+    told: HashMap<Pid, (u64, Instant)>,
     /// When to look next, if anybody asked.
     look_at: Option<Instant>,
     looked: Option<Instant>,
@@ -109,6 +111,10 @@ impl Supervisor {
         // Workers in the making were announced before they were adopted: those in the snapshot are known now.
         self.hear_announcements();
         let mine = snapshot.children(Pid::this());
+        if !self.strays.told.is_empty() {
+            let alive = snapshot.start_times();
+            self.strays.told.retain(|pid, (started, _)| alive.get(pid) == Some(started));
+        }
         self.strays.found.retain(|_, stray| mine.iter().any(|process| process.is_same(&stray.process)));
         let new: Vec<&Process> = mine.iter().filter(|process| !process.zombie && self.is_stray(process)).collect();
         let mut wanted = Vec::new();
@@ -129,7 +135,8 @@ impl Supervisor {
             let group = if leave { &mut left } else { &mut ended };
             group.entry(actor).or_default().push(process.clone());
             let grace = host.map_or_else(|| self.grace(), |(pool, _)| self.workflow.pool(pool).grace);
-            let state = if leave { State::Left } else { State::Told(begin + grace) };
+            let told = self.strays.told.get(&process.pid).map_or(begin, |(_, at)| *at);
+            let state = if leave { State::Left } else { State::Told(told + grace) };
             self.strays.found.insert(process.pid, Stray { process: process.clone(), state, grace });
         }
         // The end of what may still want them is worth a look.
@@ -153,7 +160,7 @@ impl Supervisor {
             self.strays.count.ended += processes.len();
             let actor = actor.map(|actor| self.actor_name(actor));
             warn!(actor, "left processes running, which get SIGTERM now: {}", some_names(&processes));
-            tree::signal_branches(&processes, Signal::SIGTERM);
+            self.signal_branches(&processes, Signal::SIGTERM);
         }
         let now = Instant::now();
         self.strays.looked = Some(now);
@@ -169,7 +176,7 @@ impl Supervisor {
     }
 
     /// The worker or program that a stray comes from, if that can be told.
-    fn host_of_stray(&self, stray: &Process) -> Option<Host> {
+    pub(super) fn host_of_stray(&self, stray: &Process) -> Option<Host> {
         if let Some(known) = self.announced.get(stray) {
             return known.host;
         }
@@ -220,13 +227,32 @@ impl Supervisor {
     }
 
     /// Signals what has left a worker or program, but not its task.
-    pub(super) fn signal_strays_of(&self, host: Host, signal: Signal) {
+    pub(super) fn signal_strays_of(&mut self, host: Host, signal: Signal) {
         let snapshot = Snapshot::take();
         let children = snapshot.children(Pid::this()).iter();
         let strays = children.filter(|it| !it.zombie && !self.children.contains_key(&it.pid));
         let its: Vec<Process> = strays.filter(|it| self.host_of_stray(it) == Some(host)).cloned().collect();
-        if !its.is_empty() {
-            tree::signal_branches(&its, signal);
+        self.signal_branches(&its, signal);
+    }
+
+    /// Signals processes and everything below them; nothing gets SIGTERM twice.
+    pub(super) fn signal_branches(&mut self, tops: &[Process], signal: Signal) {
+        if !tops.is_empty() {
+            let told = tree::signal_branches(tops, signal, |process| self.was_told(process, signal));
+            self.note_told(signal, &told);
+        }
+    }
+
+    /// Whether a process has got this signal, where once is enough.
+    pub(super) fn was_told(&self, process: &Process, signal: Signal) -> bool {
+        let told = self.strays.told.get(&process.pid);
+        signal == Signal::SIGTERM && told.is_some_and(|(started, _)| *started == process.started)
+    }
+
+    pub(super) fn note_told(&mut self, signal: Signal, told: &[Process]) {
+        if signal == Signal::SIGTERM {
+            let now = Instant::now();
+            self.strays.told.extend(told.iter().map(|process| (process.pid, (process.started, now))));
         }
     }
 
@@ -259,7 +285,7 @@ impl Supervisor {
         late.retain(Process::is_alive);
         if !late.is_empty() {
             warn!("processes that tasks have left did not end at SIGTERM and are killed: {}", some_names(&late));
-            tree::signal_branches(&late, Signal::SIGKILL);
+            self.signal_branches(&late, Signal::SIGKILL);
         }
     }
 
@@ -291,13 +317,12 @@ impl Supervisor {
         let mut ended = Vec::new();
         for stray in self.strays.found.values_mut() {
             if stray.state == State::Left || (awaited_too && stray.state == State::Awaited) {
-                stray.state = State::Told(now + stray.grace);
+                let told = self.strays.told.get(&stray.process.pid).map_or(now, |(_, at)| *at);
+                stray.state = State::Told(told + stray.grace);
                 ended.push(stray.process.clone());
             }
         }
-        if !ended.is_empty() {
-            tree::signal_branches(&ended, Signal::SIGTERM);
-        }
+        self.signal_branches(&ended, Signal::SIGTERM);
     }
 
     /// How many processes tasks have left behind up to now.

@@ -46,7 +46,7 @@ pub fn runtime_folders() -> Vec<PathBuf> {
     let system = user.is_root().then(|| PathBuf::from("/run"));
     let usual = PathBuf::from(format!("/run/user/{user}"));
     let mut folders: Vec<PathBuf> =
-        system.into_iter().chain(runtime).chain([usual]).map(|folder| folder.join("pushflow")).collect();
+        runtime.into_iter().chain(system).chain([usual]).map(|folder| folder.join("pushflow")).collect();
     // Anybody can make a folder there: it must be one's own.
     folders.push(std::env::temp_dir().join(format!("pushflow-{user}")));
     folders.dedup();

@@ -375,19 +375,20 @@ impl Supervisor {
 
     /// Signals a worker and all below it, deepest first, and what has left it. An interrupt is for the task: a launcher
     /// does not get it.
-    pub(super) fn signal_worker(&self, pool: PoolId, worker: WorkerId, signal: Signal) {
+    pub(super) fn signal_worker(&mut self, pool: PoolId, worker: WorkerId, signal: Signal) {
+        // First: what becomes a stray by this very signal has got it then.
+        self.signal_strays_of((pool, worker), signal);
         let Some(process) = self.pools[pool.index()].workers.get(&worker) else { return };
         let interrupt = signal == Signal::SIGINT;
-        match (&process.process, &process.launcher) {
-            (Some(target), None) => tree::signal_tree(target, signal),
-            (Some(target), Some(_)) if interrupt => tree::signal_tree(target, signal),
-            (None, Some((launcher, _))) if interrupt => {
-                tree::signal_below(&[*launcher], signal, |_| false);
-            }
-            (_, Some(launcher)) => tree::signal_tree(launcher, signal),
-            (None, None) => {}
-        }
-        self.signal_strays_of((pool, worker), signal);
+        let was_told = |process: &tree::Process| self.was_told(process, signal);
+        let told = match (&process.process, &process.launcher) {
+            (Some(target), None) => tree::signal_tree(target, signal, was_told),
+            (Some(target), Some(_)) if interrupt => tree::signal_tree(target, signal, was_told),
+            (None, Some((launcher, _))) if interrupt => tree::signal_below(&[*launcher], signal, was_told),
+            (_, Some(launcher)) => tree::signal_tree(launcher, signal, was_told),
+            (None, None) => Vec::new(),
+        };
+        self.note_told(signal, &told);
     }
 }
 

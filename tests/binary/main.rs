@@ -8,6 +8,7 @@ mod inputs;
 mod lost_workers;
 mod output;
 mod programs;
+mod ps;
 mod scale;
 mod signals;
 mod support;

@@ -64,6 +64,7 @@ impl Project {
             .args(arguments)
             .current_dir(self.folder.path())
             .env("HOME", self.folder.path())
+            .env("XDG_RUNTIME_DIR", self.folder.path())
             .env_remove("XDG_CONFIG_HOME")
             .env_remove("PUSHFLOW_LOG")
             .stdin(Stdio::null());

@@ -8,7 +8,7 @@ use crate::scene::Scene;
 
 /// What each task does, after which it says `ready`.
 const TASKS: [(&str, &str); 13] = [
-    ("ignores SIGINT", "    signal.signal(signal.SIGINT, signal.SIG_IGN)\n    note('ready')\n    time.sleep(1000)"),
+    ("ignores SIGINT", "    ignore(signal.SIGINT)\n    note('ready')\n    time.sleep(1000)"),
     ("ignores SIGINT and SIGTERM", "    deaf()\n    note('ready')\n    forever()"),
     ("sleeps in C and holds the GIL", "    note('ready')\n    while True: ctypes.PyDLL(None).sleep(1000)"),
     (
