@@ -169,14 +169,13 @@ fn as_tables(listings: &[Listing], screen: Option<&Screen>) -> String {
 
 fn as_table(listing: &Listing, screen: Option<&Screen>) -> String {
     let mut table = Table::new();
-    table.load_style(NOTHING).set_header(["PID", "", "", "POOL", "ACTOR", "RUN", "CPU", "MEMORY", "AGE", "COMMAND"]);
+    table.load_style(NOTHING).set_header(["PID", "D/N", "POOL", "ACTOR", "RUN", "CPU", "MEMORY", "AGE", "COMMAND"]);
     for (at, process) in listing.processes.iter().enumerate() {
         let branch = if screen.is_some() { branch(&listing.processes, at) } else { "  ".repeat(process.depth) };
         let dash = || "-".to_owned();
         table.add_row([
             process.pid.to_string(),
-            if process.daemonic { "D" } else { "N" }.to_owned(),
-            if process.announced { "" } else { "*" }.to_owned(),
+            format!("{}{}", if process.daemonic { "D" } else { "N" }, if process.announced { "" } else { "*" }),
             process.pool.clone().unwrap_or_else(dash),
             process.actor.clone().unwrap_or_else(dash),
             process.run.map_or_else(dash, |run| run.to_string()),
@@ -186,13 +185,14 @@ fn as_table(listing: &Listing, screen: Option<&Screen>) -> String {
             format!("{branch}{}", name(process)),
         ]);
     }
-    for column in [0, 5, 6, 7, 8] {
+    for column in [0, 4, 5, 6, 7] {
         if let Some(column) = table.column_mut(column) {
             column.set_cell_alignment(CellAlignment::Right);
         }
     }
-    let (tasks, processes) = (listing.tasks, listing.processes.len());
-    let title = format!("{} (pid {}): {processes} processes, {tasks} running tasks", listing.workflow, listing.pid);
+    let tasks = if listing.tasks == 1 { "1 task runs".to_owned() } else { format!("{} tasks run", listing.tasks) };
+    let processes = listing.processes.len();
+    let title = format!("{} (pid {}): {tasks}, {processes} processes", listing.workflow, listing.pid);
     let mut text = String::new();
     for line in [title.as_str()].into_iter().chain(table.to_string().lines()) {
         let line = line.trim_end();

@@ -96,10 +96,17 @@ pub fn name_process(name: &CStr) {
     let _ = nix::sys::prctl::set_name(name);
 }
 
-/// Whether this process ignores a signal (`SigIgn` in proc(5)), as what it was started by may have decided.
+/// Whether this process ignores a signal, as what it was started by may have decided.
 pub fn is_ignored(signal: Signal) -> bool {
-    let status = procfs::process::Process::myself().and_then(|myself| myself.status());
-    status.is_ok_and(|status| status.sigign & (1 << (signal as i32 - 1)) != 0)
+    let mut action = MaybeUninit::<nix::libc::sigaction>::zeroed();
+    // SAFETY: nothing is installed, and `action` is live, writable memory of the right type, valid when zeroed.
+    let action = unsafe {
+        if nix::libc::sigaction(signal as i32, std::ptr::null(), action.as_mut_ptr()) != 0 {
+            return false;
+        }
+        action.assume_init()
+    };
+    action.sa_sigaction == nix::libc::SIG_IGN
 }
 
 /// Reaps one child that has ended, if there is one (wait4(2), WNOHANG). `Err(ECHILD)`: there are no children at all.

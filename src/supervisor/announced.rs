@@ -82,6 +82,11 @@ impl Announced {
         self.known.get(&process.pid).copied().filter(|known| known.started == process.started)
     }
 
+    /// Whether no process is known, which may have ended by now.
+    pub(super) fn is_empty(&self) -> bool {
+        self.known.is_empty()
+    }
+
     pub(super) fn is_starting(&self, process: &Process) -> bool {
         self.starting.get(&process.pid) == Some(&process.started)
     }

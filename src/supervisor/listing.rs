@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use tracing::info;
 
 use super::Supervisor;
+use super::announced::Host;
 use super::forkserver::Phase;
 use super::reaper::Child;
 use crate::graph::{ActorId, PoolId};
@@ -157,8 +158,16 @@ impl Supervisor {
             }
             Some(Child::LetGo) => (ProcessKind::Forkserver, Place::default()),
             None if self.announced.is_starting(process) => (ProcessKind::Worker, Place::default()),
-            None => (ProcessKind::Stray, self.place_of(process).unwrap_or_default()),
+            None => {
+                let host = || self.host_of_stray(process);
+                let place = self.place_of(process).or_else(|| host().map(|host| self.place_at(host)));
+                (ProcessKind::Stray, place.unwrap_or_default())
+            }
         }
+    }
+
+    fn place_at(&self, host: Host) -> Place {
+        Place { pool: Some(host.0), task: self.task_of(host).map(numbered) }
     }
 
     /// What was announced of where a process belongs.

@@ -23,8 +23,8 @@ impl Supervisor {
     /// Lets all workers go and waits for what is not daemonic, up to `patience`; whatever is left then below the
     /// supervisor gets SIGTERM, and after the grace time SIGKILL. Names what survives even that.
     pub fn shut_down(&mut self, patience: Duration) -> Result<(), SupervisorError> {
-        self.look_for_strays(None);
-        let awaited = if patience.is_zero() { None } else { self.await_leftovers() };
+        self.hear_announcements();
+        let awaited = if self.has_no_leftovers() { None } else { self.await_leftovers(patience) };
         self.end_strays(false);
         self.let_go();
         self.signal_daemonic_workers(Signal::SIGTERM);

@@ -23,13 +23,17 @@ use crate::process::tree::{self, Process, Snapshot};
 const WORTH_A_LOOK: u32 = 50;
 /// After a look, the next one comes after so many times its duration.
 const REST: u32 = 20;
+/// What a look is taken to cost before there was one: on a host with a few hundred processes it is about that.
+const FIRST_COST: Duration = Duration::from_millis(2);
+/// A look takes place so much after it was asked for: at the end of a run, nothing is left to look at by then.
+const SOON: Duration = Duration::from_millis(5);
 /// So many processes are named in one message.
 const NAMED: usize = 5;
 /// What the environment of everything that a task starts says of whose it is.
 pub(super) const WORKER_VARIABLE: &str = "PUSHFLOW_WORKER";
 
 /// The strays that are known.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Strays {
     found: HashMap<Pid, Stray>,
     /// What got SIGTERM, when: it does not get it again, whatever becomes of its parent.
@@ -44,6 +48,21 @@ pub(super) struct Strays {
     /// Nothing is waited for or left any more.
     over: bool,
     count: StrayCount,
+}
+
+impl Default for Strays {
+    fn default() -> Self {
+        Strays {
+            found: HashMap::new(),
+            told: HashMap::new(),
+            look_at: None,
+            looked: None,
+            cost: FIRST_COST,
+            unsure: false,
+            over: false,
+            count: StrayCount::default(),
+        }
+    }
 }
 
 /// How many processes tasks have left behind.
@@ -92,15 +111,16 @@ impl Supervisor {
         }
     }
 
-    /// Looks for strays as soon as that is not too often.
+    /// Looks for strays soon, and not too often.
     pub(super) fn want_look(&mut self) {
-        let now = Instant::now();
-        let at = self.strays.looked.map_or(now, |looked| looked + self.strays.cost * REST);
-        if at <= now {
-            self.look_for_strays(None);
-        } else {
-            self.strays.look_at.get_or_insert(at);
-        }
+        let soon = Instant::now() + SOON;
+        let at = self.strays.looked.map_or(soon, |looked| soon.max(looked + self.strays.cost * REST));
+        self.strays.look_at.get_or_insert(at);
+    }
+
+    /// Whether there may be processes that tasks have started, without a look: none was announced, and no look is due.
+    pub(super) fn has_no_leftovers(&self) -> bool {
+        self.announced.is_empty() && self.strays.found.is_empty() && self.strays.look_at.is_none()
     }
 
     /// Finds strays and begins to end them. `leaver`: the one whose task has just ended, and whose actor may leave them.
@@ -291,7 +311,11 @@ impl Supervisor {
 
     /// Notes what is below the workers now and may go on after them: non-daemonic processes are waited for. Returns how
     /// that is to be said, if there is any.
-    pub(super) fn await_leftovers(&mut self) -> Option<String> {
+    pub(super) fn await_leftovers(&mut self, patience: Duration) -> Option<String> {
+        self.look_for_strays(None);
+        if patience.is_zero() {
+            return None;
+        }
         let snapshot = Snapshot::take();
         self.hear_announcements();
         let hosts: Vec<Pid> = self.children.keys().copied().collect();

@@ -7,20 +7,23 @@
 /// its environment if that is `connect`, and runs it.
 pub const BOOT: &str = include_str!("python/boot.py");
 
-const MODULES: [(&str, &str); 12] = [
+const MODULES: [(&str, &str); 10] = [
     ("pushflow", include_str!("python/__init__.py")),
     ("pushflow.wire", include_str!("python/wire.py")),
-    ("pushflow.children", include_str!("python/children.py")),
     ("pushflow.tasks", include_str!("python/tasks.py")),
     ("pushflow.billiards", include_str!("python/billiards.py")),
+    ("pushflow.children", include_str!("python/children.py")),
     ("pushflow.identity", include_str!("python/identity.py")),
     ("pushflow.worker", include_str!("python/worker.py")),
-    ("pushflow.crowd", include_str!("python/crowd.py")),
-    ("pushflow.threads", include_str!("python/threads.py")),
-    ("pushflow.greenlets", include_str!("python/greenlets.py")),
     ("pushflow.setup", include_str!("python/setup.py")),
     ("pushflow.fresh", include_str!("python/fresh.py")),
     ("pushflow.forkserver", include_str!("python/forkserver.py")),
+];
+/// Modules that some types of pools need, compiled when they are asked for: that takes 2 ms.
+const LATER: [(&str, &str); 3] = [
+    ("crowd", include_str!("python/crowd.py")),
+    ("threads", include_str!("python/threads.py")),
+    ("greenlets", include_str!("python/greenlets.py")),
 ];
 
 /// The first bytes on a connection: the length of the source, and the source, which installs the package `pushflow`
@@ -33,11 +36,21 @@ pub fn source(entry: &str) -> Vec<u8> {
              module.__path__ = []\n    \
              parent, _, child = name.rpartition('.')\n    \
              if parent: setattr(sys.modules[parent], child, module)\n    \
-             exec(compile(source, f'<{name}>', 'exec'), module.__dict__)\n",
+             exec(compile(source, f'<{name}>', 'exec'), module.__dict__)\n    \
+             return module\n\
+         def _find(name):\n    \
+             if name not in _later: raise AttributeError(f'module pushflow has no attribute {name!r}')\n    \
+             return _install(f'pushflow.{name}', _later.pop(name))\n\
+         _later = {}\n",
     );
+    for (name, source) in LATER {
+        text.push_str(&format!("_later[{name:?}] = {}\n", python_literal(source)));
+    }
     for (name, source) in MODULES {
         text.push_str(&format!("_install({name:?}, {})\n", python_literal(source)));
     }
+    // `from pushflow import threads` asks for it (PEP 562).
+    text.push_str("sys.modules['pushflow'].__getattr__ = _find\n");
     text.push_str(&format!("sys.modules['pushflow'].{entry}(socket_)\n"));
     let mut bytes = (text.len() as u32).to_le_bytes().to_vec();
     bytes.extend(text.as_bytes());

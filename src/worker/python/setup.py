@@ -4,7 +4,7 @@ import os
 import pickle
 import sys
 
-from pushflow import billiards, children, greenlets, identity, tasks, threads, worker
+from pushflow import billiards, children, identity, tasks, worker
 from pushflow.identity import Missing  # noqa: F401
 
 
@@ -35,25 +35,44 @@ class Setup:
     def prepare(self):
         """Imports what the workers need, before any module of the workflow. Raises Missing."""
         if self.gevent:
+            from pushflow import greenlets
+
             greenlets.patch(f"the pool type `{self.type}`" if self.type == "gevent" else "`gevent = true`")
         elif self.type == "thread":
+            from pushflow import threads
+
             threads.patch()
         children.install()
         identity.prepare(self.type)
 
     def fork(self):
         """Forks, also where gevent has patched `os.fork`: its own would watch for the child's end."""
-        return greenlets.fork() if self.gevent else os.fork()
+        if self.gevent:
+            from pushflow import greenlets
+
+            return greenlets.fork()
+        return os.fork()
 
     def wait_for(self, pid):
         """Waits for a child that was forked so."""
-        return greenlets.original("waitpid")(pid, 0) if self.gevent else os.waitpid(pid, 0)
+        if self.gevent:
+            from pushflow import greenlets
+
+            return greenlets.original("waitpid")(pid, 0)
+        return os.waitpid(pid, 0)
 
     def engine(self):
         """What executes the tasks in a worker of this type."""
-        if self.type in ("thread", "gevent"):
-            return greenlets.Greenlets if self.gevent else threads.Threads
-        return greenlets.PatchedWorker if self.gevent else worker.Worker
+        shared = self.type in ("thread", "gevent")
+        if self.gevent:
+            from pushflow import greenlets
+
+            return greenlets.Greenlets if shared else greenlets.PatchedWorker
+        if shared:
+            from pushflow import threads
+
+            return threads.Threads
+        return worker.Worker
 
 
 def settle(sock):
