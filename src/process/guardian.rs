@@ -13,11 +13,11 @@
 
 use std::io;
 use std::os::fd::OwnedFd;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 use nix::sys::signal::{SigSet, SigmaskHow, kill, raise, sigprocmask};
-use nix::sys::signalfd::{SfdFlags, SignalFd};
+use nix::sys::signalfd::{SfdFlags, SignalFd, siginfo};
 use nix::unistd::setpgid;
 
 use super::sys::{self, Pid, Signal};
@@ -26,6 +26,8 @@ use super::{Ended, clean, tree};
 /// What is passed on to the supervisor.
 const PASSED_ON: [Signal; 6] =
     [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP, Signal::SIGQUIT, Signal::SIGUSR1, Signal::SIGUSR2];
+/// A second SIGTERM of the same sender that comes so soon is the same.
+const ECHO: Duration = Duration::from_millis(20);
 /// How long the guardian waits for what it has killed: a process in an uninterruptible call may take for ever.
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -78,8 +80,10 @@ fn guard(supervisor: Pid, signals: &SignalFd, _held: OwnedFd) -> ! {
     // It may have done so itself, and be gone.
     let _ = setpgid(supervisor, supervisor);
     sys::name_process(c"flow-guardian");
+    let mut terminated = None;
     let ended = loop {
         let signal = match signals.read_signal() {
+            Ok(Some(signal)) if is_echo(&signal, &mut terminated) => continue,
             Ok(Some(signal)) => Signal::try_from(signal.ssi_signo as i32),
             Ok(None) | Err(Errno::EINTR) => continue,
             // Without signals there is only the end to wait for.
@@ -106,6 +110,17 @@ fn guard(supervisor: Pid, signals: &SignalFd, _held: OwnedFd) -> ! {
         Ended::Exited(code) => code,
         Ended::Killed(signal) => 128 + signal,
     })
+}
+
+/// Whether a SIGTERM is the second of a pair: timeout(1) sends it to its child, and at once to its own group, in which the
+/// child is. The supervisor would take the second one for impatience.
+fn is_echo(signal: &siginfo, last: &mut Option<(u32, Instant)>) -> bool {
+    if signal.ssi_signo != Signal::SIGTERM as u32 {
+        return false;
+    }
+    let now = Instant::now();
+    let before = last.replace((signal.ssi_pid, now));
+    before.is_some_and(|(pid, at)| pid == signal.ssi_pid && now - at < ECHO)
 }
 
 /// Reaps who has ended; whether the supervisor has.

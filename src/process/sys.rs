@@ -3,7 +3,7 @@
 use std::ffi::{CStr, CString};
 use std::io;
 use std::mem::MaybeUninit;
-use std::os::fd::{FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command};
 use std::time::{Duration, Instant};
@@ -148,6 +148,11 @@ impl PidFd {
     pub fn open(pid: Pid) -> io::Result<Self> {
         let pid = rustix::process::Pid::from_raw(pid.as_raw()).ok_or(io::ErrorKind::InvalidInput)?;
         Ok(PidFd(rustix::process::pidfd_open(pid, rustix::process::PidfdFlags::empty())?))
+    }
+
+    /// The descriptor: it can be read from once the process has ended.
+    pub fn descriptor(&self) -> RawFd {
+        self.0.as_raw_fd()
     }
 
     /// Sends a signal (pidfd_send_signal(2)). A process that has ended is no error.

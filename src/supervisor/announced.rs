@@ -82,6 +82,11 @@ impl Announced {
         self.known.get(&process.pid).copied().filter(|known| known.started == process.started)
     }
 
+    /// The processes that are known, some of which may have ended.
+    pub(super) fn pids(&self) -> impl Iterator<Item = Pid> {
+        self.known.keys().copied()
+    }
+
     /// Whether no process is known, which may have ended by now.
     pub(super) fn is_empty(&self) -> bool {
         self.known.is_empty()

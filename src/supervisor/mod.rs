@@ -205,6 +205,7 @@ impl Supervisor {
         match self.sources.get(token) {
             Some(Source::Signals) => self.on_signals(),
             Some(Source::Announced) => self.hear_announcements(),
+            Some(Source::Leftover(pid)) => self.on_leftover_ended(token, pid),
             Some(Source::Window) => self.on_window_ready(),
             Some(Source::Viewer) => self.on_viewer_ready(token),
             Some(Source::Guardian) => self.on_guardian_ready(),

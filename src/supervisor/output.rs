@@ -39,13 +39,6 @@ pub(super) struct Output {
     ended: bool,
 }
 
-impl Output {
-    /// Whose output it is, or was last.
-    pub(super) fn task(&self) -> Option<(RunId, ActorId)> {
-        self.context.task
-    }
-}
-
 /// How far reading got.
 enum Progress {
     /// Nothing is there now.

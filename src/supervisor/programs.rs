@@ -11,7 +11,7 @@ use serde_json::{Map, Value as Json};
 use super::jobs::{Job, failed};
 use super::output::Context;
 use super::reaper::Child;
-use super::strays::{WORKER_VARIABLE, mark_of};
+use super::strays::{ORIGIN_VARIABLE, mark_of};
 use super::{RunId, Supervisor, template};
 use crate::engine::{Failure, FailureKind, Outcome};
 use crate::graph::{ActorId, Exec, Kind, PoolId, Stdout};
@@ -76,7 +76,7 @@ impl Supervisor {
             None => Stdio::from(write.try_clone().map_err(cannot)?),
         });
         command.stderr(write);
-        command.env(WORKER_VARIABLE, mark_of((pool, worker)));
+        command.env(ORIGIN_VARIABLE, mark_of((pool, worker)));
         let child = sys::spawn(command).map_err(cannot)?;
         let pid = Pid::from_raw(child.id() as i32);
         let pidfd = PidFd::open(pid).map_err(cannot)?;

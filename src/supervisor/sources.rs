@@ -7,6 +7,7 @@ use mio::{Interest, Poll, Token, event};
 
 use crate::graph::PoolId;
 use crate::pool::WorkerId;
+use crate::process::sys::Pid;
 use crate::worker::{Channel, ChannelError};
 
 /// What became ready.
@@ -15,6 +16,8 @@ pub(super) enum Source {
     Signals,
     /// The pipe that ends with the guardian.
     Guardian,
+    /// The end of a process that a finished task has left running.
+    Leftover(Pid),
     /// The socket at which the tree is shown.
     Window,
     /// A connection that is being shown the tree.

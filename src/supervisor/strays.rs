@@ -10,13 +10,16 @@ use std::collections::{BTreeMap, HashMap};
 use std::ffi::OsStr;
 use std::time::{Duration, Instant};
 
+use mio::Token;
+use mio::unix::SourceFd;
 use tracing::{info, warn};
 
 use super::Supervisor;
 use super::announced::Host;
+use super::sources::Source;
 use crate::graph::{ActorId, PoolId};
 use crate::pool::WorkerId;
-use crate::process::sys::{self, Pid, Signal};
+use crate::process::sys::{self, Pid, PidFd, Signal};
 use crate::process::tree::{self, Process, Snapshot};
 
 /// A task that takes longer than so many looks is worth one.
@@ -27,15 +30,19 @@ const REST: u32 = 20;
 const FIRST_COST: Duration = Duration::from_millis(2);
 /// A look takes place so much after it was asked for: at the end of a run, nothing is left to look at by then.
 const SOON: Duration = Duration::from_millis(5);
+/// So many processes that finished tasks have left running are watched.
+const MOST_WATCHED: usize = 256;
 /// So many processes are named in one message.
 const NAMED: usize = 5;
 /// What the environment of everything that a task starts says of whose it is.
-pub(super) const WORKER_VARIABLE: &str = "PUSHFLOW_WORKER";
+pub(super) const ORIGIN_VARIABLE: &str = "PUSHFLOW_ORIGIN";
 
 /// The strays that are known.
 #[derive(Debug)]
 pub(super) struct Strays {
     found: HashMap<Pid, Stray>,
+    /// What finished tasks have left running below their worker: when it ends, its children become strays.
+    leftovers: HashMap<Pid, PidFd>,
     /// What got SIGTERM, when: it does not get it again, whatever becomes of its parent.
     told: HashMap<Pid, (u64, Instant)>,
     /// When to look next, if anybody asked.
@@ -54,6 +61,7 @@ impl Default for Strays {
     fn default() -> Self {
         Strays {
             found: HashMap::new(),
+            leftovers: HashMap::new(),
             told: HashMap::new(),
             look_at: None,
             looked: None,
@@ -104,6 +112,26 @@ impl Supervisor {
         }
     }
 
+    /// Watches what was announced and still runs. Some of it is enough: it is about daemons, not about crowds.
+    fn watch_leftovers(&mut self) {
+        let room = MOST_WATCHED.saturating_sub(self.strays.leftovers.len());
+        let known = self.announced.pids().filter(|pid| !self.strays.leftovers.contains_key(pid));
+        for pid in known.take(room).collect::<Vec<_>>() {
+            let Ok(pidfd) = PidFd::open(pid) else { continue };
+            let added = self.sources.add(&self.poll, &mut SourceFd(&pidfd.descriptor()), Source::Leftover(pid));
+            if added.is_ok() {
+                self.strays.leftovers.insert(pid, pidfd);
+            }
+        }
+    }
+
+    pub(super) fn on_leftover_ended(&mut self, token: Token, pid: Pid) {
+        if let Some(pidfd) = self.strays.leftovers.remove(&pid) {
+            self.sources.remove(&self.poll, &mut SourceFd(&pidfd.descriptor()), token);
+        }
+        self.want_look();
+    }
+
     /// A run is over: that decides on strays of which nobody knows whose they are.
     pub(super) fn run_is_over(&mut self) {
         if self.strays.unsure {
@@ -128,6 +156,7 @@ impl Supervisor {
         let begin = Instant::now();
         let snapshot = Snapshot::take();
         self.announced.forget_the_dead(&snapshot);
+        self.watch_leftovers();
         // Workers in the making were announced before they were adopted: those in the snapshot are known now.
         self.hear_announcements();
         let mine = snapshot.children(Pid::this());
@@ -202,7 +231,7 @@ impl Supervisor {
         }
         let environ = procfs::process::Process::new(stray.pid.as_raw()).and_then(|process| process.environ());
         let mark =
-            environ.ok().and_then(|environ| environ.get(OsStr::new(WORKER_VARIABLE))?.to_str().map(str::to_owned));
+            environ.ok().and_then(|environ| environ.get(OsStr::new(ORIGIN_VARIABLE))?.to_str().map(str::to_owned));
         match mark.as_deref().map(read_mark) {
             Some(Some(Mark::Host(host))) => return Some(host),
             Some(Some(Mark::Worker(pid))) => return self.host_of_worker(pid),
@@ -238,12 +267,12 @@ impl Supervisor {
     fn has_mark(&self, process: &Process) -> bool {
         procfs::process::Process::new(process.pid.as_raw())
             .and_then(|process| process.environ())
-            .is_ok_and(|environ| environ.contains_key(OsStr::new(WORKER_VARIABLE)))
+            .is_ok_and(|environ| environ.contains_key(OsStr::new(ORIGIN_VARIABLE)))
     }
 
+    /// Whose task a worker has finished last.
     fn last_actor(&self, (pool, worker): Host) -> Option<ActorId> {
-        let process = self.pools[pool.index()].workers.get(&worker)?;
-        self.outputs.get(&process.output)?.task().map(|(_, actor)| actor)
+        self.pools[pool.index()].workers.get(&worker)?.last_actor
     }
 
     /// Signals what has left a worker or program, but not its task.

@@ -15,7 +15,7 @@ use super::output::Context;
 use super::reaper::Child;
 use super::sources::Source;
 use crate::engine::{Failure, FailureKind, Outcome};
-use crate::graph::{self, PoolId};
+use crate::graph::{self, ActorId, PoolId};
 use crate::payload::ErrorClass;
 use crate::pool::{JobId, Orphan, Step, WorkerId};
 use crate::process::sys::{self, Pid, PidFd, Signal};
@@ -41,6 +41,8 @@ pub(super) struct WorkerProcess {
     pub(super) busy_since: Duration,
     /// Whether its task has announced a process.
     pub(super) has_started_something: bool,
+    /// Whose task it has finished last.
+    pub(super) last_actor: Option<ActorId>,
     /// No more jobs are for it: one of them did not return when it was interrupted.
     pub(super) closing: bool,
     /// Why its connection was given up, where that was not its death.
@@ -65,6 +67,7 @@ impl WorkerProcess {
             jobs: Vec::new(),
             busy_since: Duration::ZERO,
             has_started_something: false,
+            last_actor: None,
             closing: false,
             fault: None,
         }
@@ -257,6 +260,7 @@ impl Supervisor {
     }
 
     fn on_answer(&mut self, pool: PoolId, worker: WorkerId, task: u64, end: impl FnOnce(&mut Self, JobId)) {
+        let actor = self.job_actor(JobId(task)).map(|(_, actor)| actor);
         let Some(process) = self.pools[pool.index()].workers.get_mut(&worker) else { return };
         let Some(at) = process.jobs.iter().position(|(job, _)| *job == JobId(task)) else {
             let fault = format!("sent garbage: an answer to task {task}, which it was not given");
@@ -264,11 +268,11 @@ impl Supervisor {
         };
         let (_, place) = process.jobs.swap_remove(at);
         let (output, closing) = (process.output, process.closing);
+        process.last_actor = actor;
         let started_something = std::mem::take(&mut process.has_started_something);
         let took = sys::since_boot().saturating_sub(process.busy_since);
         // What the task has printed is read before the output belongs to the next one.
         self.drain_output(output);
-        let actor = self.job_actor(JobId(task)).map(|(_, actor)| actor);
         self.task_is_over((pool, worker), actor, started_something, took);
         if closing {
             self.leave_closing_host(pool, worker, place);

@@ -12,4 +12,5 @@ mod ps;
 mod scale;
 mod signals;
 mod support;
+mod terminal;
 mod values;

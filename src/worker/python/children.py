@@ -44,7 +44,7 @@ def watch_worker():
     """This process is a worker: what comes below it from now on is a task's."""
     _Pipe.worker = os.getpid()
     # What tasks start inherits it: so the supervisor knows whose a process is that has left everything else behind.
-    os.environ["PUSHFLOW_WORKER"] = str(_Pipe.worker)
+    os.environ["PUSHFLOW_ORIGIN"] = str(_Pipe.worker)
     os.register_at_fork(after_in_child=_forked)
 
 
