@@ -40,7 +40,7 @@ Example:
   pushflow run hello.toml -i name=World
 
 Exit status:
-  0 finished · 1 the run ended in error · 2 wrong usage or an invalid file · 3 no such workflow
+  0 finished · 1 the run ended in error · 2 wrong usage or an invalid file · 3 no such workflow, or nothing runs
   124 timeout · 129, 130, 143 ended by SIGHUP, SIGINT (Ctrl-C), SIGTERM";
 
 #[derive(Debug, Subcommand)]

@@ -32,7 +32,8 @@ Examples:
   pushflow run integrate.toml --inputs inputs.json --timeout 30m --output result.json
   pushflow run add.toml --arg 1 --arg 2
 
-Ctrl-C interrupts the running tasks, a second Ctrl-C kills them.")]
+Ctrl-C interrupts the running tasks, a second Ctrl-C kills them. SIGTERM lets them finish within the
+file's stop_timeout. SIGUSR1 writes the process tree to the log; `pushflow ps` shows it.")]
 pub(super) struct RunArgs {
     /// A workflow file, or the name of an installed workflow
     #[arg(value_name = "FILE|NAME")]

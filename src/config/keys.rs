@@ -240,7 +240,7 @@ const TASK: &[Key] = &[
     key("retries", Shape::Integer { least: 0, most: MANY }, "How often a failed task is tried again."),
     key("retry_delay", PAUSE, "The pause before the first retry; doubled before each further one."),
     key("pool", Shape::Text, "The pool its tasks run in."),
-    key("leave_children", Shape::Bool, "Whether processes that outlive its task are left alone."),
+    key("leave_children", Shape::Bool, "Whether processes that outlive its task are left alone until the run is over."),
 ];
 
 const EXEC: &[Key] = &[

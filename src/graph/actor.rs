@@ -34,7 +34,7 @@ pub struct Actor {
     pub pool: PoolId,
     /// What its processes may use (exec).
     pub limits: Limits,
-    /// Whether processes that outlive its task are left alone.
+    /// Whether processes that outlive its task are left alone until the supervisor ends.
     pub leave_children: bool,
 }
 

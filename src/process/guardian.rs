@@ -11,6 +11,7 @@
 //!
 //! Where something else empties the tree (systemd: the cgroup of a service), none is needed.
 
+use std::ffi::CStr;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
@@ -23,6 +24,8 @@ use nix::unistd::setpgid;
 use super::sys::{self, Pid, Signal};
 use super::{Ended, clean, tree};
 
+/// What the guardian is called, so that it is told from the supervisor by name.
+pub const NAME: &CStr = c"flow-guardian";
 /// What is passed on to the supervisor.
 const PASSED_ON: [Signal; 6] =
     [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP, Signal::SIGQUIT, Signal::SIGUSR1, Signal::SIGUSR2];
@@ -79,7 +82,7 @@ pub fn split() -> io::Result<Guardian> {
 fn guard(supervisor: Pid, signals: &SignalFd, _held: OwnedFd) -> ! {
     // It may have done so itself, and be gone.
     let _ = setpgid(supervisor, supervisor);
-    sys::name_process(c"flow-guardian");
+    sys::name_process(NAME);
     let mut terminated = None;
     let ended = loop {
         let signal = match signals.read_signal() {

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use procfs::process::{Stat, all_processes};
 
+use super::guardian;
 use super::sys::{self, Pid, PidFd, Signal};
 
 /// One process as /proc shows it.
@@ -71,11 +72,6 @@ impl Process {
         sys::since_boot().saturating_sub(started)
     }
 
-    /// Whether another reading is of the same process.
-    pub fn is_same(&self, other: &Process) -> bool {
-        self.pid == other.pid && self.started == other.started
-    }
-
     /// When it had certainly started, as time since boot: at the end of the clock tick that /proc names.
     pub fn started_before(&self) -> Duration {
         Duration::from_millis((self.started + 1) * 1000 / procfs::ticks_per_second())
@@ -125,11 +121,22 @@ impl Snapshot {
 
     /// Everything below a process, deepest first; the process itself is not among it.
     pub fn below(&self, root: Pid) -> Vec<&Process> {
+        self.walk(root, |_| true)
+    }
+
+    /// The same, but not what another guardian looks after.
+    fn below_guarded(&self, root: Pid) -> Vec<&Process> {
+        self.walk(root, |process| process.name.as_bytes() != guardian::NAME.to_bytes())
+    }
+
+    fn walk(&self, root: Pid, goes_on: impl Fn(&Process) -> bool) -> Vec<&Process> {
         let mut found = Vec::new();
         let mut parents = vec![root];
         while let Some(parent) = parents.pop() {
             for process in self.children(parent) {
-                parents.push(process.pid);
+                if goes_on(process) {
+                    parents.push(process.pid);
+                }
                 found.push(process);
             }
         }
@@ -165,7 +172,8 @@ const MOST_LOOKS: usize = 100;
 const MOST_ROUNDS: usize = 5;
 
 /// Sends a signal to everything below these processes, deepest first, and to what appears meanwhile. The processes
-/// themselves are not meant. Returns to whom it went. SIGKILL: see [`kill_below`].
+/// themselves are not meant, and what is below the guardian of another pushflow gets it from there: once. Returns to whom
+/// it went. SIGKILL: see [`kill_below`].
 pub fn signal_below(roots: &[Pid], signal: Signal, but: impl Fn(&Process) -> bool) -> Vec<Process> {
     if signal == Signal::SIGKILL {
         return kill_below(roots, but);
@@ -173,7 +181,7 @@ pub fn signal_below(roots: &[Pid], signal: Signal, but: impl Fn(&Process) -> boo
     let (mut seen, mut told) = (HashSet::new(), Vec::new());
     for _ in 0..MOST_ROUNDS {
         let snapshot = Snapshot::take();
-        let new = roots.iter().flat_map(|root| snapshot.below(*root)).filter(|process| !process.zombie);
+        let new = roots.iter().flat_map(|root| snapshot.below_guarded(*root)).filter(|process| !process.zombie);
         let new: Vec<_> = new.filter(|process| seen.insert((process.pid, process.started))).cloned().collect();
         if new.is_empty() {
             break;

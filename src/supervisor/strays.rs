@@ -160,11 +160,7 @@ impl Supervisor {
         // Workers in the making were announced before they were adopted: those in the snapshot are known now.
         self.hear_announcements();
         let mine = snapshot.children(Pid::this());
-        if !self.strays.told.is_empty() {
-            let alive = snapshot.start_times();
-            self.strays.told.retain(|pid, (started, _)| alive.get(pid) == Some(started));
-        }
-        self.strays.found.retain(|_, stray| mine.iter().any(|process| process.is_same(&stray.process)));
+        self.forget_dead_strays(&snapshot);
         let new: Vec<&Process> = mine.iter().filter(|process| !process.zombie && self.is_stray(process)).collect();
         let mut wanted = Vec::new();
         let mut ended: BTreeMap<Option<ActorId>, Vec<Process>> = BTreeMap::new();
@@ -180,12 +176,18 @@ impl Supervisor {
                 Some((leaving, actor)) if host == Some(leaving) => Some(actor),
                 _ => host.and_then(|host| self.last_actor(host)),
             });
+            let grace = host.map_or_else(|| self.grace(), |(pool, _)| self.workflow.pool(pool).grace);
+            if self.was_told(process, Signal::SIGTERM) {
+                // As a part of what was ended; now its parent has.
+                let told = self.strays.told.get(&process.pid).map_or(begin, |(_, at)| *at);
+                let stray = Stray { process: process.clone(), state: State::Told(told + grace), grace };
+                self.strays.found.insert(process.pid, stray);
+                continue;
+            }
             let leave = !self.strays.over && actor.is_some_and(|actor| self.workflow.actor(actor).leave_children);
             let group = if leave { &mut left } else { &mut ended };
             group.entry(actor).or_default().push(process.clone());
-            let grace = host.map_or_else(|| self.grace(), |(pool, _)| self.workflow.pool(pool).grace);
-            let told = self.strays.told.get(&process.pid).map_or(begin, |(_, at)| *at);
-            let state = if leave { State::Left } else { State::Told(told + grace) };
+            let state = if leave { State::Left } else { State::Told(begin + grace) };
             self.strays.found.insert(process.pid, Stray { process: process.clone(), state, grace });
         }
         // The end of what may still want them is worth a look.
@@ -215,6 +217,15 @@ impl Supervisor {
         self.strays.looked = Some(now);
         self.strays.cost = now - begin;
         self.strays.look_at = None;
+    }
+
+    fn forget_dead_strays(&mut self, snapshot: &Snapshot) {
+        if self.strays.told.is_empty() && self.strays.found.is_empty() {
+            return;
+        }
+        let alive = snapshot.start_times();
+        self.strays.told.retain(|pid, (started, _)| alive.get(pid) == Some(started));
+        self.strays.found.retain(|pid, stray| alive.get(pid) == Some(&stray.process.started));
     }
 
     /// Whether a child of this process is none that it has started, and was not seen before.

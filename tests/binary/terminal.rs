@@ -87,7 +87,7 @@ fn at_a_terminal(project: &Project, script: &str) -> String {
     let settings = project.command(&[]);
     let mut command = Command::new(python());
     command.args(["-c", &format!("{SHELL}\n{script}"), env!("CARGO_BIN_EXE_pushflow"), "run", "w.toml"]);
-    command.current_dir(settings.get_current_dir().unwrap());
+    command.current_dir(settings.get_current_dir().unwrap()).env("NO_COLOR", "1");
     for (name, value) in settings.get_envs() {
         match value {
             Some(value) => command.env(name, value),

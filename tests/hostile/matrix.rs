@@ -261,3 +261,30 @@ fn sigusr1_writes_the_tree_to_the_log() {
     let finished = running.finish();
     scene.nothing_is_left(&finished.stderr);
 }
+
+#[test]
+fn a_workflow_in_a_task_is_interrupted_once() {
+    let pushflow = env!("CARGO_BIN_EXE_pushflow");
+    let body = format!("    subprocess.run([{pushflow:?}, 'run', 'inner.toml'])\n    return {{}}");
+    let scene = scene(&body, "");
+    std::fs::write(
+        scene.project.path("inner.toml"),
+        format!(
+            "links = [{{ from = 'start', to = 'inner' }}, {{ from = 'inner', to = 'stop' }}]\n[workflow]\npython = {:?}\n[actors.inner]\nscript = 'inner.py'\n",
+            crate::support::python()
+        ),
+    )
+    .unwrap();
+    let task = format!(
+        "{PRELUDE}\ndef run(**_):\n    note('inner')\n    try: time.sleep(1000)\n    finally: note('interrupted')\n"
+    );
+    std::fs::write(scene.project.path("inner.py"), task).unwrap();
+    let mut running = scene.start();
+    running.wait_for("note inner");
+    running.signal(Signal::SIGINT);
+    let finished = running.finish();
+    scene.nothing_is_left(&finished.stderr);
+    assert_eq!(finished.code, Some(130), "{}", finished.stderr);
+    assert_eq!(scene.notes(), ["inner", "interrupted"], "{}", finished.stderr);
+    assert_eq!(finished.stderr.matches("press Ctrl-C again").count(), 2, "{}", finished.stderr);
+}
