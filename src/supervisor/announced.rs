@@ -16,7 +16,7 @@ use super::reaper::Child;
 use super::sources::{Source, Sources};
 use super::{RunId, Supervisor};
 use crate::graph::{ActorId, PoolId};
-use crate::pool::WorkerId;
+use crate::pool::{JobId, WorkerId};
 use crate::process::sys::{self, Pid};
 use crate::process::tree::{self, Process, Snapshot};
 
@@ -57,6 +57,8 @@ pub(super) struct Known {
     pub(super) daemonic: Option<bool>,
     pub(super) host: Option<Host>,
     pub(super) task: Option<(RunId, ActorId)>,
+    /// The job that the worker had then.
+    pub(super) job: Option<JobId>,
 }
 
 impl Announced {
@@ -184,11 +186,13 @@ impl Supervisor {
         };
         let before = self.announced.get(&process);
         let task = host.and_then(|host| self.task_of(host));
+        let job = host.and_then(|host| self.job_of_worker(host));
         let known = Known {
             started: process.started,
             daemonic: daemonic.or(before.and_then(|before| before.daemonic)),
             host: host.or(before.and_then(|before| before.host)),
             task: before.and_then(|before| before.task).or(task),
+            job: before.and_then(|before| before.job).or(job),
         };
         self.announced.known.insert(pid, known);
     }
@@ -206,6 +210,14 @@ impl Supervisor {
                 state.workers.iter().find(|(_, process)| process.process.as_ref().is_some_and(|it| it.0 == pid));
             found.map(|(worker, _)| (PoolId::from(index), *worker))
         })
+    }
+
+    /// The one job that a worker has.
+    fn job_of_worker(&self, (pool, worker): Host) -> Option<JobId> {
+        match self.pools[pool.index()].workers.get(&worker)?.jobs.as_slice() {
+            [(job, _)] => Some(*job),
+            _ => None,
+        }
     }
 
     /// The one task that a worker or program executes.

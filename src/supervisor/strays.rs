@@ -108,8 +108,20 @@ impl Supervisor {
         }
         match actor {
             Some(actor) if self.workflow.actor(actor).leave_children => self.look_for_strays(Some((host, actor))),
+            // Now it is certain that what there is comes from this task, or from an earlier one.
+            _ if self.next_look() <= Instant::now() && self.is_working(host) => self.look_for_strays(None),
             _ => self.want_look(),
         }
+    }
+
+    /// Whether a worker is there, and not about to go.
+    fn is_working(&self, (pool, worker): Host) -> bool {
+        self.pools[pool.index()].workers.get(&worker).is_some_and(|process| process.connection.is_some())
+    }
+
+    /// From when on a look is not too often.
+    fn next_look(&self) -> Instant {
+        self.strays.looked.map_or_else(Instant::now, |looked| looked + self.strays.cost * REST)
     }
 
     /// Watches what was announced and still runs. Some of it is enough: it is about daemons, not about crowds.
@@ -141,8 +153,7 @@ impl Supervisor {
 
     /// Looks for strays soon, and not too often.
     pub(super) fn want_look(&mut self) {
-        let soon = Instant::now() + SOON;
-        let at = self.strays.looked.map_or(soon, |looked| soon.max(looked + self.strays.cost * REST));
+        let at = self.next_look().max(Instant::now() + SOON);
         self.strays.look_at.get_or_insert(at);
     }
 
@@ -269,6 +280,9 @@ impl Supervisor {
         match state.workers.get(&worker) {
             Some(its) if its.jobs.is_empty() => false,
             Some(_) if shared => true,
+            Some(its) if let Some(job) = self.announced.get(process).and_then(|known| known.job) => {
+                its.jobs.iter().any(|(its, _)| *its == job)
+            }
             // A clock tick is the finest that /proc knows.
             Some(its) => process.started_before() > its.busy_since,
             None => state.programs.contains_key(&worker),
