@@ -13,6 +13,7 @@ mod interpreter;
 mod jobs;
 mod launched;
 pub mod listing;
+mod origin;
 mod output;
 mod programs;
 mod reaper;

@@ -9,9 +9,9 @@ use mio::Token;
 use serde_json::{Map, Value as Json};
 
 use super::jobs::{Job, failed};
+use super::origin::{ORIGIN_VARIABLE, mark_of};
 use super::output::Context;
 use super::reaper::Child;
-use super::strays::{ORIGIN_VARIABLE, mark_of};
 use super::{RunId, Supervisor, template};
 use crate::engine::{Failure, FailureKind, Outcome};
 use crate::graph::{ActorId, Exec, Kind, PoolId, Stdout};

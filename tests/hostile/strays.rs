@@ -68,6 +68,27 @@ fn leave_children_leaves_them_until_the_run_is_over() {
 }
 
 #[test]
+fn what_becomes_a_stray_after_its_task_is_ended_too() {
+    let body = "    subprocess.Popen(['sh', '-c', 'while ! test -e go; do sleep 0.01; done; setsid sleep 1000 & echo $! > pid'])
+    return {'pid': 0}";
+    let look = "    open('go', 'w').close()
+    while not os.path.exists('pid') or not open('pid').read(): time.sleep(0.01)
+    pid = int(open('pid').read())
+    until = time.monotonic() + 30
+    while alive(pid) and time.monotonic() < until: time.sleep(0.01)
+    return {'alive': alive(pid)}";
+    // In another worker: what starts during a task of the same one could be that task's.
+    let scene = left_by(body, "", look);
+    let workflow = fs::read_to_string(scene.project.path("w.toml")).unwrap();
+    let workflow =
+        workflow.replace("script = 'looks.py'", "script = 'looks.py'\npool = 'other'\n[pools.other]\ngrace = '300ms'");
+    fs::write(scene.project.path("w.toml"), workflow).unwrap();
+    let finished = scene.run(&[]);
+    scene.nothing_is_left(&finished.stderr);
+    assert_eq!(finished.json()["alive"], false, "{}", finished.stderr);
+}
+
+#[test]
 fn what_has_a_living_parent_is_no_stray() {
     // The forkserver and the resource tracker of multiprocessing, and a pool that a module keeps.
     let body = "    import concurrent.futures, multiprocessing
