@@ -114,9 +114,10 @@ impl Snapshot {
         self.children.get(&parent).map_or(&[], Vec::as_slice)
     }
 
-    /// When every process had started.
+    /// When every process that has not ended had started.
     pub fn start_times(&self) -> HashMap<Pid, u64> {
-        self.children.values().flatten().map(|process| (process.pid, process.started)).collect()
+        let alive = self.children.values().flatten().filter(|process| !process.zombie);
+        alive.map(|process| (process.pid, process.started)).collect()
     }
 
     /// Everything below a process, deepest first; the process itself is not among it.

@@ -103,6 +103,24 @@ fn what_has_a_living_parent_is_no_stray() {
 }
 
 #[test]
+fn zombies_that_nobody_reaps_keep_nobody_busy() {
+    let body = "    global kept
+    kept = [subprocess.Popen(['true']) for _ in range(20)]
+    return {'pid': os.getppid()}";
+    let look =
+        "    def ticks(): return sum(map(int, open(f'/proc/{pid}/stat').read().rpartition(')')[2].split()[11:13]))
+    time.sleep(0.5)
+    before = ticks()
+    time.sleep(3)
+    return {'ticks': ticks() - before}";
+    let scene = left_by(body, "", look);
+    let finished = scene.run(&[]);
+    scene.nothing_is_left(&finished.stderr);
+    // Hundredths of a second, in three seconds.
+    assert!(finished.json()["ticks"].as_u64().unwrap() <= 5, "{}", finished.json());
+}
+
+#[test]
 fn a_daemon_of_a_task_that_is_still_running_is_left_alone() {
     let scene = Scene::task(
         "    pid = daemon()\n    subprocess.run(['true'])\n    fork(lambda: fork(lambda: None))\n    time.sleep(1.0)\n    return {'state': open(f'/proc/{pid}/stat').read().rpartition(')')[2].split()[0]}",
