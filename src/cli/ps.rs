@@ -266,3 +266,63 @@ fn memory(bytes: u64) -> String {
     }
     format!("{value:.1}T")
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    fn process(pid: i32, depth: usize, kind: ProcessKind, command: &str) -> ListedProcess {
+        ListedProcess {
+            pid,
+            parent: pid - 1,
+            depth,
+            kind,
+            daemonic: kind == ProcessKind::Child,
+            announced: kind != ProcessKind::Stray,
+            pool: (depth > 1).then(|| "default".to_owned()),
+            actor: (depth > 2).then(|| "index".to_owned()),
+            run: (depth > 2).then_some(3),
+            control_group: None,
+            cpu_usage_nsec: 61_500_000_000 * depth as u64,
+            memory_current: (kind != ProcessKind::Stray).then_some(1_500_000 * pid as u64),
+            age_msec: 3_700_000,
+            command: command.to_owned(),
+        }
+    }
+
+    fn listing() -> Listing {
+        Listing {
+            workflow: "integrate".to_owned(),
+            pid: 10,
+            supervisor: 11,
+            tasks: 1,
+            strays: (0, 0),
+            processes: vec![
+                process(10, 0, ProcessKind::Guardian, "pushflow run"),
+                process(11, 1, ProcessKind::Supervisor, "pushflow run"),
+                process(12, 2, ProcessKind::Worker, "python3 (worker)"),
+                process(13, 3, ProcessKind::Child, "sh -c \x1b[2J\nxds"),
+                process(900, 2, ProcessKind::Stray, "[daemon]"),
+            ],
+        }
+    }
+
+    #[test]
+    fn a_pipe_gets_plain_lines() {
+        insta::assert_snapshot!(as_tables(&[listing()], None));
+    }
+
+    #[test]
+    fn a_terminal_gets_a_tree_that_fits() {
+        insta::assert_snapshot!(as_tables(&[listing()], Some(&Screen { columns: 90, rows: 24 })));
+    }
+
+    #[test]
+    fn a_screen_that_is_too_small_says_how_much_is_missing() {
+        let screen = Screen { columns: 80, rows: 4 };
+        let drawn = screen.redrawn("one\ntwo\nthree\nfour\nfive\n", false);
+        assert_eq!(drawn, "\x1b[Hone\x1b[K\ntwo\x1b[K\n… 3 more lines\x1b[K\n\x1b[J");
+    }
+}
