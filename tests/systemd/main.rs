@@ -1,0 +1,6 @@
+//! pushflow under a real systemd: booted as a container, in seconds, and as a virtual machine, with all controllers.
+//!
+//! Whatever is below `booted` boots one of them, needs root, and is what `tests/run --quick` leaves out.
+
+mod booted;
+mod machine;
