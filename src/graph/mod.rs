@@ -5,13 +5,13 @@
 
 mod actor;
 mod ids;
-mod limits;
+
 mod pool;
 mod service;
 
+pub use crate::cgroup::Limits;
 pub use actor::{Actor, Exec, Kind, Link, Port, Retry, Route, Router, Script, Stdin, Stdout};
 pub use ids::{ActorId, PoolId, ScopeId};
-pub use limits::Limits;
 pub use pool::{Context, PoolSpec, PoolType, Workers};
 pub use service::{OnCrash, Service, ServiceMode};
 

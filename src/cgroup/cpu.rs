@@ -1,0 +1,24 @@
+//! `cpu.stat`.
+
+use std::time::Duration;
+
+use super::files::keyed;
+
+/// CPU time. These lines are there whether or not the controller is; those about throttling are not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Stat {
+    /// Time in user mode.
+    pub user: Option<Duration>,
+    /// Time in the kernel.
+    pub system: Option<Duration>,
+    /// Time that runnable processes were held back by `cpu.max`.
+    pub throttled: Option<Duration>,
+}
+
+impl Stat {
+    /// Reads the text of the file.
+    pub fn parse(text: &str) -> Self {
+        let time = |key| keyed(text, key).map(Duration::from_micros);
+        Stat { user: time("user_usec"), system: time("system_usec"), throttled: time("throttled_usec") }
+    }
+}
