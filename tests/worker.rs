@@ -66,7 +66,7 @@ impl Python {
         to_forkserver.send(Frame::setup(&setup, None)).unwrap();
         let (ours, theirs) = sys::connection().unwrap();
         let output: OwnedFd = std::fs::OpenOptions::new().write(true).open("/dev/null").unwrap().into();
-        to_forkserver.send(Frame::spawn(theirs.as_fd(), output.as_fd())).unwrap();
+        to_forkserver.send(Frame::spawn(theirs.as_fd(), output.as_fd(), None)).unwrap();
         drop(theirs);
         let mut worker = Channel::new(UnixStream::from_std(ours));
         let poll = Poll::new().unwrap();

@@ -1,5 +1,6 @@
 //! The command line: one file per verb.
 
+mod accounting;
 mod check;
 mod convert;
 mod exit;

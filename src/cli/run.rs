@@ -1,7 +1,7 @@
 //! `pushflow run`: one run in the foreground.
 
 use std::fs;
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -12,17 +12,18 @@ use serde_json::{Map, Value as Json};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use tracing::{debug, info, warn};
 
+use super::accounting::Report;
 use super::inputs::InputArgs;
 use super::progress::Progress;
 use super::{Exit, Failure, load};
 use crate::config::parse_duration;
 use crate::engine::Status;
-use crate::graph::{Limits, PoolType, Workers, Workflow};
+use crate::graph::{PoolType, Workers, Workflow};
 use crate::payload::Payload;
 use crate::pool::Step;
 use crate::process::Signal;
 use crate::process::guardian::{self, Guardian};
-use crate::supervisor::{Happening, Supervisor, SupervisorError};
+use crate::supervisor::{CgroupUse, Happening, Supervisor, SupervisorError, subtree_for, usage_of_the_supervisor};
 
 /// The arguments of `pushflow run`.
 #[derive(Debug, clap::Args)]
@@ -57,6 +58,18 @@ pub(super) struct RunArgs {
     /// Write the output here and not to standard output
     #[arg(long, value_name = "FILE")]
     output: Option<PathBuf>,
+
+    /// Say at the end, on standard error, what each actor has used: CPU, memory, I/O
+    #[arg(long)]
+    accounting: bool,
+
+    /// Print what `--accounting` says as JSON
+    #[arg(long, requires = "accounting")]
+    json: bool,
+
+    /// Write what each actor has used to a file, as JSON
+    #[arg(long, value_name = "FILE")]
+    accounting_file: Option<PathBuf>,
 
     /// Check the file and the inputs, print what would run, and run nothing
     #[arg(long)]
@@ -108,25 +121,29 @@ pub(super) fn run(args: &RunArgs) -> Result<Exit, Failure> {
     if args.dry_run {
         return dry_run(&workflow, &inputs);
     }
-    warn_of_what_is_not_applied(&workflow);
-    let output = Output::open(args.output.as_deref()).map_err(Failure::usage)?;
+    let output = Output::open(args.output.as_deref(), "output").map_err(Failure::usage)?;
+    let accounts = args.accounting_file.as_deref().map(|path| Output::open(Some(path), "accounts"));
+    let accounts = accounts.transpose().map_err(Failure::usage)?;
     let workflow = Arc::new(workflow);
     // From here on this is a child of the process that the user started.
     let guardian = guardian::split().inspect_err(|error| {
         warn!("cannot guard the run ({error}): should the supervisor be killed, processes can be left behind");
     });
-    let (status, signal, result) =
-        Foreground::new(&workflow, guardian.ok())?.run(inputs, args.timeout).context("the supervisor failed")?;
-    output.write(&result)?;
-    Ok(Exit::of_run(&status, signal))
-}
-
-/// A limit that somebody relies on must not be ignored without a word.
-fn warn_of_what_is_not_applied(workflow: &Workflow) {
-    let limits = workflow.pools.iter().map(|pool| &pool.limits);
-    if limits.chain(workflow.actors.iter().map(|actor| &actor.limits)).any(|limits| *limits != Limits::default()) {
-        warn!("the limits in the file (memory_max, pids_max and the like) are not applied by this version");
+    let accounting = args.accounting || accounts.is_some();
+    let ended = Foreground::new(&workflow, guardian.ok(), accounting)?
+        .run(inputs, args.timeout)
+        .context("the supervisor failed")?;
+    // The result first: it matters more.
+    output.write(&ended.output)?;
+    if let Some(report) = &ended.report {
+        accounts.map_or(Ok(()), |file| file.write(&report.json()))?;
+        if args.accounting {
+            let lines = io::stderr().is_terminal();
+            let text = if args.json { format!("{}\n", report.json()) } else { report.table(lines) };
+            io::stderr().write_all(text.as_bytes()).context("cannot write the accounts to standard error")?;
+        }
     }
+    Ok(Exit::of_run(&ended.status, ended.signal))
 }
 
 fn dry_run(workflow: &Workflow, inputs: &Payload) -> Result<Exit, Failure> {
@@ -147,18 +164,17 @@ fn dry_run(workflow: &Workflow, inputs: &Payload) -> Result<Exit, Failure> {
 /// Where the output goes: opened before the run, so that hours of work are not lost to a wrong path.
 enum Output {
     Stdout,
-    File(PathBuf, fs::File),
+    /// What is written there, for messages, and where that is.
+    File(&'static str, PathBuf, fs::File),
 }
 
 impl Output {
-    fn open(path: Option<&std::path::Path>) -> anyhow::Result<Self> {
+    fn open(path: Option<&std::path::Path>, what: &'static str) -> anyhow::Result<Self> {
         let Some(path) = path else { return Ok(Output::Stdout) };
         // Not truncated yet: an earlier result is kept until there is a new one.
         let file = fs::OpenOptions::new().write(true).create(true).truncate(false).open(path);
-        Ok(Output::File(
-            path.to_owned(),
-            file.with_context(|| format!("cannot write the output to {}", path.display()))?,
-        ))
+        let file = file.with_context(|| format!("cannot write the {what} to {}", path.display()))?;
+        Ok(Output::File(what, path.to_owned(), file))
     }
 
     fn write(self, output: &Json) -> anyhow::Result<()> {
@@ -172,13 +188,22 @@ impl Output {
                     .context("cannot write the output to standard output")
             }
             // A device or pipe has no length to set.
-            Output::File(path, mut file) => file
+            Output::File(what, path, mut file) => file
                 .metadata()
                 .and_then(|found| if found.is_file() { file.set_len(0) } else { Ok(()) })
                 .and_then(|()| file.write_all(text.as_bytes()))
-                .with_context(|| format!("cannot write the output to {}", path.display())),
+                .with_context(|| format!("cannot write the {what} to {}", path.display())),
         }
     }
+}
+
+/// How a run in the foreground ended.
+struct Ended {
+    status: Status,
+    signal: Option<i32>,
+    output: Json,
+    /// What it has used, where that was asked for.
+    report: Option<Report>,
 }
 
 /// One run in the foreground: its supervisor, its progress, and what signals mean to it.
@@ -198,10 +223,17 @@ struct Foreground<'a> {
 }
 
 impl<'a> Foreground<'a> {
-    fn new(workflow: &'a Arc<Workflow>, guardian: Option<Guardian>) -> anyhow::Result<Self> {
+    fn new(workflow: &'a Arc<Workflow>, guardian: Option<Guardian>, accounting: bool) -> anyhow::Result<Self> {
+        let subtree = subtree_for(workflow, CgroupUse { accounting, ask_systemd: true });
         let mut supervisor = Supervisor::new(Arc::clone(workflow))?;
         if let Some(guardian) = guardian {
             supervisor.watch_guardian(guardian)?;
+        }
+        if let Some(subtree) = subtree {
+            supervisor.use_subtree(subtree);
+        }
+        if accounting {
+            supervisor.keep_accounts();
         }
         // Nobody has to look at a run.
         if let Err(error) = supervisor.open_window() {
@@ -220,11 +252,8 @@ impl<'a> Foreground<'a> {
         })
     }
 
-    fn run(
-        mut self,
-        inputs: Payload,
-        timeout: Option<Duration>,
-    ) -> Result<(Status, Option<i32>, Json), SupervisorError> {
+    fn run(mut self, inputs: Payload, timeout: Option<Duration>) -> Result<Ended, SupervisorError> {
+        let started = Instant::now();
         let run = self.supervisor.start_run(inputs, timeout);
         let (status, output) = loop {
             if let Some(ended) = self.turn(|happening| match happening {
@@ -234,6 +263,7 @@ impl<'a> Foreground<'a> {
                 break ended;
             }
         };
+        let elapsed = started.elapsed();
         // A run that was ended from outside does not wait long for anything more.
         let early = matches!(status, Status::Timeout | Status::Stopped | Status::Aborted);
         let grace = self.supervisor.grace();
@@ -250,7 +280,19 @@ impl<'a> Foreground<'a> {
         };
         self.supervisor.shut_down(patience)?;
         self.say_what_was_left();
-        Ok((status, self.signal, output))
+        let report = self.supervisor.take_account(run).map(|account| {
+            let (tree, itself) = (self.supervisor.usage_of_the_tree(), usage_of_the_supervisor());
+            let end = (&status, elapsed);
+            Report::new(
+                self.supervisor.workflow(),
+                end,
+                &account,
+                self.supervisor.workflow_account(),
+                itself,
+                tree.as_ref(),
+            )
+        });
+        Ok(Ended { status, signal: self.signal, output, report })
     }
 
     /// Processes that tasks did not end themselves are something to mend.

@@ -19,6 +19,8 @@ pub enum ErrorClass {
     TaskTimeout,
     /// The worker died, or broke the protocol.
     WorkerLost,
+    /// The kernel killed it for want of memory (a `MemoryError`).
+    OutOfMemory,
     /// A program ended with an exit code that is an error, by a signal, or could not be started.
     ProgramFailed,
     /// A router had no port for its value.
@@ -33,6 +35,7 @@ impl ErrorClass {
             ErrorClass::TaskInterrupted => "TaskInterrupted",
             ErrorClass::TaskTimeout => "TaskTimeout",
             ErrorClass::WorkerLost => "WorkerLost",
+            ErrorClass::OutOfMemory => "OutOfMemory",
             ErrorClass::ProgramFailed => "ProgramFailed",
             ErrorClass::NoRoute => "NoRoute",
         }

@@ -1,5 +1,6 @@
 //! Processes: starting, signalling, reaping, and the tree of all that came of it. Knows nothing of workflows.
 
+pub mod figures;
 #[allow(unsafe_code)]
 pub mod sys;
 pub mod tree;

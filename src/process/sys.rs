@@ -3,7 +3,7 @@
 use std::ffi::{CStr, CString};
 use std::io;
 use std::mem::MaybeUninit;
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command};
 use std::time::{Duration, Instant};
@@ -26,8 +26,36 @@ pub struct Reaped {
     pub pid: Pid,
     /// How it ended.
     pub ended: Ended,
-    /// CPU time that it and its reaped children spent: user and system.
+    /// What it and its reaped children have used.
+    pub usage: Rusage,
+}
+
+/// What processes have used (getrusage(2)).
+#[derive(Debug, Clone, Copy)]
+pub struct Rusage {
+    /// CPU time: user and system.
     pub cpu: (Duration, Duration),
+    /// The most memory that one of them had in use, bytes. A program has at least what the process had that started it.
+    pub memory_peak: u64,
+    /// Bytes read from and written to block devices.
+    pub io: (u64, u64),
+}
+
+impl From<&nix::libc::rusage> for Rusage {
+    fn from(usage: &nix::libc::rusage) -> Self {
+        Rusage {
+            cpu: (duration(usage.ru_utime), duration(usage.ru_stime)),
+            // Kibibytes, and blocks of 512 bytes.
+            memory_peak: usage.ru_maxrss.unsigned_abs() * 1024,
+            io: (usage.ru_inblock.unsigned_abs() * 512, usage.ru_oublock.unsigned_abs() * 512),
+        }
+    }
+}
+
+/// What this process has used, without its children.
+pub fn own_usage() -> io::Result<Rusage> {
+    let usage = nix::sys::resource::getrusage(nix::sys::resource::UsageWho::RUSAGE_SELF)?;
+    Ok(Rusage::from(usage.as_ref()))
 }
 
 /// Makes this process the parent of every orphan below it (prctl(2), PR_SET_CHILD_SUBREAPER).
@@ -126,11 +154,7 @@ pub fn reap() -> io::Result<Option<Reaped>> {
                 true => Ended::Killed(nix::libc::WTERMSIG(status)),
                 false => Ended::Exited(nix::libc::WEXITSTATUS(status)),
             };
-            Ok(Some(Reaped {
-                pid: Pid::from_raw(pid),
-                ended,
-                cpu: (duration(usage.ru_utime), duration(usage.ru_stime)),
-            }))
+            Ok(Some(Reaped { pid: Pid::from_raw(pid), ended, usage: Rusage::from(&usage) }))
         }
         _ => Err(io::Error::last_os_error()),
     }
@@ -168,14 +192,21 @@ impl PidFd {
 
 /// Starts a program as the leader of a process group of its own, one that dies with the supervisor.
 ///
+/// With `leaf`, an open `cgroup.procs`, the program is in that cgroup from its first instruction on.
+///
 /// Call it from the thread that lives as long as the supervisor: the kernel takes the death of that thread for the
 /// parent's (prctl(2), PR_SET_PDEATHSIG).
-pub fn spawn(mut command: Command) -> io::Result<Child> {
+pub fn spawn(mut command: Command, leaf: Option<BorrowedFd<'_>>) -> io::Result<Child> {
     let supervisor = Pid::this();
+    let leaf = leaf.map(|leaf| leaf.as_raw_fd());
     command.process_group(0);
     // SAFETY: between fork and exec only async-signal-safe system calls are made, and nothing is allocated.
     unsafe {
         command.pre_exec(move || {
+            if let Some(leaf) = leaf {
+                // The descriptor is borrowed for as long as this call takes, so the number is still the leaf's.
+                nix::unistd::write(BorrowedFd::borrow_raw(leaf), b"0")?;
+            }
             nix::sys::prctl::set_pdeathsig(Some(Signal::SIGKILL))?;
             nix::sys::signal::signal(Signal::SIGTTOU, SigHandler::SigDfl)?;
             match Pid::parent() == supervisor {

@@ -11,6 +11,7 @@ use super::interpreter::Started;
 use super::output::Context;
 use super::reaper::Child;
 use super::sources::Source;
+use crate::cgroup::Leaf;
 use crate::graph::{self, PoolId};
 use crate::process::{Ended, sys};
 use crate::worker::{Channel, ChannelError, Frame, Message};
@@ -40,6 +41,7 @@ impl Supervisor {
         pool: PoolId,
         connection: impl AsFd,
         output: impl AsFd,
+        leaf: Option<&Leaf>,
     ) -> Result<(), String> {
         // A forkserver that has died since its last word is noticed here: a second one is tried.
         for _ in 0..2 {
@@ -50,7 +52,7 @@ impl Supervisor {
             let Some(forkserver) = &mut self.pools[pool.index()].forkserver else { continue };
             let sent = forkserver
                 .channel
-                .send(Frame::spawn(connection.as_fd(), output.as_fd()))
+                .send(Frame::spawn(connection.as_fd(), output.as_fd(), leaf.map(Leaf::door)))
                 .and_then(|()| self.sources.watch_unsent(&self.poll, &mut forkserver.channel, forkserver.token));
             match sent {
                 Ok(()) => return Ok(()),
@@ -61,7 +63,8 @@ impl Supervisor {
     }
 
     fn start_forkserver(&mut self, pool: PoolId) -> Result<Forkserver, String> {
-        let started = self.start_interpreter(pool, "forkserver.main", "pushflow-forkserver")?;
+        let leaf = self.make_forkserver_leaf(pool);
+        let started = self.start_interpreter(pool, "forkserver.main", "pushflow-forkserver", leaf.as_deref())?;
         let Started { pid, mut channel, output } = started;
         let phase = if self.pools[pool.index()].preload { Phase::Importing } else { Phase::Starting };
         self.children.insert(pid, Child::Forkserver(pool, phase));

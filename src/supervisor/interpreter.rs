@@ -9,6 +9,7 @@ use mio::net::UnixStream;
 
 use super::Supervisor;
 use super::setup::setup;
+use crate::cgroup::Leaf;
 use crate::graph::{PoolId, Workflow};
 use crate::process::sys::{self, Pid};
 use crate::worker::{Channel, Frame, bundle};
@@ -49,8 +50,14 @@ impl Supervisor {
         self.workflow.pool(pool).python.as_deref().map_or_else(|| self.interpreter.0.clone(), interpreter_in)
     }
 
-    /// Starts the interpreter of a pool, connected by a descriptor, to run `entry` of the Python side.
-    pub(super) fn start_interpreter(&self, pool: PoolId, entry: &str, name: &str) -> Result<Started, String> {
+    /// Starts the interpreter of a pool in a leaf, connected by a descriptor, to run `entry` of the Python side.
+    pub(super) fn start_interpreter(
+        &self,
+        pool: PoolId,
+        entry: &str,
+        name: &str,
+        leaf: Option<&Leaf>,
+    ) -> Result<Started, String> {
         let interpreter = self.interpreter_of(pool);
         let cannot = |error: io::Error| match error.kind() {
             io::ErrorKind::NotFound => format!("there is no interpreter {}", interpreter.display()),
@@ -65,7 +72,7 @@ impl Supervisor {
             .stdout(write.try_clone().map_err(cannot)?)
             .stderr(write);
         sys::make_inheritable(&theirs).map_err(cannot)?;
-        let child = sys::spawn(command).map_err(cannot)?;
+        let child = sys::spawn(command, leaf.map(Leaf::door)).map_err(cannot)?;
         let mut channel = Channel::new(UnixStream::from_std(ours));
         let setup = setup(&self.workflow, pool, self.pools[pool.index()].preload);
         channel

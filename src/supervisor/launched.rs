@@ -17,6 +17,7 @@ use super::reaper::Child;
 use super::setup::setup;
 use super::sources::Source;
 use super::workers::WorkerProcess;
+use crate::cgroup::Leaf;
 use crate::graph::PoolId;
 use crate::pool::WorkerId;
 use crate::process::sys::{self, Pid, PidFd, Signal};
@@ -111,7 +112,8 @@ impl Supervisor {
             .stdin(Stdio::null())
             .stdout(write.try_clone().map_err(cannot)?)
             .stderr(write.try_clone().map_err(cannot)?);
-        let child = sys::spawn(command).map_err(cannot)?;
+        let leaf = self.make_worker_leaf(pool, worker)?;
+        let child = sys::spawn(command, leaf.as_deref().map(Leaf::door)).map_err(cannot)?;
         let pid = Pid::from_raw(child.id() as i32);
         self.children.insert(pid, Child::Worker(pool, worker));
         let pidfd = PidFd::open(pid).map_err(cannot)?;

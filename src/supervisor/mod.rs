@@ -4,15 +4,19 @@
 //! Readiness comes in ([`Supervisor::turn`]), is told to the engine or a pool, and their effects are carried out one
 //! after the other from one queue, so that nothing calls itself.
 
+mod accounts;
 mod announced;
 mod error;
 mod forkserver;
+mod ground;
 mod guarded;
 mod happening;
 mod interpreter;
 mod jobs;
 mod launched;
+mod leaves;
 pub mod listing;
+mod meters;
 mod origin;
 mod output;
 mod programs;
@@ -28,7 +32,9 @@ mod template;
 pub mod viewers;
 mod workers;
 
+pub use accounts::usage_of_the_supervisor;
 pub use error::SupervisorError;
+pub use ground::{CgroupUse, subtree_for};
 pub use happening::{Happening, RunId};
 pub use strays::StrayCount;
 
@@ -46,12 +52,14 @@ use crate::graph::{Context, PoolId, Workflow};
 use crate::pool::{self, JobId, Pool};
 use crate::process::sys::{self, Pid};
 
+use accounts::Accounts;
 use announced::Announced;
 use forkserver::Forkserver;
 use guarded::Guarded;
 use interpreter::Interpreter;
 use jobs::Job;
 use launched::Doorway;
+use leaves::Leaves;
 use output::Output;
 use programs::Program;
 use reaper::Child;
@@ -81,6 +89,8 @@ pub struct Supervisor {
     scratch: Vec<u8>,
     /// Where workers behind launchers connect; there from the first one on.
     doorway: Option<Doorway>,
+    leaves: Leaves,
+    accounts: Accounts,
     jobs: HashMap<JobId, Job>,
     next_job: u64,
     runs: BTreeMap<RunId, ActiveRun>,
@@ -156,6 +166,8 @@ impl Supervisor {
             outputs: HashMap::new(),
             scratch: Vec::new(),
             doorway: None,
+            leaves: Leaves::default(),
+            accounts: Accounts::default(),
             jobs: HashMap::new(),
             next_job: 0,
             runs: BTreeMap::new(),

@@ -9,10 +9,12 @@ use mio::Token;
 use serde_json::{Map, Value as Json};
 
 use super::jobs::{Job, failed};
+use super::leaves::may_be_out_of_memory;
 use super::origin::{ORIGIN_VARIABLE, mark_of};
 use super::output::Context;
 use super::reaper::Child;
 use super::{RunId, Supervisor, template};
+use crate::cgroup::Leaf;
 use crate::engine::{Failure, FailureKind, Outcome};
 use crate::graph::{ActorId, Exec, Kind, PoolId, Stdout};
 use crate::payload::{ErrorClass, Payload, Plain, PythonError, payload_from_json};
@@ -45,6 +47,7 @@ impl Supervisor {
             self.tell_run(run, |engine, _| engine.on_task_started(task, Instant::now()));
         }
         if let Err(CannotStart(why)) = self.try_launch(pool, worker, job) {
+            self.leave_leaf(pool, worker);
             self.tell_pool(pool, |pool, effects| pool.on_worker_ended(worker, effects));
             self.job_ended(job, failed(FailureKind::Raised, ErrorClass::ProgramFailed, why));
         }
@@ -55,8 +58,9 @@ impl Supervisor {
         let Some(Job::Task { run, actor, payload, stdin, .. }) = self.jobs.get(&job) else {
             return Err(CannotStart("the task is gone".to_owned()));
         };
-        let task = (*run, *actor);
-        let Kind::Exec(exec) = &self.workflow.actor(*actor).kind else {
+        let actor = *actor;
+        let task = (*run, actor);
+        let Kind::Exec(exec) = &self.workflow.actor(actor).kind else {
             return Err(CannotStart("the actor starts no program".to_owned()));
         };
         let (mut command, name) = command_of(exec, payload)?;
@@ -77,12 +81,14 @@ impl Supervisor {
         });
         command.stderr(write);
         command.env(ORIGIN_VARIABLE, mark_of((pool, worker)));
-        let child = sys::spawn(command).map_err(cannot)?;
+        let leaf = self.make_program_leaf(pool, worker, actor).map_err(CannotStart)?;
+        let child = sys::spawn(command, leaf.as_deref().map(Leaf::door)).map_err(cannot)?;
         let pid = Pid::from_raw(child.id() as i32);
         let pidfd = PidFd::open(pid).map_err(cannot)?;
         let output = self.watch_output(read, Context { pid: Some(pid.as_raw()), ..context }).map_err(cannot)?;
         self.keep_last_lines(output);
         self.children.insert(pid, Child::Program(pool, worker));
+        self.meter_program(pool, worker, job);
         self.pools[pool.index()].programs.insert(worker, Program { process: (pid, pidfd), task, output, stdout });
         Ok(())
     }
@@ -92,14 +98,22 @@ impl Supervisor {
         let Some(program) = self.pools[pool.index()].programs.remove(&worker) else { return };
         self.task_is_over((pool, worker), Some(program.task.1), true, Duration::ZERO);
         let last_lines = self.take_last_lines(program.output);
-        let Some(orphan) = self.tell_pool(pool, |pool, effects| pool.on_worker_ended(worker, effects)) else { return };
-        let Some((_, actor)) = self.job_actor(orphan.job) else { return };
+        let oom = may_be_out_of_memory(Some(ended)).then(|| self.out_of_memory(pool, worker)).flatten();
+        let orphan = self.tell_pool(pool, |pool, effects| pool.on_worker_ended(worker, effects));
+        let actor = orphan.and_then(|orphan| self.job_actor(orphan.job)).map(|(_, actor)| actor);
+        self.say_what_was_refused(pool, worker, actor);
+        self.close_meter(pool, worker);
+        self.leave_leaf(pool, worker);
+        let (Some(orphan), Some(actor)) = (orphan, actor) else { return };
         let outcome = match &self.workflow.actor(actor).kind {
             Kind::Exec(_) if orphan.interrupted && !matches!(ended, Ended::Exited(0)) => {
                 let message = format!("the program was interrupted: it {ended}");
                 failed(FailureKind::Interrupted, ErrorClass::TaskInterrupted, message)
             }
-            Kind::Exec(exec) => program_outcome(exec, ended, program.stdout, &last_lines),
+            Kind::Exec(exec) => match (&oom, program_outcome(exec, ended, program.stdout, &last_lines)) {
+                (Some(oom), Outcome::Failed(_)) => self.ran_out_of_memory(orphan.job, oom, FailureKind::Raised),
+                (_, outcome) => outcome,
+            },
             _ => return,
         };
         self.job_ended(orphan.job, outcome);
@@ -109,6 +123,9 @@ impl Supervisor {
     pub(super) fn signal_program(&mut self, pool: PoolId, worker: WorkerId, signal: Signal) {
         if !self.pools[pool.index()].programs.contains_key(&worker) {
             return;
+        }
+        if signal == Signal::SIGKILL {
+            self.kill_leaf(pool, worker);
         }
         self.signal_strays_of((pool, worker), signal);
         if let Some(Program { process, .. }) = self.pools[pool.index()].programs.get(&worker) {

@@ -32,7 +32,9 @@ impl Supervisor {
 
     fn reap_children(&mut self) {
         while let Ok(Some(reaped)) = sys::reap() {
-            match self.children.remove(&reaped.pid) {
+            let child = self.children.remove(&reaped.pid);
+            self.account_reaped(child.as_ref(), &reaped);
+            match child {
                 Some(Child::Worker(pool, worker)) => self.on_worker_reaped(pool, worker, reaped.ended),
                 Some(Child::Program(pool, worker)) => self.on_program_reaped(pool, worker, reaped.ended),
                 Some(Child::Forkserver(pool, phase)) => {
@@ -45,5 +47,6 @@ impl Supervisor {
                 }
             }
         }
+        self.sweep_leaves();
     }
 }

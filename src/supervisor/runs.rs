@@ -81,6 +81,7 @@ impl Supervisor {
             Effect::Failed { actor, failure, handled } => self.log_failure(actor, &failure, handled),
             Effect::Ended { status, output } => {
                 self.runs.remove(&run);
+                self.settle_account(run);
                 self.run_is_over();
                 info!("run ended: {status}");
                 self.happenings.push(Happening::RunEnded { run, status, output });

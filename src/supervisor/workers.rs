@@ -11,6 +11,7 @@ use tracing::debug;
 use super::Supervisor;
 use super::interpreter::Started;
 use super::jobs::{Job, failed};
+use super::leaves::may_be_out_of_memory;
 use super::output::Context;
 use super::reaper::Child;
 use super::sources::Source;
@@ -89,6 +90,7 @@ impl Supervisor {
         };
         if let Err(why) = started {
             self.pools[pool.index()].failure = Some(why);
+            self.leave_leaf(pool, worker);
             self.tell_pool(pool, |pool, effects| pool.on_worker_ended(worker, effects));
         } else if shared {
             self.open_host(pool, worker);
@@ -100,7 +102,8 @@ impl Supervisor {
         let cannot = |error: io::Error| format!("cannot connect a worker: {error}");
         let (ours, theirs) = sys::connection().map_err(cannot)?;
         let (output, write) = sys::pipe().map_err(cannot)?;
-        self.ask_forkserver(pool, theirs, write)?;
+        let leaf = self.make_worker_leaf(pool, worker)?;
+        self.ask_forkserver(pool, theirs, write, leaf.as_deref())?;
         let output = self.watch_worker_output(pool, output)?;
         self.pools[pool.index()].workers.insert(worker, WorkerProcess::new(worker, output));
         self.connect_worker(pool, worker, Channel::new(UnixStream::from_std(ours)))
@@ -108,7 +111,9 @@ impl Supervisor {
 
     /// Starts an interpreter that is a worker.
     fn start_fresh_worker(&mut self, pool: PoolId, worker: WorkerId) -> Result<(), String> {
-        let Started { pid, channel, output } = self.start_interpreter(pool, "fresh.main", "pushflow-worker")?;
+        let leaf = self.make_worker_leaf(pool, worker)?;
+        let Started { pid, channel, output } =
+            self.start_interpreter(pool, "fresh.main", "pushflow-worker", leaf.as_deref())?;
         self.children.insert(pid, Child::Worker(pool, worker));
         let pidfd = PidFd::open(pid).map_err(|error| format!("cannot supervise process {pid}: {error}"))?;
         let output = self.watch_worker_output(pool, output)?;
@@ -153,6 +158,7 @@ impl Supervisor {
 
     pub(super) fn send_job(&mut self, pool: PoolId, worker: WorkerId, job: JobId) {
         let host = self.host_of(pool, worker);
+        self.account_start(pool, host, job);
         let Some(process) = self.pools[pool.index()].workers.get_mut(&host) else { return };
         let Some(work) = self.jobs.get(&job) else { return };
         process.jobs.push((job, worker));
@@ -251,6 +257,8 @@ impl Supervisor {
         }
         process.ready = true;
         let output = process.output;
+        let known = process.process.as_ref().map(|(pid, _)| *pid);
+        self.meter_worker(pool, worker, known);
         self.stop_keeping_lines(output);
         self.set_output_context(output, |context| context.pid = Some(pid.as_raw()));
         let places = self.pools[pool.index()].workers.get(&worker).map(|process| process.places.clone());
@@ -271,6 +279,8 @@ impl Supervisor {
         process.last_actor = actor;
         let started_something = std::mem::take(&mut process.has_started_something);
         let took = sys::since_boot().saturating_sub(process.busy_since);
+        self.account_end(pool, worker, JobId(task));
+        self.say_what_was_refused(pool, worker, actor);
         // What the task has printed is read before the output belongs to the next one.
         self.drain_output(output);
         self.task_is_over((pool, worker), actor, started_something, took);
@@ -354,10 +364,17 @@ impl Supervisor {
         self.close_host(pool, worker);
         let actor = process.jobs.first().and_then(|(job, _)| self.job_actor(*job)).map(|(_, actor)| actor);
         self.task_is_over((pool, worker), actor, true, Duration::ZERO);
+        let oom = may_be_out_of_memory(ended).then(|| self.out_of_memory(pool, worker)).flatten();
+        self.say_what_was_refused(pool, worker, actor);
+        self.close_meter(pool, worker);
+        self.leave_leaf(pool, worker);
         for place in process.places {
             let orphan = self.tell_pool(pool, |pool, effects| pool.on_worker_ended(place, effects));
             if let Some(orphan) = orphan {
-                let outcome = lost(orphan, process.fault.as_deref(), ended);
+                let outcome = match &oom {
+                    Some(oom) if !orphan.interrupted => self.ran_out_of_memory(orphan.job, oom, FailureKind::Lost),
+                    _ => lost(orphan, process.fault.as_deref(), ended),
+                };
                 self.job_ended(orphan.job, outcome);
             }
         }
@@ -380,6 +397,9 @@ impl Supervisor {
     /// Signals a worker and all below it, deepest first, and what has left it. An interrupt is for the task: a launcher
     /// does not get it.
     pub(super) fn signal_worker(&mut self, pool: PoolId, worker: WorkerId, signal: Signal) {
+        if signal == Signal::SIGKILL {
+            self.kill_leaf(pool, worker);
+        }
         // First: what becomes a stray by this very signal has got it then.
         self.signal_strays_of((pool, worker), signal);
         let Some(process) = self.pools[pool.index()].workers.get(&worker) else { return };

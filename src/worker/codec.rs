@@ -90,10 +90,12 @@ impl<'a> Frame<'a> {
         self
     }
 
-    /// Asks a forkserver for a worker with this connection and this output.
-    pub fn spawn(connection: BorrowedFd<'a>, output: BorrowedFd<'a>) -> Self {
+    /// Asks a forkserver for a worker with this connection and this output, in the cgroup that this is the `cgroup.procs`
+    /// of.
+    pub fn spawn(connection: BorrowedFd<'a>, output: BorrowedFd<'a>, leaf: Option<BorrowedFd<'a>>) -> Self {
         let mut frame = Frame::new(SPAWN, 0);
-        frame.fds = vec![connection, output];
+        frame.bytes.push(u8::from(leaf.is_some()));
+        frame.fds = [connection, output].into_iter().chain(leaf).collect();
         frame.finish()
     }
 

@@ -153,18 +153,3 @@ fn an_error_without_a_text_is_called_by_its_class() {
         assert!(finished.stderr.contains(&format!("warning task: {said} (handled)")), "{}", finished.stderr);
     }
 }
-
-#[test]
-fn limits_that_are_not_applied_are_not_ignored_without_a_word() {
-    let links = "links = [{ from = 'start', to = 'task' }, { from = 'task', to = 'stop' }]";
-    for sections in [
-        "[pool]\nmemory_max = '2G'\n[actors.task]\nkind = 'exec'\ncommand = ['true']",
-        "[actors.task]\nkind = 'exec'\ncommand = ['true']\npids_max = 10",
-    ] {
-        let finished = Project::with_workflow(sections, links).run(&[]);
-        assert_eq!(finished.code, Some(0));
-        assert!(finished.stderr.contains("are not applied by this version"), "{}", finished.stderr);
-    }
-    let finished = Project::with_workflow("[actors.task]\nkind = 'exec'\ncommand = ['true']", links).run(&[]);
-    assert!(!finished.stderr.contains("not applied"), "{}", finished.stderr);
-}

@@ -25,6 +25,10 @@ class WorkerLost(PushflowError):
     """The worker process of the task died, or broke the protocol."""
 
 
+class OutOfMemory(PushflowError, MemoryError):
+    """The kernel killed the task, for the memory limit or for the host's memory."""
+
+
 class ProgramFailed(PushflowError):
     """A program could not be started, was killed, or ended with an exit code that is an error."""
 

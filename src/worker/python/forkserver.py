@@ -32,7 +32,8 @@ def main(sock):
         channel.send(wire.READY, 0, wire.COUNT.pack(os.getpid()))
         while True:
             kind, _, body = channel.receive()
-            spawn(channel, told, channel.take_fd(), channel.take_fd())
+            connection, output = channel.take_fd(), channel.take_fd()
+            spawn(channel, told, connection, output, channel.take_fd() if body[0] else None)
     except setup.Missing as missing:
         channel.send(wire.FAILED, 0, str(missing).encode())
         os._exit(0)
@@ -56,21 +57,22 @@ def tell_of_threads(channel, told):
             os._exit(0)
 
 
-def spawn(channel, told, connection, output):
-    """Forks a worker whose connection and output these descriptors are."""
+def spawn(channel, told, connection, output, leaf):
+    """Forks a worker whose connection, output and cgroup, if any, these descriptors are."""
+    given = [fd for fd in (output, connection, leaf) if fd is not None]
     # The worker waits for the end of this pipe, which comes when the process between is gone and reaped: only then
     # is the supervisor its parent, and a parent-death signal means the supervisor's death.
     adopted, go = os.pipe()
     try:
         between = told.fork()
     except OSError as error:
-        for fd in (adopted, go, output, connection):
+        for fd in (adopted, go, *given):
             os.close(fd)
         channel.send(wire.FAILED, 0, f"cannot fork a worker: {error}".encode())
         return
     if between == 0:
-        _fork_again(channel, told, connection, output, adopted, go)
-    for fd in (adopted, output, connection):
+        _fork_again(channel, told, connection, output, leaf, adopted, go)
+    for fd in (adopted, *given):
         os.close(fd)
     try:
         told.wait_for(between)
@@ -78,7 +80,7 @@ def spawn(channel, told, connection, output):
         os.close(go)
 
 
-def _fork_again(channel, told, connection, output, adopted, go):
+def _fork_again(channel, told, connection, output, leaf, adopted, go):
     status = 1
     try:
         pid = told.fork()
@@ -91,6 +93,6 @@ def _fork_again(channel, told, connection, output, adopted, go):
         channel.sock.close()
         os.read(adopted, 1)
         os.close(adopted)
-        worker.become_worker(wire.Channel(socket(fileno=connection)), output, told)
+        worker.become_worker(wire.Channel(socket(fileno=connection)), output, told, leaf)
     finally:
         os._exit(status)

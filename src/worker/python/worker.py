@@ -105,14 +105,17 @@ def _flush():
             pass
 
 
-def become_worker(channel, output, told):
-    """Turns this process into a worker. Never returns."""
+def become_worker(channel, output, told, leaf=None):
+    """Turns this process into a worker, in the cgroup whose `cgroup.procs` is given. Never returns."""
     status = 1
     try:
         if output is not None:
             os.dup2(output, 1)
             os.dup2(output, 2)
             os.close(output)
+        if leaf is not None:
+            os.write(leaf, b"0")
+            os.close(leaf)
         if told.launched:
             # The launcher is the parent, and it ends with the supervisor.
             kill_with_parent()

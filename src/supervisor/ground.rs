@@ -1,0 +1,61 @@
+//! The cgroup that a supervisor divides up: found or asked for before it starts anything, and one clear line about what is
+//! missing.
+
+use tracing::{debug, info, warn};
+
+use crate::cgroup::{Controller, LimitName, Subtree, Wanted, escaped, settle};
+use crate::graph::Workflow;
+
+/// What a supervisor wants cgroups for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct CgroupUse {
+    /// Figures are wanted ([`Supervisor::keep_accounts`](super::Supervisor::keep_accounts)).
+    pub accounting: bool,
+    /// Whether systemd may be asked for a scope: for a supervisor that is no service of its own.
+    pub ask_systemd: bool,
+}
+
+/// Gets the cgroup for a supervisor of this workflow, and says once what will be missing. Call it before anything is
+/// started: what runs already stays where it is.
+///
+/// Without limits and accounting nobody is asked for anything: a cgroup that was delegated is used all the same, since its
+/// kill reaches everything.
+pub fn subtree_for(workflow: &Workflow, usage: CgroupUse) -> Option<Subtree> {
+    let limits = workflow.limit_names();
+    let needed = usage.accounting || !limits.is_empty();
+    let wanted = if needed && usage.ask_systemd {
+        Wanted::AskSystemd {
+            name: format!("pushflow-{}-{}.scope", escaped(&workflow.name), std::process::id()),
+            description: format!("pushflow: the workflow {}", workflow.name),
+        }
+    } else {
+        Wanted::IfDelegated
+    };
+    let settled = settle(&wanted);
+    let (unapplied, why, remedy) = match &settled {
+        Ok(subtree) => {
+            let missing = |limit: &&LimitName| !subtree.controllers().has(limit.controller());
+            let unapplied: Vec<String> = limits.iter().filter(missing).map(ToString::to_string).collect();
+            let wanted: Vec<Controller> = match unapplied.is_empty() {
+                true => vec![Controller::Io, Controller::Memory, Controller::Pids],
+                false => limits.iter().map(|limit| limit.controller()).collect(),
+            };
+            (unapplied, subtree.what_is_missing(&wanted).unwrap_or_default(), subtree.remedy())
+        }
+        Err(why) => {
+            let why = format!("pushflow has no cgroup of its own, because {why}");
+            let remedy = "run it as a service with Delegate=yes, or behind systemd-run --scope -p Delegate=yes";
+            (limits.iter().map(ToString::to_string).collect(), why, remedy)
+        }
+    };
+    let remedy = if remedy.is_empty() { String::new() } else { format!("; {remedy}") };
+    if !unapplied.is_empty() {
+        let (names, verb) = (unapplied.join(", "), if unapplied.len() == 1 { "is" } else { "are" });
+        warn!("{names} {verb} not applied: {why}{remedy}");
+    } else if usage.accounting && !why.is_empty() {
+        info!("some figures come from wait4 and /proc, or are absent: {why}{remedy}");
+    } else if let Err(why) = &settled {
+        debug!("no cgroups are used: {why}");
+    }
+    settled.ok()
+}
