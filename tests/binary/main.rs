@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod accounting;
 mod commands;
 mod errors;
 mod inputs;

@@ -1,5 +1,7 @@
 //! What needs a systemd that is really running.
 
+mod limits;
+
 use crate::machine::Machine;
 
 const COMES_UP: &str = "
