@@ -5,25 +5,22 @@
 use std::collections::VecDeque;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
 
 use mio::net::UnixStream;
 use mio::{Events, Interest, Poll, Token};
 use pushflow::payload::{Key, Look, Payload, Plain, to_json};
-use pushflow::process::sys;
+use pushflow::process::{Program, sys};
 use pushflow::worker::codec::{self, ReadBuffer};
 use pushflow::worker::{Channel, ChannelError, Frame, Message, ProtocolError, bundle};
 
 /// A forkserver and one worker of it, with these scripts.
 struct Python {
-    forkserver: Child,
+    forkserver: sys::Pid,
     to_forkserver: Channel,
     poll: Poll,
     worker: Channel,
     _folder: tempfile::TempDir,
 }
-
-static STARTING: std::sync::Mutex<()> = std::sync::Mutex::new(());
 
 impl Python {
     fn with(scripts: &[&str], look_keys: &[&str]) -> Self {
@@ -50,17 +47,14 @@ impl Python {
         .to_value();
 
         sys::become_subreaper().unwrap();
-        // What is inheritable for a moment must not be inherited by the interpreter of another test.
-        let one_at_a_time = STARTING.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         let (ours, theirs) = sys::connection().unwrap();
-        sys::make_inheritable(&theirs).unwrap();
-        let forkserver = Command::new(python())
+        let printed = std::io::stderr().as_fd().try_clone_to_owned().unwrap();
+        let (forkserver, _) = Program::new(python(), printed.as_fd())
             .args(["-c", bundle::BOOT, &theirs.as_raw_fd().to_string()])
-            .stdin(Stdio::null())
-            .spawn()
+            .inherit(theirs.as_fd())
+            .start()
             .unwrap();
         drop(theirs);
-        drop(one_at_a_time);
         let mut to_forkserver = Channel::new(UnixStream::from_std(ours));
         to_forkserver.send_raw(bundle::source("forkserver.main")).unwrap();
         to_forkserver.send(Frame::setup(&setup, None)).unwrap();
@@ -103,8 +97,8 @@ impl Python {
 impl Drop for Python {
     fn drop(&mut self) {
         let _ = self.to_forkserver.flush();
-        let _ = self.forkserver.kill();
-        let _ = self.forkserver.wait();
+        let _ = nix::sys::signal::kill(self.forkserver, sys::Signal::SIGKILL);
+        let _ = nix::sys::wait::waitpid(self.forkserver, None);
     }
 }
 

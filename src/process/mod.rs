@@ -9,6 +9,8 @@ pub mod clean;
 pub mod guardian;
 
 mod ended;
+mod program;
 
 pub use ended::Ended;
+pub use program::Program;
 pub use sys::{Pid, Signal};

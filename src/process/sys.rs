@@ -1,11 +1,11 @@
 //! The system calls that have no safe wrapper elsewhere, and typed wrappers for those that have. All `unsafe` is here.
 
+pub mod exec;
+
 use std::ffi::{CStr, CString};
 use std::io;
 use std::mem::MaybeUninit;
-use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
-use std::os::unix::process::CommandExt;
-use std::process::{Child, Command};
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
@@ -190,34 +190,6 @@ impl PidFd {
     }
 }
 
-/// Starts a program as the leader of a process group of its own, one that dies with the supervisor.
-///
-/// With `leaf`, an open `cgroup.procs`, the program is in that cgroup from its first instruction on.
-///
-/// Call it from the thread that lives as long as the supervisor: the kernel takes the death of that thread for the
-/// parent's (prctl(2), PR_SET_PDEATHSIG).
-pub fn spawn(mut command: Command, leaf: Option<BorrowedFd<'_>>) -> io::Result<Child> {
-    let supervisor = Pid::this();
-    let leaf = leaf.map(|leaf| leaf.as_raw_fd());
-    command.process_group(0);
-    // SAFETY: between fork and exec only async-signal-safe system calls are made, and nothing is allocated.
-    unsafe {
-        command.pre_exec(move || {
-            if let Some(leaf) = leaf {
-                // The descriptor is borrowed for as long as this call takes, so the number is still the leaf's.
-                nix::unistd::write(BorrowedFd::borrow_raw(leaf), b"0")?;
-            }
-            nix::sys::prctl::set_pdeathsig(Some(Signal::SIGKILL))?;
-            nix::sys::signal::signal(Signal::SIGTTOU, SigHandler::SigDfl)?;
-            match Pid::parent() == supervisor {
-                true => Ok(()),
-                false => Err(io::ErrorKind::NotConnected.into()),
-            }
-        });
-    }
-    command.spawn()
-}
-
 /// Takes ownership of descriptors that have just been received with a message.
 pub fn received_fds(fds: Vec<RawFd>) -> impl Iterator<Item = OwnedFd> {
     // SAFETY: the kernel made these descriptors for this process in recvmsg(2); nothing else knows of them.
@@ -242,10 +214,4 @@ pub fn connection() -> io::Result<(std::os::unix::net::UnixStream, OwnedFd)> {
     let (ours, theirs) = std::os::unix::net::UnixStream::pair()?;
     ours.set_nonblocking(true)?;
     Ok((ours, theirs.into()))
-}
-
-/// Clears the close-on-exec flag, so that the descriptor survives into a program that is started next.
-pub fn make_inheritable(fd: &OwnedFd) -> io::Result<()> {
-    fcntl(fd, FcntlArg::F_SETFD(nix::fcntl::FdFlag::empty()))?;
-    Ok(())
 }

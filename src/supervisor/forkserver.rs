@@ -65,7 +65,7 @@ impl Supervisor {
     fn start_forkserver(&mut self, pool: PoolId) -> Result<Forkserver, String> {
         let leaf = self.make_forkserver_leaf(pool);
         let started = self.start_interpreter(pool, "forkserver.main", "pushflow-forkserver", leaf.as_deref())?;
-        let Started { pid, mut channel, output } = started;
+        let Started { pid, mut channel, output, .. } = started;
         let phase = if self.pools[pool.index()].preload { Phase::Importing } else { Phase::Starting };
         self.children.insert(pid, Child::Forkserver(pool, phase));
         let cannot = |error: io::Error| format!("cannot watch the forkserver: {error}");

@@ -1,9 +1,8 @@
 //! The Python of a workflow and its pools, and how one is started.
 
 use std::io;
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 
 use mio::net::UnixStream;
 
@@ -11,7 +10,8 @@ use super::Supervisor;
 use super::setup::setup;
 use crate::cgroup::Leaf;
 use crate::graph::{PoolId, Workflow};
-use crate::process::sys::{self, Pid};
+use crate::process::Program;
+use crate::process::sys::{self, Pid, PidFd};
 use crate::worker::{Channel, Frame, bundle};
 
 /// The Python of a workflow.
@@ -40,6 +40,7 @@ fn interpreter_in(path: &Path) -> PathBuf {
 /// An interpreter that has just been started and told what it is.
 pub(super) struct Started {
     pub(super) pid: Pid,
+    pub(super) pidfd: PidFd,
     pub(super) channel: Channel,
     /// What it prints.
     pub(super) output: OwnedFd,
@@ -65,20 +66,19 @@ impl Supervisor {
         };
         let (ours, theirs) = sys::connection().map_err(cannot)?;
         let (output, write) = sys::pipe().map_err(cannot)?;
-        let mut command = Command::new(&interpreter);
-        command
+        let (pid, pidfd) = Program::new(&interpreter, write.as_fd())
             .args(["-c", bundle::BOOT, &theirs.as_raw_fd().to_string(), name])
-            .stdin(Stdio::null())
-            .stdout(write.try_clone().map_err(cannot)?)
-            .stderr(write);
-        sys::make_inheritable(&theirs).map_err(cannot)?;
-        let child = sys::spawn(command, leaf.map(Leaf::door)).map_err(cannot)?;
+            .inherit(theirs.as_fd())
+            .leaf(leaf.map(Leaf::door))
+            .start()
+            .map_err(cannot)?;
+        drop((theirs, write));
         let mut channel = Channel::new(UnixStream::from_std(ours));
         let setup = setup(&self.workflow, pool, self.pools[pool.index()].preload);
         channel
             .send_raw(bundle::source(entry))
             .and_then(|()| channel.send(Frame::setup(&setup, None).and_descriptor(self.announced.pipe())))
             .map_err(|error| format!("the interpreter {} {error}", interpreter.display()))?;
-        Ok(Started { pid: Pid::from_raw(child.id() as i32), channel, output })
+        Ok(Started { pid, pidfd, channel, output })
     }
 }

@@ -6,7 +6,6 @@ use std::io::{self, Read};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 
 use mio::Token;
 use mio::net::{UnixListener, UnixStream};
@@ -20,7 +19,8 @@ use super::workers::WorkerProcess;
 use crate::cgroup::Leaf;
 use crate::graph::PoolId;
 use crate::pool::WorkerId;
-use crate::process::sys::{self, Pid, PidFd, Signal};
+use crate::process::Program;
+use crate::process::sys::{self, Signal};
 use crate::worker::{Channel, Frame, bundle};
 
 /// The environment variables that a launcher must leave to the worker.
@@ -102,21 +102,17 @@ impl Supervisor {
         let address = self.doorway()?.address.clone();
         let token = random_hex(TOKEN_LENGTH / 2).map_err(cannot)?;
         let (output, write) = sys::pipe().map_err(cannot)?;
-        let mut command = Command::new(program);
-        command
+        let leaf = self.make_worker_leaf(pool, worker)?;
+        let (pid, pidfd) = Program::new(program, write.as_fd())
             .args(arguments)
-            .arg(self.interpreter_of(pool))
+            .args([self.interpreter_of(pool)])
             .args(["-c", bundle::BOOT, "connect", "pushflow-worker"])
             .env(ADDRESS, address)
             .env(TOKEN, &token)
-            .stdin(Stdio::null())
-            .stdout(write.try_clone().map_err(cannot)?)
-            .stderr(write.try_clone().map_err(cannot)?);
-        let leaf = self.make_worker_leaf(pool, worker)?;
-        let child = sys::spawn(command, leaf.as_deref().map(Leaf::door)).map_err(cannot)?;
-        let pid = Pid::from_raw(child.id() as i32);
+            .leaf(leaf.as_deref().map(Leaf::door))
+            .start()
+            .map_err(cannot)?;
         self.children.insert(pid, Child::Worker(pool, worker));
-        let pidfd = PidFd::open(pid).map_err(cannot)?;
         let output = self.watch_worker_output(pool, output)?;
         self.keep_last_lines(output);
         let process = WorkerProcess { launcher: Some((pid, pidfd)), ..WorkerProcess::new(worker, output) };

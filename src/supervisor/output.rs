@@ -31,7 +31,7 @@ pub(super) struct Context {
 /// One pipe that processes print into.
 pub(super) struct Output {
     pipe: Receiver,
-    context: Context,
+    pub(super) context: Context,
     partial: Vec<u8>,
     /// The last lines, where an error message wants them.
     kept: Option<Vec<String>>,

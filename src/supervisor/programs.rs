@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::{self, Read, Seek, Write};
-use std::process::{Command, Stdio};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::time::{Duration, Instant};
 
 use mio::Token;
@@ -20,6 +20,7 @@ use crate::graph::{ActorId, Exec, Kind, PoolId, Stdout};
 use crate::payload::{ErrorClass, Payload, Plain, PythonError, payload_from_json};
 use crate::pool::{JobId, WorkerId};
 use crate::process::sys::{self, Pid, PidFd, Signal};
+use crate::process::{self};
 use crate::process::{Ended, tree};
 
 /// A program may print so much where its output is kept; more is an error.
@@ -54,39 +55,39 @@ impl Supervisor {
     }
 
     fn try_launch(&mut self, pool: PoolId, worker: WorkerId, job: JobId) -> Result<(), CannotStart> {
-        let context = Context { pool: Some(pool), task: self.job_actor(job), pid: None };
-        let Some(Job::Task { run, actor, payload, stdin, .. }) = self.jobs.get(&job) else {
+        let unwatched = |error| CannotStart(format!("cannot watch what the program prints: {error}"));
+        let (read, write) = sys::pipe().map_err(unwatched)?;
+        let Some(task @ (_, actor)) = self.job_actor(job) else {
             return Err(CannotStart("the task is gone".to_owned()));
         };
-        let actor = *actor;
-        let task = (*run, actor);
+        let context = Context { pool: Some(pool), task: Some(task), pid: None };
+        // Where nothing is started after all, its end takes it out again.
+        let output = self.watch_output(read, context).map_err(unwatched)?;
+        self.keep_last_lines(output);
+        let leaf = self.make_program_leaf(pool, worker, actor).map_err(CannotStart)?;
+        let Some(Job::Task { payload, stdin, .. }) = self.jobs.get(&job) else {
+            return Err(CannotStart("the task is gone".to_owned()));
+        };
         let Kind::Exec(exec) = &self.workflow.actor(actor).kind else {
             return Err(CannotStart("the actor starts no program".to_owned()));
         };
-        let (mut command, name) = command_of(exec, payload)?;
-        let directory = exec.directory.clone();
-        let cannot = |error: io::Error| CannotStart(cannot_start(&name, &directory, &error));
-        let (read, write) = sys::pipe().map_err(cannot)?;
+        let cannot_run = |error: io::Error| CannotStart(cannot_start(exec, payload, &error));
         let stdout = match exec.stdout {
             Stdout::Log => None,
-            Stdout::Json | Stdout::Key(_) => Some(File::from(sys::memory_file("pushflow-stdout").map_err(cannot)?)),
+            Stdout::Json | Stdout::Key(_) => Some(File::from(sys::memory_file("pushflow-stdout").map_err(cannot_run)?)),
         };
-        command.stdin(match stdin {
-            Some(text) => Stdio::from(file_with(text).map_err(cannot)?),
-            None => Stdio::null(),
-        });
-        command.stdout(match &stdout {
-            Some(file) => Stdio::from(file.try_clone().map_err(cannot)?),
-            None => Stdio::from(write.try_clone().map_err(cannot)?),
-        });
-        command.stderr(write);
-        command.env(ORIGIN_VARIABLE, mark_of((pool, worker)));
-        let leaf = self.make_program_leaf(pool, worker, actor).map_err(CannotStart)?;
-        let child = sys::spawn(command, leaf.as_deref().map(Leaf::door)).map_err(cannot)?;
-        let pid = Pid::from_raw(child.id() as i32);
-        let pidfd = PidFd::open(pid).map_err(cannot)?;
-        let output = self.watch_output(read, Context { pid: Some(pid.as_raw()), ..context }).map_err(cannot)?;
-        self.keep_last_lines(output);
+        let mut program = program_of(exec, payload, write.as_fd())?.env(ORIGIN_VARIABLE, mark_of((pool, worker)));
+        if let Some(text) = stdin {
+            program = program.stdin(file_with(text).map_err(cannot_run)?);
+        }
+        if let Some(file) = &stdout {
+            program = program.stdout(file.as_fd());
+        }
+        let (pid, pidfd) = program.leaf(leaf.as_deref().map(Leaf::door)).start().map_err(cannot_run)?;
+        drop(write);
+        if let Some(output) = self.outputs.get_mut(&output) {
+            output.context.pid = Some(pid.as_raw());
+        }
         self.children.insert(pid, Child::Program(pool, worker));
         self.meter_program(pool, worker, job);
         self.pools[pool.index()].programs.insert(worker, Program { process: (pid, pidfd), task, output, stdout });
@@ -135,20 +136,25 @@ impl Supervisor {
     }
 }
 
-/// The command with the payload's values in it, and its name for messages.
-fn command_of(exec: &Exec, payload: &Payload) -> Result<(Command, String), CannotStart> {
+/// The program with the payload's values in its arguments and environment.
+fn program_of<'a>(
+    exec: &'a Exec,
+    payload: &Payload,
+    output: BorrowedFd<'a>,
+) -> Result<process::Program<'a>, CannotStart> {
     let fill = |text: &String| template::fill(text, payload).map_err(CannotStart);
     let argv = exec.command.iter().map(fill).collect::<Result<Vec<_>, _>>()?;
     let [name, arguments @ ..] = argv.as_slice() else { return Err(CannotStart("the command is empty".to_owned())) };
-    let mut command = Command::new(name);
-    command.args(arguments).current_dir(&exec.directory);
+    let mut program = process::Program::new(name, output).args(arguments).directory(&exec.directory);
     for (variable, value) in &exec.env {
-        command.env(variable, fill(value)?);
+        program = program.env(variable, fill(value)?);
     }
-    Ok((command, name.clone()))
+    Ok(program)
 }
 
-fn cannot_start(name: &str, directory: &std::path::Path, error: &io::Error) -> String {
+fn cannot_start(exec: &Exec, payload: &Payload, error: &io::Error) -> String {
+    let directory = &exec.directory;
+    let name = exec.command.first().and_then(|name| template::fill(name, payload).ok()).unwrap_or_default();
     match error.kind() {
         io::ErrorKind::NotFound if !directory.is_dir() => {
             format!("cannot start {name}: its working directory {} does not exist", directory.display())

@@ -112,10 +112,9 @@ impl Supervisor {
     /// Starts an interpreter that is a worker.
     fn start_fresh_worker(&mut self, pool: PoolId, worker: WorkerId) -> Result<(), String> {
         let leaf = self.make_worker_leaf(pool, worker)?;
-        let Started { pid, channel, output } =
+        let Started { pid, pidfd, channel, output } =
             self.start_interpreter(pool, "fresh.main", "pushflow-worker", leaf.as_deref())?;
         self.children.insert(pid, Child::Worker(pool, worker));
-        let pidfd = PidFd::open(pid).map_err(|error| format!("cannot supervise process {pid}: {error}"))?;
         let output = self.watch_worker_output(pool, output)?;
         self.keep_last_lines(output);
         let process = WorkerProcess { process: Some((pid, pidfd)), ..WorkerProcess::new(worker, output) };
