@@ -8,6 +8,7 @@
 #![deny(unsafe_code)]
 
 pub mod accounting;
+pub mod bus;
 pub mod cgroup;
 pub mod cli;
 pub mod config;
@@ -18,5 +19,7 @@ pub mod graph;
 pub mod payload;
 pub mod pool;
 pub mod process;
+pub mod service;
 pub mod supervisor;
+pub mod systemd;
 pub mod worker;

@@ -17,6 +17,8 @@ pub enum Exit {
     Usage,
     /// 3: there is no such workflow, run or service.
     NotFound,
+    /// 70: the supervisor of a service broke, and may be started again (`EX_SOFTWARE` of sysexits.h).
+    Broken,
     /// 124: the run took longer than its timeout (as `timeout(1)` says it).
     Timeout,
     /// 128 and the number of the signal that ended the run.
@@ -41,6 +43,7 @@ impl Exit {
             Exit::Error => 1,
             Exit::Usage => 2,
             Exit::NotFound => 3,
+            Exit::Broken => 70,
             Exit::Timeout => 124,
             Exit::Signal(signal) => 128 + signal as u8,
         }

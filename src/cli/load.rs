@@ -1,18 +1,23 @@
 //! From FILE or NAME on the command line to the checked workflow.
 
 use std::io::{self, Write};
+use std::path::Path;
 
 use anyhow::Context;
 use tracing::warn;
 
 use super::{Exit, Failure, locate};
-use crate::config::{self, Style};
+use crate::config::{self, Loaded, Style};
 use crate::graph::Workflow;
 
 /// Loads a workflow with the defaults of this host. Warnings are a log line each; what is wrong is shown in full.
 pub(super) fn workflow(name: &str) -> Result<Workflow, Failure> {
-    let file = locate::workflow_file(name)?;
-    let loaded = match config::load(&file, locate::defaults_file().as_deref()) {
+    from_file(&locate::workflow_file(name)?, locate::defaults_file().as_deref())
+}
+
+/// The same for a file that was found.
+pub(super) fn from_file(file: &Path, defaults: Option<&Path>) -> Result<Workflow, Failure> {
+    let loaded = match config::load(file, defaults) {
         Ok(loaded) => loaded,
         Err(errors) => {
             let text = errors.render(Style::for_stderr());
@@ -20,9 +25,18 @@ pub(super) fn workflow(name: &str) -> Result<Workflow, Failure> {
             return Err(Failure::Said(Exit::Usage));
         }
     };
+    Ok(with_warnings(loaded))
+}
+
+/// The same for a service that goes on with what it had if the file is wrong: then all that is wrong is returned.
+pub(super) fn again(file: &Path, defaults: Option<&Path>) -> Result<Workflow, String> {
+    config::load(file, defaults).map(with_warnings).map_err(|errors| errors.to_string())
+}
+
+fn with_warnings(loaded: Loaded) -> Workflow {
     for warning in &loaded.warnings {
         let line = warning.position().map_or_else(String::new, |position| format!(":{}", position.line));
         warn!("{}{line}: {}", warning.file(), warning.message);
     }
-    Ok(loaded.workflow)
+    loaded.workflow
 }

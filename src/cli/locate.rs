@@ -17,7 +17,47 @@ pub(super) fn workflow_file(name: &str) -> Result<PathBuf, Failure> {
         let what = if path.exists() { "is not a file" } else { "does not exist" };
         return Err(not_found(format!("{name} {what}")));
     }
-    let folders = workflow_folders();
+    installed(name, &workflow_folders())
+}
+
+/// Whose services: the system's, or this user's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Whose {
+    /// `--system`.
+    System,
+    /// `--user`.
+    User,
+}
+
+impl Whose {
+    /// Where the workflows of these services are, the first that has one wins.
+    pub(super) fn workflow_folders(self) -> Vec<PathBuf> {
+        match self {
+            Whose::System => vec!["/etc/pushflow/workflows".into(), "/usr/share/pushflow/workflows".into()],
+            Whose::User => user_folder().map(|folder| folder.join("workflows")).into_iter().collect(),
+        }
+    }
+
+    /// Their defaults, if there are any.
+    pub(super) fn defaults_file(self) -> Option<PathBuf> {
+        let folder = match self {
+            Whose::System => Some("/etc/pushflow".into()),
+            Whose::User => user_folder(),
+        };
+        folder.map(|folder| folder.join("pushflow.toml")).filter(|path| path.is_file())
+    }
+
+    /// The file of the workflow that a service of this name runs.
+    pub(super) fn workflow_file(self, name: &str) -> Result<PathBuf, Failure> {
+        if name.contains('/') || name.starts_with('.') || name.is_empty() {
+            let why = anyhow!("{name:?} is not the name of an installed workflow; `pushflow run` takes files");
+            return Err(Failure::Because(Exit::Usage, why));
+        }
+        installed(name, &self.workflow_folders())
+    }
+}
+
+fn installed(name: &str, folders: &[PathBuf]) -> Result<PathBuf, Failure> {
     let found = folders.iter().map(|folder| folder.join(format!("{name}.toml"))).find(|path| path.is_file());
     found.ok_or_else(|| {
         let folders: Vec<_> = folders.iter().map(|folder| folder.display().to_string()).collect();
@@ -31,14 +71,12 @@ fn not_found(message: String) -> Failure {
 
 /// Where workflows are installed: the user's folder, then the system's.
 fn workflow_folders() -> Vec<PathBuf> {
-    let user = user_folder().map(|folder| folder.join("workflows"));
-    user.into_iter().chain(["/etc/pushflow/workflows".into(), "/usr/share/pushflow/workflows".into()]).collect()
+    [Whose::User, Whose::System].into_iter().flat_map(Whose::workflow_folders).collect()
 }
 
 /// The default configuration: the user's, else the system's, if there is one.
 pub(super) fn defaults_file() -> Option<PathBuf> {
-    let user = user_folder().map(|folder| folder.join("pushflow.toml"));
-    user.into_iter().chain(["/etc/pushflow/pushflow.toml".into()]).find(|path| path.is_file())
+    [Whose::User, Whose::System].into_iter().find_map(Whose::defaults_file)
 }
 
 fn user_folder() -> Option<PathBuf> {

@@ -11,9 +11,12 @@ use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::time::{ChronoLocal, FormatTime};
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
+use tracing_subscriber::layer::{Layer as _, SubscriberExt};
 use tracing_subscriber::registry::LookupSpan;
+use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::config::Style;
+use crate::systemd::journal::Journal;
 
 /// How much is logged.
 #[derive(Debug, clap::Args)]
@@ -36,14 +39,19 @@ pub(super) fn write_above(progress: ProgressBar) {
     let _ = PROGRESS.set(progress);
 }
 
-/// Starts logging; `usual` is the level where the command line says nothing.
-pub(super) fn init(args: &LoggingArgs, usual: &str) {
+/// Starts logging; `usual` is the level where the command line says nothing. The lines of a service go to the journal,
+/// where standard error goes there too.
+pub(super) fn init(args: &LoggingArgs, usual: &str, service: Option<&str>) {
     let level = match args {
         LoggingArgs { quiet: true, .. } => "warn",
         LoggingArgs { verbose: true, .. } => "debug",
         _ => usual,
     };
     let filter = EnvFilter::try_from_env("PUSHFLOW_LOG").unwrap_or_else(|_| EnvFilter::new(level));
+    if let Some(journal) = service.and_then(Journal::of_this_service) {
+        tracing_subscriber::registry().with(journal.with_filter(filter)).init();
+        return;
+    }
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_ansi(Style::colours_on_stderr())

@@ -14,6 +14,8 @@ mod progress;
 mod ps;
 mod run;
 mod schema;
+mod serve;
+mod whose;
 
 pub use exit::Exit;
 
@@ -56,6 +58,8 @@ enum Verb {
     Graph(graph::GraphArgs),
     /// Print a pypushflow workflow class as a workflow file
     Convert(convert::ConvertArgs),
+    /// Run an installed workflow as a service: what pushflow@NAME.service starts
+    Serve(serve::ServeArgs),
     /// Try every kind of task in every type of pool, with this host's Python
     CheckPools(pools::CheckPoolsArgs),
     /// Say which workers are daemonic, in their own eyes and in the supervisor's
@@ -76,13 +80,15 @@ pub fn main() -> ExitCode {
     };
     // What a check prints is its table; the errors that it provokes are in there.
     let checks = matches!(cli.verb, Verb::CheckPools(_) | Verb::CheckDaemonic(_));
-    logging::init(&cli.logging, if checks { "off" } else { "info" });
+    let service = if let Verb::Serve(args) = &cli.verb { Some(args.name()) } else { None };
+    logging::init(&cli.logging, if checks { "off" } else { "info" }, service);
     let exit = match cli.verb {
         Verb::Run(args) => run::run(&args),
         Verb::Ps(args) => ps::run(&args),
         Verb::Check(args) => check(&args),
         Verb::Graph(args) => graph::run(&args),
         Verb::Convert(args) => convert::run(&args),
+        Verb::Serve(args) => serve::run(&args),
         Verb::CheckPools(args) => pools::check_pools(&args),
         Verb::CheckDaemonic(args) => pools::check_daemonic(&args),
         Verb::Schema => schema::run(&mut io::stdout().lock()).map(|()| Exit::Finished).map_err(cannot_write),

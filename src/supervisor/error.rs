@@ -14,4 +14,7 @@ pub enum SupervisorError {
     /// The process that the user started was killed; so is everything of the run by now.
     #[error("the process that the run was started as is gone: {0}")]
     Unguarded(String),
+    /// Workers of a workflow that is to be replaced do not end.
+    #[error("these processes of the old workflow survive SIGKILL: {0}")]
+    Survivors(String),
 }

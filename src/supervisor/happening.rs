@@ -25,6 +25,15 @@ pub enum Happening {
     ActorStarted(RunId, ActorId),
     /// A trigger of an actor is done with.
     ActorFinished(RunId, ActorId, ActorEnd),
+    /// An actor failed and nobody took the error.
+    Failed {
+        /// In which run.
+        run: RunId,
+        /// Which.
+        actor: ActorId,
+        /// Why, in one line.
+        message: String,
+    },
     /// A run is over; it is not known to the supervisor any more.
     RunEnded {
         /// Which.
@@ -36,6 +45,8 @@ pub enum Happening {
     },
     /// A payload was written as JSON ([`Supervisor::describe`](super::Supervisor::describe)).
     Described(Map<String, Json>),
+    /// What a run gave was written as JSON ([`Supervisor::describe_run`](super::Supervisor::describe_run)).
+    RunDescribed(RunId, Map<String, Json>),
     /// The process got SIGINT, SIGTERM or SIGHUP, by number.
     Signal(i32),
 }

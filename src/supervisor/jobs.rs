@@ -32,6 +32,8 @@ pub(super) enum Job {
 pub(super) enum AfterDescribing {
     /// The caller of [`Supervisor::describe`].
     Tell,
+    /// The caller of [`Supervisor::describe_run`].
+    TellOfRun(RunId),
     /// A program that reads it on standard input; its job is given to the pool then.
     Submit(JobId),
 }
@@ -40,6 +42,11 @@ impl Supervisor {
     /// Writes a payload as JSON; [`Happening::Described`] brings it. A worker is asked where JSON has no form for a value.
     pub fn describe(&mut self, payload: &Payload) {
         self.describe_then(payload, AfterDescribing::Tell);
+    }
+
+    /// The same for what a run gave; [`Happening::RunDescribed`] brings it.
+    pub fn describe_run(&mut self, run: RunId, payload: &Payload) {
+        self.describe_then(payload, AfterDescribing::TellOfRun(run));
     }
 
     pub(super) fn describe_then(&mut self, payload: &Payload, then: AfterDescribing) {
@@ -54,9 +61,11 @@ impl Supervisor {
         }
     }
 
-    /// Writes what the caller of [`Supervisor::describe`] waits for at once, with placeholders for what needs Python.
+    /// Writes what callers of [`Supervisor::describe`] and its like wait for at once, with placeholders for what needs Python.
     pub fn hurry_descriptions(&mut self) {
-        let waited_for = |job: &Job| matches!(job, Job::Describe { then: AfterDescribing::Tell, .. });
+        let waited_for = |job: &Job| {
+            matches!(job, Job::Describe { then: AfterDescribing::Tell | AfterDescribing::TellOfRun(_), .. })
+        };
         let jobs: Vec<JobId> = self.jobs.iter().filter(|(_, job)| waited_for(job)).map(|(id, _)| *id).collect();
         let pool = self.python_pool();
         for id in jobs {
@@ -71,6 +80,7 @@ impl Supervisor {
     fn described(&mut self, json: Map<String, Json>, then: AfterDescribing) {
         match then {
             AfterDescribing::Tell => self.happenings.push(Happening::Described(json)),
+            AfterDescribing::TellOfRun(run) => self.happenings.push(Happening::RunDescribed(run, json)),
             AfterDescribing::Submit(job) => self.submit_program(job, Some(Json::Object(json).to_string())),
         }
     }

@@ -21,6 +21,7 @@ mod origin;
 mod output;
 mod programs;
 mod reaper;
+mod resident;
 mod runs;
 mod setup;
 mod shared;
@@ -48,7 +49,7 @@ use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGTERM, SIGUSR1};
 use signal_hook_mio::v1_0::Signals;
 
 use crate::engine;
-use crate::graph::{Context, PoolId, Workflow};
+use crate::graph::{Context, PoolId, PoolSpec, Workflow};
 use crate::pool::{self, JobId, Pool};
 use crate::process::sys::{self, Pid};
 
@@ -63,6 +64,7 @@ use leaves::Leaves;
 use output::Output;
 use programs::Program;
 use reaper::Child;
+use resident::Heartbeat;
 use runs::ActiveRun;
 use sources::{Source, Sources};
 use strays::Strays;
@@ -99,6 +101,7 @@ pub struct Supervisor {
     /// Sources that have more to read than one turn takes.
     unfinished: Vec<Token>,
     happenings: Vec<Happening>,
+    heartbeat: Option<Heartbeat>,
 }
 
 /// One pool and its processes.
@@ -115,6 +118,23 @@ struct PoolState {
     programs: HashMap<pool::WorkerId, Program>,
     /// Why a worker could not be started, last time.
     failure: Option<String>,
+}
+
+impl PoolState {
+    /// The pools of a workflow, without any process.
+    fn all_of(workflow: &Workflow) -> Vec<Self> {
+        let state = |spec: &PoolSpec| PoolState {
+            pool: Pool::new(spec),
+            forkserver: None,
+            preload: spec.preload || spec.context == Context::Fork,
+            workers: HashMap::new(),
+            hosts: HashMap::new(),
+            open_host: None,
+            programs: HashMap::new(),
+            failure: None,
+        };
+        workflow.pools.iter().map(state).collect()
+    }
 }
 
 /// An effect that waits to be carried out.
@@ -136,22 +156,9 @@ impl Supervisor {
         let mut signals = Signals::new(wanted).map_err(SupervisorError::Setup)?;
         sources.add(&poll, &mut signals, Source::Signals).map_err(SupervisorError::Setup)?;
         let announced = Announced::new(&poll, &mut sources).map_err(SupervisorError::Setup)?;
-        let pools = workflow
-            .pools
-            .iter()
-            .map(|spec| PoolState {
-                pool: Pool::new(spec),
-                forkserver: None,
-                preload: spec.preload || spec.context == Context::Fork,
-                workers: HashMap::new(),
-                hosts: HashMap::new(),
-                open_host: None,
-                programs: HashMap::new(),
-                failure: None,
-            })
-            .collect();
         Ok(Supervisor {
             interpreter: Interpreter::of(&workflow),
+            pools: PoolState::all_of(&workflow),
             workflow,
             poll,
             events: Events::with_capacity(256),
@@ -161,7 +168,6 @@ impl Supervisor {
             strays: Strays::default(),
             window: None,
             sources,
-            pools,
             children: HashMap::new(),
             outputs: HashMap::new(),
             scratch: Vec::new(),
@@ -175,6 +181,7 @@ impl Supervisor {
             todo: VecDeque::new(),
             unfinished: Vec::new(),
             happenings: Vec::new(),
+            heartbeat: None,
         })
     }
 
@@ -227,12 +234,16 @@ impl Supervisor {
             Some(Source::Output) => self.on_output_ready(token),
             Some(Source::Doorway) => self.on_doorway_ready(),
             Some(Source::Stranger) => self.on_stranger_ready(token),
-            None => {}
+            // The loop is awake, which is all that was wanted.
+            Some(Source::Waker) | None => {}
         }
         self.carry_out();
     }
 
     fn on_time(&mut self, now: Instant) {
+        if let Some(heartbeat) = &mut self.heartbeat {
+            heartbeat.on_time(now);
+        }
         for (id, run) in &mut self.runs {
             if run.engine.next_time().is_some_and(|at| at <= now) {
                 let mut effects = Vec::new();
@@ -257,7 +268,9 @@ impl Supervisor {
             return Some(Instant::now());
         }
         let runs = self.runs.values().filter_map(|run| run.engine.next_time());
-        runs.chain(self.pools.iter().filter_map(|state| state.pool.next_time())).chain(self.next_stray_time()).min()
+        let beat = self.heartbeat.as_ref().map(Heartbeat::next_time);
+        let pools = self.pools.iter().filter_map(|state| state.pool.next_time());
+        runs.chain(beat).chain(pools).chain(self.next_stray_time()).min()
     }
 
     fn carry_out(&mut self) {

@@ -197,6 +197,6 @@ impl Supervisor {
         let (run, actor) = context.task.unzip();
         let actor = actor.map(|actor| self.actor_name(actor));
         let run = run.map(|run| run.0);
-        info!(target: "task", actor, pool, run, pid = context.pid, "{line}");
+        info!(target: "task", actor, pool, run, worker_pid = context.pid, "{line}");
     }
 }

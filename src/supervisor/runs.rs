@@ -24,13 +24,24 @@ pub(super) struct ActiveRun {
 impl Supervisor {
     /// Starts a run. `inputs` is the whole payload: the workflow's own inputs are merged by the caller.
     pub fn start_run(&mut self, inputs: Payload, timeout: Option<Duration>) -> RunId {
+        let id = self.new_run_id();
+        self.start_run_as(id, inputs, timeout);
+        id
+    }
+
+    /// The id for a run that is started later, if at all.
+    pub fn new_run_id(&mut self) -> RunId {
         let id = RunId(self.next_run);
         self.next_run += 1;
+        id
+    }
+
+    /// Starts a run under an id that [`Supervisor::new_run_id`] gave for it.
+    pub fn start_run_as(&mut self, id: RunId, inputs: Payload, timeout: Option<Duration>) {
         let engine = Run::new(Arc::clone(&self.workflow), timeout);
         self.runs.insert(id, ActiveRun { engine, jobs: HashMap::new() });
         let now = Instant::now();
         self.tell_run(id, |engine, effects| engine.start(inputs, now, effects));
-        id
     }
 
     /// Stops every run: nothing new starts, running tasks finish.
@@ -67,23 +78,29 @@ impl Supervisor {
                 }
             }
             Effect::ActorStarted(actor) => {
-                debug!(actor = self.actor_name(actor), "started");
+                debug!(actor = self.actor_name(actor), run = run.0, "started");
                 self.happenings.push(Happening::ActorStarted(run, actor));
             }
             Effect::ActorFinished(actor, end) => {
-                debug!(actor = self.actor_name(actor), "ended");
+                debug!(actor = self.actor_name(actor), run = run.0, "ended");
                 self.happenings.push(Happening::ActorFinished(run, actor, end));
             }
             Effect::Retrying { actor, retry, delay, failure } => {
                 let pause = if delay.is_zero() { String::new() } else { format!(" in {delay:?}") };
-                warn!(actor = self.actor_name(actor), "{}; retry {retry}{pause}", headline(&failure));
+                warn!(actor = self.actor_name(actor), run = run.0, "{}; retry {retry}{pause}", headline(&failure));
             }
-            Effect::Failed { actor, failure, handled } => self.log_failure(actor, &failure, handled),
+            Effect::Failed { actor, failure, handled } => {
+                self.log_failure(run, actor, &failure, handled);
+                if !handled {
+                    let message = headline(&failure).to_owned();
+                    self.happenings.push(Happening::Failed { run, actor, message });
+                }
+            }
             Effect::Ended { status, output } => {
                 self.runs.remove(&run);
                 self.settle_account(run);
                 self.run_is_over();
-                info!("run ended: {status}");
+                info!(target: "run_finished", run = run.0, "run ended: {status}");
                 self.happenings.push(Happening::RunEnded { run, status, output });
             }
         }
@@ -137,19 +154,24 @@ impl Supervisor {
         self.workflow.actor(actor).display_name()
     }
 
-    fn log_failure(&self, actor: ActorId, failure: &Failure, handled: bool) {
+    fn log_failure(&self, run: RunId, actor: ActorId, failure: &Failure, handled: bool) {
         let name = self.actor_name(actor);
+        let run = run.0;
+        if failure.kind == FailureKind::Lost {
+            error!(target: "task_lost", actor = name, run, "{}", headline(failure));
+            return;
+        }
         if handled {
-            warn!(actor = name, "{} (handled)", headline(failure));
+            warn!(actor = name, run, "{} (handled)", headline(failure));
             return;
         }
         if matches!(failure.kind, FailureKind::Interrupted | FailureKind::Stopped) {
             // Somebody asked for it: where the task was does not matter.
-            warn!(actor = name, "{}", failure.error.message);
+            warn!(actor = name, run, "{}", failure.error.message);
             return;
         }
         let traceback = failure.error.traceback.concat();
-        error!(actor = name, "{}\n{}", headline(failure), traceback.trim_end());
+        error!(actor = name, run, "{}\n{}", headline(failure), traceback.trim_end());
     }
 }
 

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::io;
 
-use mio::{Interest, Poll, Token, event};
+use mio::{Interest, Poll, Token, Waker, event};
 
 use crate::graph::PoolId;
 use crate::pool::WorkerId;
@@ -31,6 +31,8 @@ pub(super) enum Source {
     Doorway,
     /// A connection whose token has not been read yet.
     Stranger,
+    /// Another thread has something for whoever turns the loop.
+    Waker,
 }
 
 /// The registry. A token is never used twice, so an event for something that is gone finds nothing.
@@ -49,6 +51,15 @@ impl Sources {
         poll.registry().register(what, token, Interest::READABLE)?;
         self.known.insert(token, source);
         Ok(token)
+    }
+
+    /// A way for other threads to wake the loop.
+    pub(super) fn waker(&mut self, poll: &Poll) -> io::Result<Waker> {
+        let token = Token(self.next);
+        self.next += 1;
+        let waker = Waker::new(poll.registry(), token)?;
+        self.known.insert(token, Source::Waker);
+        Ok(waker)
     }
 
     /// After something was sent: watches the connection for writing while something is left over, and not otherwise.

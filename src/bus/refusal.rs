@@ -1,0 +1,46 @@
+//! Refusals as D-Bus errors.
+
+use zbus::DBusError;
+use zbus::Message;
+use zbus::message::Header;
+use zbus::names::ErrorName;
+
+use crate::service::Refusal;
+
+impl Refusal {
+    fn parts(&self) -> (&'static str, &str) {
+        match self {
+            Refusal::InvalidInputs(text) => ("org.pushflow.Error.InvalidInputs", text),
+            Refusal::NoSuchRun(text) => ("org.pushflow.Error.NoSuchRun", text),
+            Refusal::QueueFull(text) => ("org.pushflow.Error.QueueFull", text),
+            Refusal::ShuttingDown(text) => ("org.pushflow.Error.ShuttingDown", text),
+            Refusal::InvalidFile(text) => ("org.pushflow.Error.InvalidFile", text),
+            Refusal::NotSupported(text) => ("org.freedesktop.DBus.Error.NotSupported", text),
+            Refusal::AccessDenied(text) => ("org.freedesktop.DBus.Error.AccessDenied", text),
+            Refusal::AuthorizationRequired(text) => {
+                ("org.freedesktop.DBus.Error.InteractiveAuthorizationRequired", text)
+            }
+            Refusal::Failed(text) => ("org.freedesktop.DBus.Error.Failed", text),
+        }
+    }
+}
+
+impl DBusError for Refusal {
+    fn create_reply(&self, call: &Header<'_>) -> zbus::Result<Message> {
+        Message::error(call, self.name()).build(&self.parts().1)
+    }
+
+    fn name(&self) -> ErrorName<'_> {
+        ErrorName::from_static_str_unchecked(self.parts().0)
+    }
+
+    fn description(&self) -> Option<&str> {
+        Some(self.parts().1)
+    }
+}
+
+impl From<zbus::Error> for Refusal {
+    fn from(error: zbus::Error) -> Self {
+        Refusal::Failed(error.to_string())
+    }
+}

@@ -1,0 +1,171 @@
+//! `org.pushflow.Run1`: one run. It stays for a while after its end.
+
+use std::sync::Arc;
+
+use zbus::message::Header;
+use zbus::object_server::SignalEmitter;
+use zbus::{Connection, ObjectServer, fdo, interface};
+
+use super::authority::Action;
+use super::{Office, names};
+use crate::service::{Ask, Refusal, RunFacts};
+use crate::supervisor::RunId;
+
+/// The object of a run.
+#[derive(Debug)]
+pub(super) struct RunObject {
+    office: Arc<Office>,
+    id: RunId,
+}
+
+impl RunObject {
+    /// Puts a run on the bus, unless it is there or was forgotten.
+    pub(super) async fn put(office: &Arc<Office>, server: &ObjectServer, id: RunId) -> zbus::Result<()> {
+        if office.board.run(id, |_| ()).is_some() {
+            server.at(names::run(id), RunObject { office: Arc::clone(office), id }).await?;
+        }
+        Ok(())
+    }
+
+    fn look<T>(&self, look: impl FnOnce(&RunFacts) -> T) -> fdo::Result<T> {
+        let gone = || fdo::Error::UnknownObject(format!("run {} is over and was forgotten", self.id));
+        self.office.board.run(self.id, look).ok_or_else(gone)
+    }
+
+    /// Something that is the data of whoever asked for the run: theirs, root's, and the service's own. Others do not find
+    /// it among the properties, and are refused when they ask for it.
+    async fn private(
+        &self,
+        connection: &Connection,
+        call: Option<Header<'_>>,
+        look: impl FnOnce(&RunFacts) -> Option<Arc<str>>,
+    ) -> fdo::Result<String> {
+        let denied = || fdo::Error::AccessDenied("the data of a run is for those who asked for it".to_owned());
+        let call = call.ok_or_else(denied)?;
+        let owner = self.look(owner)?;
+        let caller = self.office.caller(connection, &call).await.ok_or_else(denied)?;
+        if caller != 0 && caller != owner {
+            return Err(denied());
+        }
+        Ok(self.look(look)?.map_or_else(String::new, |text| text.to_string()))
+    }
+}
+
+/// Whose run it is: a run that the service started by itself is the service's.
+fn owner(run: &RunFacts) -> u32 {
+    run.uid.unwrap_or_else(|| nix::unistd::geteuid().as_raw())
+}
+
+#[interface(name = "org.pushflow.Run1", introspection_docs = false)]
+impl RunObject {
+    async fn stop(
+        &self,
+        reason: String,
+        #[zbus(connection)] connection: &Connection,
+        #[zbus(header)] call: Header<'_>,
+    ) -> Result<(), Refusal> {
+        self.office.allow(connection, &call, Action::Manage).await?;
+        self.office.to_loop.ask(Ask::Stop(self.id, reason)).await.map(|_| ())
+    }
+
+    async fn abort(
+        &self,
+        reason: String,
+        #[zbus(connection)] connection: &Connection,
+        #[zbus(header)] call: Header<'_>,
+    ) -> Result<(), Refusal> {
+        self.office.allow(connection, &call, Action::Manage).await?;
+        self.office.to_loop.ask(Ask::Abort(self.id, reason)).await.map(|_| ())
+    }
+
+    #[zbus(property(emits_changed_signal = "const"))]
+    fn id(&self) -> u64 {
+        self.id.0
+    }
+
+    #[zbus(property)]
+    fn status(&self) -> fdo::Result<String> {
+        self.look(|run| run.status.clone())
+    }
+
+    #[zbus(property(emits_changed_signal = "const"))]
+    fn label(&self) -> fdo::Result<String> {
+        self.look(|run| run.label.clone())
+    }
+
+    #[zbus(property(emits_changed_signal = "const"))]
+    fn priority(&self) -> fdo::Result<i32> {
+        self.look(|run| run.priority)
+    }
+
+    #[zbus(property(emits_changed_signal = "const"))]
+    fn queued_at(&self) -> fdo::Result<u64> {
+        self.look(|run| run.queued_at)
+    }
+
+    #[zbus(property)]
+    fn started_at(&self) -> fdo::Result<u64> {
+        self.look(|run| run.started_at)?.ok_or_else(|| not_yet("started"))
+    }
+
+    #[zbus(property)]
+    fn ended_at(&self) -> fdo::Result<u64> {
+        self.look(|run| run.ended_at)?.ok_or_else(|| not_yet("ended"))
+    }
+
+    #[zbus(property(emits_changed_signal = "const"), name = "StartedByUID")]
+    fn started_by_uid(&self) -> fdo::Result<u32> {
+        self.look(owner)
+    }
+
+    #[zbus(property(emits_changed_signal = "false"))]
+    fn progress(&self) -> fdo::Result<(u64, u64)> {
+        self.look(|run| (run.done, run.running.values().sum()))
+    }
+
+    #[zbus(property(emits_changed_signal = "false"))]
+    fn active_actors(&self) -> fdo::Result<Vec<String>> {
+        self.office
+            .board
+            .with(|state| {
+                let name = |id: &_| state.workflow.actor(*id).display_name().to_owned();
+                Some(state.runs.get(&self.id)?.running.keys().map(name).collect())
+            })
+            .ok_or_else(|| fdo::Error::UnknownObject(format!("run {} is over and was forgotten", self.id)))
+    }
+
+    #[zbus(property(emits_changed_signal = "const"))]
+    async fn inputs(
+        &self,
+        #[zbus(connection)] connection: &Connection,
+        #[zbus(header)] call: Option<Header<'_>>,
+    ) -> fdo::Result<String> {
+        self.private(connection, call, |run| Some(Arc::clone(&run.inputs))).await
+    }
+
+    #[zbus(property(emits_changed_signal = "false"))]
+    async fn outputs(
+        &self,
+        #[zbus(connection)] connection: &Connection,
+        #[zbus(header)] call: Option<Header<'_>>,
+    ) -> fdo::Result<String> {
+        self.private(connection, call, |run| run.outputs.clone()).await
+    }
+
+    #[zbus(property(emits_changed_signal = "false"))]
+    async fn error(
+        &self,
+        #[zbus(connection)] connection: &Connection,
+        #[zbus(header)] call: Option<Header<'_>>,
+    ) -> fdo::Result<String> {
+        self.private(connection, call, |run| run.error.clone()).await
+    }
+
+    #[zbus(signal)]
+    pub(super) async fn completed(emitter: &SignalEmitter<'_>, status: &str) -> zbus::Result<()>;
+}
+
+/// A time that is not there is left out, and is an error for those who ask for it.
+fn not_yet(what: &str) -> fdo::Error {
+    fdo::Error::Failed(format!("the run has not {what} yet"))
+}

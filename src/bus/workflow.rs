@@ -1,0 +1,175 @@
+//! `org.pushflow.Workflow1`: the service itself.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use zbus::message::Header;
+use zbus::object_server::SignalEmitter;
+use zbus::{Connection, ObjectPath, ObjectServer, OwnedObjectPath, OwnedVariant, interface};
+
+use super::authority::Action;
+use super::run::RunObject;
+use super::{Office, names, values};
+use crate::payload::Payload;
+use crate::service::{Answer, Ask, Refusal, graph};
+use crate::supervisor::RunId;
+
+/// The object of the service.
+#[derive(Debug)]
+pub(super) struct WorkflowObject(pub(super) Arc<Office>);
+
+impl WorkflowObject {
+    async fn start(
+        &self,
+        server: &ObjectServer,
+        inputs: Payload,
+        options: &BTreeMap<String, OwnedVariant>,
+        uid: Option<u32>,
+    ) -> Result<OwnedObjectPath, Refusal> {
+        let order = values::order(inputs, options, uid)?;
+        let Answer::Run(id) = self.0.to_loop.ask(Ask::Run(order)).await? else {
+            return Err(Refusal::Failed("the run was not accepted, nor refused".to_owned()));
+        };
+        // Whoever reads the answer may look at the run at once.
+        RunObject::put(&self.0, server, id).await?;
+        Ok(path(id)?)
+    }
+
+    async fn manage(&self, connection: &Connection, call: &Header<'_>, ask: Ask) -> Result<(), Refusal> {
+        self.0.allow(connection, call, Action::Manage).await?;
+        self.0.to_loop.ask(ask).await.map(|_| ())
+    }
+}
+
+fn path(id: RunId) -> zbus::Result<OwnedObjectPath> {
+    Ok(ObjectPath::try_from(names::run(id))?.into())
+}
+
+#[interface(name = "org.pushflow.Workflow1", introspection_docs = false)]
+impl WorkflowObject {
+    #[zbus(out_args("run"))]
+    async fn run(
+        &self,
+        inputs: BTreeMap<String, OwnedVariant>,
+        options: BTreeMap<String, OwnedVariant>,
+        #[zbus(connection)] connection: &Connection,
+        #[zbus(object_server)] server: &ObjectServer,
+        #[zbus(header)] call: Header<'_>,
+    ) -> Result<OwnedObjectPath, Refusal> {
+        let uid = self.0.allow(connection, &call, Action::Run).await?;
+        self.start(server, values::inputs(&inputs)?, &options, uid).await
+    }
+
+    #[zbus(out_args("run"))]
+    async fn run_json(
+        &self,
+        inputs: &str,
+        options: BTreeMap<String, OwnedVariant>,
+        #[zbus(connection)] connection: &Connection,
+        #[zbus(object_server)] server: &ObjectServer,
+        #[zbus(header)] call: Header<'_>,
+    ) -> Result<OwnedObjectPath, Refusal> {
+        let uid = self.0.allow(connection, &call, Action::Run).await?;
+        self.start(server, values::inputs_from_json(inputs)?, &options, uid).await
+    }
+
+    async fn drain(
+        &self,
+        #[zbus(connection)] connection: &Connection,
+        #[zbus(header)] call: Header<'_>,
+    ) -> Result<(), Refusal> {
+        self.manage(connection, &call, Ask::Drain).await
+    }
+
+    async fn abort(
+        &self,
+        reason: String,
+        #[zbus(connection)] connection: &Connection,
+        #[zbus(header)] call: Header<'_>,
+    ) -> Result<(), Refusal> {
+        self.manage(connection, &call, Ask::AbortAll(reason)).await
+    }
+
+    async fn reload(
+        &self,
+        #[zbus(connection)] connection: &Connection,
+        #[zbus(header)] call: Header<'_>,
+    ) -> Result<(), Refusal> {
+        self.manage(connection, &call, Ask::Reload).await
+    }
+
+    #[zbus(property(emits_changed_signal = "const"))]
+    fn name(&self) -> String {
+        self.0.name.clone()
+    }
+
+    #[zbus(property)]
+    fn description(&self) -> String {
+        self.0.board.with(|state| state.workflow.description.clone().unwrap_or_default())
+    }
+
+    #[zbus(property(emits_changed_signal = "const"))]
+    fn fragment_path(&self) -> String {
+        self.0.board.with(|state| state.workflow.file.to_string_lossy().into_owned())
+    }
+
+    #[zbus(property(emits_changed_signal = "const"))]
+    fn version(&self) -> &'static str {
+        env!("CARGO_PKG_VERSION")
+    }
+
+    #[zbus(property)]
+    fn state(&self) -> &'static str {
+        self.0.board.with(|state| state.phase.word())
+    }
+
+    #[zbus(property)]
+    fn active_runs(&self) -> u32 {
+        self.0.board.with(|state| state.active)
+    }
+
+    #[zbus(property)]
+    fn queued_runs(&self) -> u32 {
+        self.0.board.with(|state| state.queued)
+    }
+
+    #[zbus(property(emits_changed_signal = "false"))]
+    fn runs_finished(&self) -> u64 {
+        self.0.board.with(|state| state.finished)
+    }
+
+    #[zbus(property(emits_changed_signal = "false"))]
+    fn runs_failed(&self) -> u64 {
+        self.0.board.with(|state| state.failed)
+    }
+
+    #[zbus(property(emits_changed_signal = "invalidates"))]
+    fn graph(&self) -> String {
+        self.0.board.with(|state| graph(&state.workflow).to_string())
+    }
+
+    #[zbus(signal)]
+    pub(super) async fn run_started(emitter: &SignalEmitter<'_>, run: ObjectPath<'_>) -> zbus::Result<()>;
+
+    #[zbus(signal)]
+    pub(super) async fn run_finished(
+        emitter: &SignalEmitter<'_>,
+        run: ObjectPath<'_>,
+        status: &str,
+    ) -> zbus::Result<()>;
+
+    #[zbus(signal)]
+    pub(super) async fn actor_started(
+        emitter: &SignalEmitter<'_>,
+        run: ObjectPath<'_>,
+        actor: &str,
+    ) -> zbus::Result<()>;
+
+    #[zbus(signal)]
+    pub(super) async fn actor_finished(
+        emitter: &SignalEmitter<'_>,
+        run: ObjectPath<'_>,
+        actor: &str,
+        outcome: &str,
+    ) -> zbus::Result<()>;
+}

@@ -1,0 +1,40 @@
+//! `--system` and `--user`, as systemctl has them.
+
+use super::locate::Whose;
+use crate::bus::Which;
+
+/// Whose services are meant.
+#[derive(Debug, Clone, Copy, clap::Args)]
+pub(super) struct WhoseArgs {
+    /// The services of the system (the default)
+    #[arg(long, conflicts_with = "user")]
+    system: bool,
+
+    /// The services of this user
+    #[arg(long)]
+    user: bool,
+}
+
+impl WhoseArgs {
+    pub(super) fn whose(self) -> Whose {
+        if self.user { Whose::User } else { Whose::System }
+    }
+}
+
+impl Whose {
+    /// The bus that these services are on.
+    pub(super) fn bus(self) -> Which {
+        match self {
+            Whose::System => Which::System,
+            Whose::User => Which::Session,
+        }
+    }
+
+    /// What systemctl needs in order to mean the same: `systemctl --user`.
+    pub(super) fn systemctl(self) -> &'static str {
+        match self {
+            Whose::System => "systemctl",
+            Whose::User => "systemctl --user",
+        }
+    }
+}

@@ -1,0 +1,166 @@
+//! What a service is asked to do: by a method call, or by a signal.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use tracing::{error, info, warn};
+
+use super::{Answer, Ask, Ending, Notice, Refusal, Service};
+use crate::engine::Status;
+use crate::graph::ServiceMode;
+use crate::pool::Step;
+use crate::supervisor::{RunId, SupervisorError};
+
+impl Service {
+    pub(super) fn act(&mut self, ask: Ask) -> Result<Answer, Refusal> {
+        match ask {
+            Ask::Run(order) => return self.accept(order, false).map(Answer::Run),
+            Ask::Drain => self.drain(),
+            Ask::AbortAll(reason) => self.abort_all(&reason),
+            Ask::Stop(run, reason) => self.end_run(run, Status::Stopped, &reason)?,
+            Ask::Abort(run, reason) => self.end_run(run, Status::Aborted, &reason)?,
+            Ask::Reload => self.reload().map_err(Refusal::InvalidFile)?,
+            Ask::BusTried => self.ready(),
+        }
+        Ok(Answer::Done)
+    }
+
+    pub(super) fn on_signal(&mut self, signal: i32) {
+        match (signal, &self.ending) {
+            (SIGHUP, _) => {
+                // What is wrong has been logged.
+                let _ = self.reload();
+            }
+            (_, Ending::Stopping { .. }) => {
+                info!("killing the running tasks");
+                self.supervisor.abort_runs("the workflow was stopped twice");
+                self.supervisor.press_tasks(Step::Terminate);
+            }
+            (SIGTERM, _) => {
+                let patience = self.supervisor.workflow().service.stop_timeout;
+                info!("SIGTERM: no new task starts, running tasks may finish within {patience:?}");
+                self.stop(SIGTERM, Status::Stopped);
+                self.supervisor.stop_runs("the workflow was stopped by SIGTERM");
+            }
+            (SIGINT, _) => {
+                info!("SIGINT: interrupting the running tasks");
+                self.stop(SIGINT, Status::Aborted);
+                self.supervisor.abort_runs("the workflow was interrupted by SIGINT");
+            }
+            _ => {}
+        }
+    }
+
+    fn stop(&mut self, signal: i32, queued: Status) {
+        let patience = self.supervisor.workflow().service.stop_timeout;
+        self.ending = Ending::Stopping { signal, patience_ends: Instant::now().checked_add(patience) };
+        self.end_queued(&queued);
+        // Tasks, then what they left: each may be waited for, and pressed twice.
+        self.notifier.stopping();
+        self.extend_timeout();
+    }
+
+    fn drain(&mut self) {
+        if matches!(self.ending, Ending::NotAsked) {
+            info!("draining: no more runs are accepted, {} are finished first", self.active.len() + self.queue.len());
+            self.ending = Ending::Draining;
+        }
+    }
+
+    fn abort_all(&mut self, reason: &str) {
+        let reason = reason_or(reason, "every run was aborted");
+        self.end_queued(&Status::Aborted);
+        self.supervisor.abort_runs(&reason);
+    }
+
+    fn end_queued(&mut self, status: &Status) {
+        while let Some((run, _)) = self.queue.pop() {
+            self.put_end(run, status, None);
+        }
+    }
+
+    fn end_run(&mut self, run: RunId, status: Status, reason: &str) -> Result<(), Refusal> {
+        if self.queue.remove(run) {
+            self.put_end(run, &status, None);
+            return Ok(());
+        }
+        let aborting = status == Status::Aborted;
+        let reason = reason_or(reason, if aborting { "the run was aborted" } else { "the run was stopped" });
+        let there = match aborting {
+            true => self.supervisor.abort_run(run, &reason),
+            false => self.supervisor.stop_run(run, &reason),
+        };
+        // Stopping may have ended it at once.
+        if !there && !self.active.contains_key(&run) {
+            return Err(Refusal::NoSuchRun(format!(
+                "there is no run {run} that could be stopped: it is over, or never was"
+            )));
+        }
+        info!(run = run.0, "{reason}");
+        if !aborting && let Some(active) = self.active.get_mut(&run) {
+            let patience = self.supervisor.workflow().service.stop_timeout;
+            active.patience_ends = active.patience_ends.or(Instant::now().checked_add(patience));
+        }
+        Ok(())
+    }
+
+    /// Reads the workflow file again. What is wrong with it is logged and returned, and changes nothing.
+    fn reload(&mut self) -> Result<(), String> {
+        self.notifier.reloading();
+        let loaded = (self.load)().and_then(|workflow| {
+            // One that is to run once has begun, and one that takes runs was promised to those that call it.
+            match (self.mode(), workflow.service.mode) {
+                (ServiceMode::Run, ServiceMode::Resident) | (ServiceMode::Resident, ServiceMode::Run) => {
+                    Err("[service] mode does not change by a reload: restart the service".to_owned())
+                }
+                _ => Ok(workflow),
+            }
+        });
+        let result = match loaded {
+            Ok(workflow) => {
+                match self.active.len() {
+                    0 => info!("the workflow file was read again"),
+                    active => info!(
+                        "the workflow file was read again: runs start with it once the {active} running have ended"
+                    ),
+                }
+                self.replacement = Some(Arc::new(workflow));
+                Ok(())
+            }
+            Err(wrong) => {
+                error!("the workflow stays as it was, since its file is wrong now:\n{wrong}");
+                Err(wrong)
+            }
+        };
+        if self.ready_by.is_none() {
+            self.notifier.ready();
+        }
+        result
+    }
+
+    /// Puts what was loaded in the workflow's place, once nothing runs.
+    pub(super) fn replace_workflow(&mut self) -> Result<(), SupervisorError> {
+        if !self.active.is_empty() {
+            return Ok(());
+        }
+        let Some(workflow) = self.replacement.take() else { return Ok(()) };
+        self.board.with(|state| state.replace(Arc::clone(&workflow)));
+        for happening in self.supervisor.replace_workflow(workflow)? {
+            self.on_happening(happening);
+        }
+        self.tell(Notice::Replaced);
+        Ok(())
+    }
+
+    pub(super) fn press_what_lingers(&mut self, now: Instant) {
+        if self.ending.is_impatient(now) {
+            warn!("the running tasks have not finished in time: killing them");
+            self.supervisor.press_tasks(Step::Terminate);
+        }
+    }
+}
+
+fn reason_or(reason: &str, usual: &str) -> String {
+    if reason.is_empty() { usual.to_owned() } else { format!("{usual}: {reason}") }
+}

@@ -1,0 +1,258 @@
+//! What there is to see of a service: written by the loop, read by the bus, which so never has to ask.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use serde_json::{Value as Json, json};
+
+use crate::engine::ActorEnd;
+use crate::graph::{ActorId, Kind, Workflow};
+use crate::supervisor::RunId;
+
+/// So many runs that are over stay to be looked at,
+const KEPT_RUNS: usize = 1000;
+/// and their inputs and outputs may take so many bytes.
+const KEPT_BYTES: usize = 64 << 20;
+
+/// The board. Locked for moments only.
+#[derive(Debug)]
+pub struct Board(Mutex<State>);
+
+/// What is on it.
+#[derive(Debug)]
+pub struct State {
+    /// The workflow that is run.
+    pub workflow: Arc<Workflow>,
+    /// What the service is doing.
+    pub phase: Phase,
+    /// The runs that wait, run, or are over and not forgotten.
+    pub runs: BTreeMap<RunId, RunFacts>,
+    /// The actors, by their ids.
+    pub actors: Vec<ActorFacts>,
+    /// How many runs wait.
+    pub queued: u32,
+    /// How many have begun and are not over.
+    pub active: u32,
+    /// How many are over, since the service started.
+    pub finished: u64,
+    /// How many of those did not end well.
+    pub failed: u64,
+    /// Runs that are over, oldest end first.
+    over: VecDeque<RunId>,
+    over_bytes: usize,
+}
+
+/// What a service is doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Phase {
+    /// It is not ready yet.
+    Starting,
+    /// It waits for a run.
+    Idle,
+    /// It runs.
+    Running,
+    /// It finishes what it has accepted.
+    Draining,
+    /// It ends.
+    Stopping,
+}
+
+impl Phase {
+    /// The word for it on the bus.
+    pub fn word(self) -> &'static str {
+        match self {
+            Phase::Starting => "starting",
+            Phase::Idle => "idle",
+            Phase::Running => "running",
+            Phase::Draining => "draining",
+            Phase::Stopping => "stopping",
+        }
+    }
+}
+
+/// What is known of one run. Times are microseconds since the epoch.
+#[derive(Debug, Clone, Default)]
+pub struct RunFacts {
+    /// `queued`, `running`, or how it ended.
+    pub status: String,
+    /// What it was called.
+    pub label: String,
+    /// Who asked for it; none where it was the service itself.
+    pub uid: Option<u32>,
+    /// Its urgency.
+    pub priority: i32,
+    /// When it was accepted.
+    pub queued_at: u64,
+    /// When it began.
+    pub started_at: Option<u64>,
+    /// When it ended.
+    pub ended_at: Option<u64>,
+    /// Its inputs as JSON.
+    pub inputs: Arc<str>,
+    /// Its output as JSON.
+    pub outputs: Option<Arc<str>>,
+    /// What went wrong, as JSON.
+    pub error: Option<Arc<str>>,
+    /// How many tasks are done.
+    pub done: u64,
+    /// Its actors that are running, and how often.
+    pub running: BTreeMap<ActorId, u64>,
+    /// Its actors that have been done with, at least once.
+    pub been: BTreeSet<ActorId>,
+}
+
+impl RunFacts {
+    fn bytes(&self) -> usize {
+        let text = |text: &Option<Arc<str>>| text.as_ref().map_or(0, |text| text.len());
+        self.inputs.len() + text(&self.outputs) + text(&self.error)
+    }
+}
+
+/// What is known of one actor, over all runs since the service started.
+#[derive(Debug, Clone, Default)]
+pub struct ActorFacts {
+    /// How many of its triggers are being worked on.
+    pub running: u64,
+    /// How many were done with.
+    pub executions: u64,
+    /// How many of those failed.
+    pub failures: u64,
+}
+
+impl Board {
+    /// A board on which nothing has happened.
+    pub fn new(workflow: Arc<Workflow>) -> Self {
+        Board(Mutex::new(State {
+            actors: vec![ActorFacts::default(); workflow.actors.len()],
+            workflow,
+            phase: Phase::Starting,
+            runs: BTreeMap::new(),
+            queued: 0,
+            active: 0,
+            finished: 0,
+            failed: 0,
+            over: VecDeque::new(),
+            over_bytes: 0,
+        }))
+    }
+
+    /// Reads or writes what is on it.
+    pub fn with<T>(&self, look: impl FnOnce(&mut State) -> T) -> T {
+        // Nothing that is done under the lock can fail half-way.
+        look(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// What is known of one run.
+    pub fn run<T>(&self, id: RunId, look: impl FnOnce(&RunFacts) -> T) -> Option<T> {
+        self.with(|state| state.runs.get(&id).map(look))
+    }
+}
+
+impl State {
+    /// Another workflow is in the place of this one; the figures of actors that have the same path go on.
+    pub fn replace(&mut self, workflow: Arc<Workflow>) {
+        let old: BTreeMap<&str, &ActorFacts> =
+            self.workflow.actors.iter().map(|actor| actor.path.as_str()).zip(&self.actors).collect();
+        let kept =
+            workflow.actors.iter().map(|actor| old.get(actor.path.as_str()).copied().cloned().unwrap_or_default());
+        self.actors = kept.collect();
+        self.workflow = workflow;
+        for run in self.runs.values_mut() {
+            run.been.clear();
+        }
+    }
+
+    /// An actor got a trigger.
+    pub fn actor_started(&mut self, run: RunId, actor: ActorId) {
+        self.actors[actor.index()].running += 1;
+        if let Some(run) = self.runs.get_mut(&run)
+            && self.workflow.actor(actor).kind.is_task()
+        {
+            *run.running.entry(actor).or_default() += 1;
+        }
+    }
+
+    /// An actor is done with a trigger.
+    pub fn actor_finished(&mut self, run: RunId, actor: ActorId, end: ActorEnd) {
+        let facts = &mut self.actors[actor.index()];
+        facts.running = facts.running.saturating_sub(1);
+        facts.executions += 1;
+        facts.failures += u64::from(matches!(end, ActorEnd::Failed(_)));
+        if let Some(run) = self.runs.get_mut(&run)
+            && self.workflow.actor(actor).kind.is_task()
+        {
+            run.done += 1;
+            run.been.insert(actor);
+            if let Some(count) = run.running.get_mut(&actor) {
+                *count -= 1;
+                if *count == 0 {
+                    run.running.remove(&actor);
+                }
+            }
+        }
+    }
+
+    /// A run is over. Those that had to make place for it are returned.
+    pub fn ended(&mut self, id: RunId) -> Vec<RunId> {
+        let Some(run) = self.runs.get_mut(&id) else { return Vec::new() };
+        run.ended_at = Some(now());
+        run.running.clear();
+        self.over_bytes += run.bytes();
+        self.over.push_back(id);
+        let mut forgotten = Vec::new();
+        while self.over.len() > KEPT_RUNS || (self.over_bytes > KEPT_BYTES && self.over.len() > 1) {
+            let Some(oldest) = self.over.pop_front() else { break };
+            if let Some(run) = self.runs.remove(&oldest) {
+                self.over_bytes -= run.bytes();
+            }
+            forgotten.push(oldest);
+        }
+        forgotten
+    }
+
+    /// How many actors there are that do the work.
+    pub fn tasks(&self) -> usize {
+        self.workflow.actors.iter().filter(|actor| actor.kind.is_task()).count()
+    }
+}
+
+/// Microseconds since the epoch.
+pub fn now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| u64::try_from(since.as_micros()).unwrap_or(u64::MAX))
+}
+
+/// The graph of a workflow for programs that draw it: `nodes` with `id` and `kind`, `links` with `source`, `target` and
+/// what makes them fire.
+pub fn graph(workflow: &Workflow) -> Json {
+    let name = |id: ActorId| workflow.actor(id).display_name();
+    let mut links = Vec::new();
+    for actor in &workflow.actors {
+        let source = actor.display_name();
+        links.extend(actor.links.iter().map(|link| json!({ "source": source, "target": name(link.to) })));
+        links.extend(
+            actor.on_error.iter().map(|link| json!({ "source": source, "target": name(link.to), "on_error": true })),
+        );
+        if let Kind::Router(router) = &actor.kind {
+            for route in &router.routes {
+                let port = route.port.to_string();
+                links.extend(
+                    route.links.iter().map(|link| json!({ "source": source, "target": name(link.to), "port": port })),
+                );
+            }
+            links.extend(
+                router
+                    .other
+                    .iter()
+                    .flatten()
+                    .map(|link| json!({ "source": source, "target": name(link.to), "port": "other" })),
+            );
+        }
+    }
+    let nodes: Vec<Json> = workflow
+        .actors
+        .iter()
+        .map(|actor| json!({ "id": actor.display_name(), "kind": actor.kind.word(), "pool": workflow.pool(actor.pool).name }))
+        .collect();
+    json!({ "nodes": nodes, "links": links })
+}

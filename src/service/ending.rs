@@ -1,0 +1,83 @@
+//! How a service ends: drained, stopped, or with its one run.
+
+use std::time::{Duration, Instant};
+
+use tracing::info;
+
+use super::{Notice, Phase, Service};
+use crate::engine::Status;
+use crate::graph::ServiceMode;
+use crate::service::End;
+use crate::supervisor::SupervisorError;
+
+/// Whether it ends.
+#[derive(Debug)]
+pub(super) enum Ending {
+    /// Nobody has asked for it.
+    NotAsked,
+    /// It finishes what it has accepted.
+    Draining,
+    /// It was stopped by this signal; running tasks have until then.
+    Stopping { signal: i32, patience_ends: Option<Instant> },
+}
+
+impl Ending {
+    pub(super) fn signal(&self) -> Option<i32> {
+        match self {
+            Ending::Stopping { signal, .. } => Some(*signal),
+            _ => None,
+        }
+    }
+
+    pub(super) fn next_time(&self) -> Option<Instant> {
+        match self {
+            Ending::Stopping { patience_ends, .. } => *patience_ends,
+            _ => None,
+        }
+    }
+
+    /// Whether running tasks have had their time; true once.
+    pub(super) fn is_impatient(&mut self, now: Instant) -> bool {
+        match self {
+            Ending::Stopping { patience_ends, .. } => patience_ends.take_if(|at| *at <= now).is_some(),
+            _ => false,
+        }
+    }
+}
+
+impl Service {
+    pub(super) fn is_over(&self) -> bool {
+        let asked = !matches!(self.ending, Ending::NotAsked);
+        self.active.is_empty() && self.queue.is_empty() && (asked || self.mode() == ServiceMode::Run)
+    }
+
+    /// systemd gives the service no less time than what it may wait for.
+    pub(super) fn extend_timeout(&self) {
+        let patience = self.supervisor.workflow().service.stop_timeout;
+        self.notifier.extend_timeout(patience + 3 * self.supervisor.grace() + Duration::from_secs(10));
+    }
+
+    /// Waits for every process, and names them meanwhile.
+    pub(super) fn shut_down(&mut self) -> Result<(), SupervisorError> {
+        // A service that ends before it was ready has failed in systemd's eyes.
+        self.ready();
+        self.notifier.stopping();
+        self.extend_timeout();
+        self.board.with(|state| state.phase = Phase::Stopping);
+        self.tell(Notice::Changed);
+        let early = match &self.end {
+            End::Run(status, signal) => {
+                signal.is_some() || matches!(status, Status::Timeout | Status::Stopped | Status::Aborted)
+            }
+            End::Asked => false,
+        };
+        let patience = if early { self.supervisor.grace() } else { self.supervisor.workflow().service.stop_timeout };
+        self.supervisor.let_go();
+        self.notifier.status("ending: waiting for what tasks have started");
+        self.supervisor.shut_down(patience)?;
+        self.notifier.status("every process is gone");
+        info!("every process is gone");
+        self.tell(Notice::Close);
+        Ok(())
+    }
+}

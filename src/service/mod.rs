@@ -1,0 +1,221 @@
+//! `pushflow serve`: one workflow as a service. It takes runs, holds those that must wait, and ends as it is told.
+//!
+//! The loop is the supervisor's. What others want comes as [`Request`]s, one a method call; what they may see stands on
+//! the [`Board`]; what they are told are [`Notice`]s. Nothing here knows of D-Bus.
+
+mod acting;
+mod board;
+mod ending;
+mod queue;
+mod request;
+mod running;
+mod status;
+
+pub use board::{ActorFacts, Board, Phase, RunFacts, State, graph, now};
+pub use request::{Answer, Ask, Notice, Order, Refusal, Request};
+
+use std::collections::BTreeMap;
+use std::rc::Rc;
+use std::sync::{Arc, mpsc};
+use std::time::{Duration, Instant};
+
+use tracing::info;
+
+use crate::engine::Status;
+use crate::graph::{ServiceMode, Workflow};
+use crate::supervisor::{Happening, RunId, Supervisor, SupervisorError};
+use crate::systemd::Notifier;
+
+use ending::Ending;
+use queue::Queue;
+use running::Active;
+use status::StatusLine;
+
+/// So many requests are answered in one turn of the loop, so that a flood of them holds up no task.
+const REQUESTS_A_TURN: usize = 128;
+/// While so many notices have not been told, those of single actors are left out.
+const NOTICES_BEHIND: usize = 8192;
+/// A bus that does not answer keeps the service from being ready no longer than this.
+const PATIENCE_WITH_THE_BUS: Duration = Duration::from_secs(5);
+
+/// Where requests come from and notices go to.
+#[derive(Debug)]
+pub struct Line {
+    /// Whoever sends one wakes the loop.
+    pub requests: mpsc::Receiver<Request>,
+    /// Nobody may be listening.
+    pub notices: async_channel::Sender<Notice>,
+}
+
+/// How the workflow file is read again: the workflow, or all that is wrong with it.
+pub type Load = Box<dyn Fn() -> Result<Workflow, String>>;
+
+/// How a service ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum End {
+    /// As it was asked to.
+    Asked,
+    /// With its one run, and the signal that ended that.
+    Run(Status, Option<i32>),
+}
+
+/// A service.
+pub struct Service {
+    supervisor: Supervisor,
+    board: Arc<Board>,
+    line: Line,
+    notifier: Rc<Notifier>,
+    load: Load,
+    queue: Queue,
+    active: BTreeMap<RunId, Active>,
+    ending: Ending,
+    /// What the next run is to be one of, once those of the old one are over.
+    replacement: Option<Arc<Workflow>>,
+    /// The one run of a service that runs once.
+    only: Option<RunId>,
+    end: End,
+    status: StatusLine,
+    /// Until when to wait for the bus before the service is said to be ready; none once it is.
+    ready_by: Option<Instant>,
+}
+
+impl Service {
+    /// A service that has not begun. The board must be that of the supervisor's workflow.
+    pub fn new(supervisor: Supervisor, board: Arc<Board>, line: Line, notifier: Rc<Notifier>, load: Load) -> Self {
+        Service {
+            supervisor,
+            board,
+            line,
+            notifier,
+            load,
+            queue: Queue::default(),
+            active: BTreeMap::new(),
+            ending: Ending::NotAsked,
+            replacement: None,
+            only: None,
+            end: End::Asked,
+            status: StatusLine::default(),
+            ready_by: Some(Instant::now() + PATIENCE_WITH_THE_BUS),
+        }
+    }
+
+    /// Serves until it is told to end, or its one run has ended, and every process is gone.
+    pub fn serve(mut self) -> Result<End, SupervisorError> {
+        if let Some(every) = self.notifier.watchdog() {
+            let notifier = Rc::clone(&self.notifier);
+            self.supervisor.set_heartbeat(every, move || notifier.alive());
+        }
+        if self.mode() == ServiceMode::Run {
+            let accepted = self.accept(Order::default(), true);
+            self.only = accepted.ok();
+        }
+        let mut more = false;
+        while !self.is_over() {
+            self.replace_workflow()?;
+            self.start_runs();
+            let wake = if more { Some(Instant::now()) } else { self.next_time() };
+            for happening in self.supervisor.turn(wake)? {
+                self.on_happening(happening);
+            }
+            more = self.answer_requests();
+            self.on_time(Instant::now());
+        }
+        self.shut_down()?;
+        Ok(self.end)
+    }
+
+    fn mode(&self) -> ServiceMode {
+        self.supervisor.workflow().service.mode
+    }
+
+    fn on_happening(&mut self, happening: Happening) {
+        match happening {
+            Happening::ActorStarted(run, actor) => {
+                self.board.with(|state| state.actor_started(run, actor));
+                self.status.stale();
+                self.tell_if_there_is_time(Notice::ActorStarted(run, actor));
+            }
+            Happening::ActorFinished(run, actor, end) => {
+                self.board.with(|state| state.actor_finished(run, actor, end));
+                self.status.stale();
+                self.tell_if_there_is_time(Notice::ActorFinished(run, actor, running::outcome(end)));
+            }
+            Happening::Failed { run, actor, message } => self.on_failed(run, actor, &message),
+            Happening::RunEnded { run, status, output } => self.on_run_ended(run, status, output),
+            Happening::RunDescribed(run, output) => self.on_run_described(run, Some(output)),
+            Happening::Signal(signal) => self.on_signal(signal),
+            Happening::Described(_) => {}
+        }
+    }
+
+    /// Whether there are more.
+    fn answer_requests(&mut self) -> bool {
+        for _ in 0..REQUESTS_A_TURN {
+            let Ok(request) = self.line.requests.try_recv() else { return false };
+            let answer = self.act(request.ask);
+            // Who asked may have gone.
+            let _ = request.answer.try_send(answer);
+        }
+        true
+    }
+
+    fn next_time(&self) -> Option<Instant> {
+        let runs = self.active.values().filter_map(|active| active.patience_ends);
+        runs.chain(self.ending.next_time()).chain(self.status.next_time()).chain(self.ready_by).min()
+    }
+
+    fn on_time(&mut self, now: Instant) {
+        self.hurry_runs(now);
+        self.press_what_lingers(now);
+        if self.ready_by.is_some_and(|by| by <= now) {
+            self.ready();
+        }
+        self.update_phase();
+        self.show_status(now);
+    }
+
+    /// The service can be controlled, or cannot for now and goes on without.
+    fn ready(&mut self) {
+        if self.ready_by.take().is_some() {
+            self.update_phase();
+            self.show_status(Instant::now());
+            self.notifier.ready();
+            info!("ready");
+        }
+    }
+
+    fn update_phase(&mut self) {
+        let phase = match self.ending {
+            _ if self.ready_by.is_some() => Phase::Starting,
+            Ending::Stopping { .. } => Phase::Stopping,
+            Ending::Draining => Phase::Draining,
+            Ending::NotAsked if self.active.is_empty() && self.queue.is_empty() => Phase::Idle,
+            Ending::NotAsked => Phase::Running,
+        };
+        let (active, queued) = (self.active.len(), self.queue.len());
+        let changed = self.board.with(|state| {
+            let before = (state.phase, state.active, state.queued);
+            state.phase = phase;
+            state.active = u32::try_from(active).unwrap_or(u32::MAX);
+            state.queued = u32::try_from(queued).unwrap_or(u32::MAX);
+            before != (state.phase, state.active, state.queued)
+        });
+        if changed {
+            self.status.stale();
+            self.tell(Notice::Changed);
+        }
+    }
+
+    /// Tells the bus something, if it is there.
+    fn tell(&self, notice: Notice) {
+        // The channel has no bound; it is closed where there is no bus any more.
+        let _ = self.line.notices.try_send(notice);
+    }
+
+    /// The same for what can be left out while the bus is behind: the board stays right.
+    fn tell_if_there_is_time(&self, notice: Notice) {
+        if self.line.notices.len() < NOTICES_BEHIND {
+            self.tell(notice);
+        }
+    }
+}

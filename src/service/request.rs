@@ -1,0 +1,105 @@
+//! What the bus asks of the loop, and what the loop tells the bus.
+
+use std::time::Duration;
+
+use crate::graph::ActorId;
+use crate::payload::Payload;
+use crate::supervisor::RunId;
+
+/// One method call: a message to the loop.
+#[derive(Debug)]
+pub struct Request {
+    /// What is asked.
+    pub ask: Ask,
+    /// Where the answer goes. Nobody may be waiting any more.
+    pub answer: async_channel::Sender<Result<Answer, Refusal>>,
+}
+
+/// What is asked.
+#[derive(Debug)]
+pub enum Ask {
+    /// A run.
+    Run(Order),
+    /// Accept no more runs, finish those accepted, then exit.
+    Drain,
+    /// Abort every run.
+    AbortAll(String),
+    /// Stop one run.
+    Stop(RunId, String),
+    /// Abort one run.
+    Abort(RunId, String),
+    /// Read the workflow file again.
+    Reload,
+    /// The service can be called over the bus from now on, or it has become clear that it cannot yet.
+    BusTried,
+}
+
+/// A run that is asked for.
+#[derive(Debug, Default)]
+pub struct Order {
+    /// Its inputs, over those of the workflow.
+    pub inputs: Payload,
+    /// Instead of the workflow's timeout.
+    pub timeout: Option<Duration>,
+    /// Higher ones start first.
+    pub priority: i32,
+    /// For people.
+    pub label: String,
+    /// Who asks; none where it is the service itself.
+    pub uid: Option<u32>,
+}
+
+/// What the loop answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Answer {
+    /// It is done, or under way.
+    Done,
+    /// The run was accepted.
+    Run(RunId),
+}
+
+/// Why something is not done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Refusal {
+    /// The inputs or options are wrong.
+    InvalidInputs(String),
+    /// There is no such run, or it is over.
+    NoSuchRun(String),
+    /// Too much is waiting.
+    QueueFull(String),
+    /// It accepts nothing more.
+    ShuttingDown(String),
+    /// A service of this mode does not do that.
+    NotSupported(String),
+    /// The workflow file is wrong.
+    InvalidFile(String),
+    /// Who asks may not.
+    AccessDenied(String),
+    /// Who asks would have to show who they are first.
+    AuthorizationRequired(String),
+    /// Something broke.
+    Failed(String),
+}
+
+/// What the bus is told. What has become of the workflow and its runs is on the [`Board`](super::Board).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Notice {
+    /// A run was accepted.
+    Accepted(RunId),
+    /// A run has begun.
+    Started(RunId),
+    /// A run is over.
+    Ended(RunId),
+    /// A run that was over is not on the board any more.
+    Forgotten(RunId),
+    /// A trigger arrived at an actor.
+    ActorStarted(RunId, ActorId),
+    /// A trigger of an actor is done with: how it ended.
+    ActorFinished(RunId, ActorId, &'static str),
+    /// The state of the service has changed.
+    Changed,
+    /// Another workflow is in its place.
+    Replaced,
+    /// Let go of the bus.
+    Close,
+}

@@ -1,0 +1,186 @@
+//! Runs: accepted, started, ended.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use serde_json::{Map, Value as Json, json};
+use tracing::{info, warn};
+
+use super::board::{RunFacts, now};
+use super::queue::Waiting;
+use super::{End, Ending, Notice, Order, Refusal, Service};
+use crate::engine::{ActorEnd, FailureKind, Status};
+use crate::graph::ActorId;
+use crate::payload::{ERROR_KEY, Payload, placeholder, to_json};
+use crate::pool::Step;
+use crate::supervisor::RunId;
+
+/// A run that has begun.
+#[derive(Debug, Default)]
+pub(super) struct Active {
+    /// How it ended, while its output is being written as JSON.
+    ended: Option<Status>,
+    /// When what it still does has had its time.
+    pub(super) patience_ends: Option<Instant>,
+}
+
+/// How an actor's turn ended, in a word.
+pub(super) fn outcome(end: ActorEnd) -> &'static str {
+    match end {
+        ActorEnd::Finished => "finished",
+        ActorEnd::Failed(FailureKind::Raised) => "error",
+        ActorEnd::Failed(FailureKind::Interrupted) => "interrupted",
+        ActorEnd::Failed(FailureKind::Lost) => "lost",
+        ActorEnd::Failed(FailureKind::TimedOut) => "timeout",
+        ActorEnd::Failed(FailureKind::Stopped) => "stopped",
+        ActorEnd::Failed(FailureKind::NoRoute) => "no-route",
+    }
+}
+
+impl Service {
+    /// Takes a run, or says why not. A service that runs once takes only its `own`.
+    pub(super) fn accept(&mut self, order: Order, own: bool) -> Result<RunId, Refusal> {
+        let name = &self.supervisor.workflow().name;
+        if !own && self.only.is_some() {
+            let why = format!("{name} runs once and ends ([service] mode = \"run\"); a resident service takes runs");
+            return Err(Refusal::NotSupported(why));
+        }
+        if !matches!(self.ending, Ending::NotAsked) {
+            return Err(Refusal::ShuttingDown(format!("{name} is shutting down and takes no more runs")));
+        }
+        // The workflow that will run it is the one whose inputs lie beneath.
+        let workflow = Arc::clone(self.replacement.as_ref().unwrap_or(self.supervisor.workflow()));
+        let mut inputs = workflow.inputs.clone();
+        inputs.merge(&order.inputs);
+        let text: Arc<str> = Json::Object(written(&inputs)).to_string().into();
+        // The text, the values, and what a pickle of them takes.
+        let bytes = 2 * text.len();
+        let service = &self.supervisor.workflow().service;
+        if !self.can_start()
+            && let Some(why) = self.queue.refuses(bytes, service.max_queued_runs)
+        {
+            return Err(Refusal::QueueFull(why));
+        }
+        let id = self.supervisor.new_run_id();
+        let facts = RunFacts {
+            status: "queued".to_owned(),
+            label: order.label,
+            uid: order.uid,
+            priority: order.priority,
+            queued_at: now(),
+            inputs: text,
+            ..RunFacts::default()
+        };
+        self.board.with(|state| state.runs.insert(id, facts));
+        self.queue.push(id, order.priority, Waiting { inputs, timeout: order.timeout, bytes });
+        self.tell(Notice::Accepted(id));
+        Ok(id)
+    }
+
+    /// Whether a run that is accepted now can start now.
+    fn can_start(&self) -> bool {
+        let most = self.supervisor.workflow().service.max_concurrent_runs as usize;
+        self.replacement.is_none() && self.queue.is_empty() && self.active.len() < most
+    }
+
+    /// Starts what may start.
+    pub(super) fn start_runs(&mut self) {
+        let most = self.supervisor.workflow().service.max_concurrent_runs as usize;
+        while self.replacement.is_none() && self.active.len() < most {
+            let Some((id, waiting)) = self.queue.pop() else { return };
+            self.active.insert(id, Active::default());
+            let by = self.board.with(|state| {
+                let run = state.runs.get_mut(&id)?;
+                run.status = "running".to_owned();
+                run.started_at = Some(now());
+                run.uid
+            });
+            let by = by.map_or_else(String::new, |uid| format!(", asked for by user {uid}"));
+            info!(target: "run_started", run = id.0, "run {id} started{by}");
+            self.tell(Notice::Started(id));
+            self.update_phase();
+            self.supervisor.start_run_as(id, waiting.inputs, waiting.timeout);
+        }
+    }
+
+    pub(super) fn on_failed(&mut self, run: RunId, actor: ActorId, message: &str) {
+        let name = self.supervisor.workflow().actor(actor).display_name();
+        let error = json!({ "actor": name, "message": message }).to_string();
+        self.board.with(|state| {
+            if let Some(run) = state.runs.get_mut(&run) {
+                run.error = Some(error.into());
+            }
+        });
+    }
+
+    pub(super) fn on_run_ended(&mut self, run: RunId, status: Status, output: Option<Payload>) {
+        let grace = self.supervisor.grace();
+        let Some(active) = self.active.get_mut(&run) else { return };
+        active.ended = Some(status);
+        active.patience_ends = Instant::now().checked_add(grace);
+        match output {
+            Some(output) => self.supervisor.describe_run(run, &output),
+            None => self.on_run_described(run, None),
+        }
+    }
+
+    pub(super) fn on_run_described(&mut self, run: RunId, output: Option<Map<String, Json>>) {
+        let Some(status) = self.active.remove(&run).and_then(|active| active.ended) else { return };
+        self.put_end(run, &status, output);
+        if self.only == Some(run) {
+            self.end = End::Run(status, self.ending.signal());
+        }
+    }
+
+    /// A run is over: whether it has begun or not.
+    pub(super) fn put_end(&mut self, run: RunId, status: &Status, output: Option<Map<String, Json>>) {
+        let went_well = matches!(status, Status::Finished | Status::Word(_));
+        let forgotten = self.board.with(|state| {
+            if let Some(run) = state.runs.get_mut(&run) {
+                status.word().clone_into(&mut run.status);
+                if let Some(error) = output.as_ref().and_then(|output| output.get(ERROR_KEY))
+                    && run.error.is_none()
+                {
+                    run.error = Some(error.to_string().into());
+                }
+                run.outputs = output.map(|output| Json::Object(output).to_string().into());
+            }
+            state.finished += 1;
+            state.failed += u64::from(!went_well);
+            state.ended(run)
+        });
+        self.tell(Notice::Ended(run));
+        for old in forgotten {
+            self.tell(Notice::Forgotten(old));
+        }
+        self.update_phase();
+    }
+
+    /// Runs whose time is over.
+    pub(super) fn hurry_runs(&mut self, now: Instant) {
+        let mut descriptions = false;
+        let mut press = Vec::new();
+        for (id, active) in &mut self.active {
+            if active.patience_ends.is_some_and(|at| at <= now) {
+                active.patience_ends = None;
+                match active.ended {
+                    Some(_) => descriptions = true,
+                    None => press.push(*id),
+                }
+            }
+        }
+        if descriptions {
+            warn!("no worker could write an output in time: values that need one are left out");
+            self.supervisor.hurry_descriptions();
+        }
+        for run in press {
+            warn!(run = run.0, "the running tasks of run {run} have not finished in time: killing them");
+            self.supervisor.press_run(run, Step::Terminate);
+        }
+    }
+}
+
+/// Inputs as JSON, without asking Python.
+fn written(inputs: &Payload) -> Map<String, Json> {
+    inputs.iter().map(|(key, value)| (key.to_string(), to_json(value).unwrap_or_else(|| placeholder(value)))).collect()
+}

@@ -1,0 +1,110 @@
+//! What a service needs of the supervisor and a single run does not: to be woken, to be seen alive, to act on one run
+//! among several, and to have its workflow replaced between runs.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use mio::Waker;
+
+use super::interpreter::Interpreter;
+use super::{Happening, PoolState, RunId, Supervisor, SupervisorError};
+use crate::graph::Workflow;
+use crate::pool::Step;
+use crate::process::sys::{Pid, Signal};
+use crate::process::tree;
+
+/// Something that the loop does now and then, to show that it turns.
+pub(super) struct Heartbeat {
+    every: Duration,
+    next: Instant,
+    beat: Box<dyn FnMut()>,
+}
+
+impl Heartbeat {
+    pub(super) fn next_time(&self) -> Instant {
+        self.next
+    }
+
+    pub(super) fn on_time(&mut self, now: Instant) {
+        if self.next <= now {
+            (self.beat)();
+            self.next = now + self.every;
+        }
+    }
+}
+
+impl fmt::Debug for Heartbeat {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Heartbeat").field("every", &self.every).finish_non_exhaustive()
+    }
+}
+
+impl Supervisor {
+    /// A way for other threads to end the waiting of [`Supervisor::turn`].
+    pub fn waker(&mut self) -> Result<Waker, SupervisorError> {
+        self.sources.waker(&self.poll).map_err(SupervisorError::Setup)
+    }
+
+    /// Calls this from the loop, at once and then that often: also while it shuts down.
+    pub fn set_heartbeat(&mut self, every: Duration, beat: impl FnMut() + 'static) {
+        self.heartbeat = Some(Heartbeat { every, next: Instant::now(), beat: Box::new(beat) });
+    }
+
+    /// Stops one run: nothing new starts, its running tasks finish. Whether there is such a run.
+    pub fn stop_run(&mut self, run: RunId, reason: &str) -> bool {
+        let now = Instant::now();
+        self.tell_run(run, |engine, effects| engine.stop(reason, now, effects));
+        self.runs.contains_key(&run)
+    }
+
+    /// Aborts one run: nothing new starts, its running tasks are interrupted. Whether there is such a run.
+    pub fn abort_run(&mut self, run: RunId, reason: &str) -> bool {
+        let now = Instant::now();
+        self.tell_run(run, |engine, effects| engine.abort(reason, now, effects));
+        self.runs.contains_key(&run)
+    }
+
+    /// The processes below this one, for people: `sleep (123)`.
+    pub fn processes_left(&self) -> Vec<String> {
+        tree::descendants(Pid::this()).iter().map(|left| format!("{} ({})", left.name, left.pid)).collect()
+    }
+
+    /// Puts another workflow in the place of this one, between runs: the workers of the old one end first. What
+    /// happened meanwhile is returned.
+    ///
+    /// # Panics
+    /// While a run is going on.
+    pub fn replace_workflow(&mut self, workflow: Arc<Workflow>) -> Result<Vec<Happening>, SupervisorError> {
+        assert!(self.runs.is_empty(), "the workflow of a run is not replaced under it");
+        let mut missed = Vec::new();
+        self.let_go();
+        for signal in [None, Some(Signal::SIGTERM), Some(Signal::SIGKILL)] {
+            if let Some(signal) = signal {
+                tree::signal_descendants(Pid::this(), signal);
+            }
+            let deadline = Instant::now() + self.grace();
+            self.carry_out();
+            while !self.children.is_empty() && Instant::now() < deadline {
+                missed.extend(self.turn(Some(deadline))?);
+            }
+        }
+        if !self.children.is_empty() {
+            // Their pools would be gone when they are reaped.
+            return Err(SupervisorError::Survivors(self.processes_left().join(", ")));
+        }
+        self.interpreter = Interpreter::of(&workflow);
+        self.pools = PoolState::all_of(&workflow);
+        self.workflow = workflow;
+        Ok(missed)
+    }
+
+    /// Presses the running tasks of one run harder, at once.
+    pub fn press_run(&mut self, run: RunId, step: Step) {
+        let now = Instant::now();
+        let jobs = self.runs.get(&run).map(|run| run.jobs.values().copied().collect::<Vec<_>>());
+        for job in jobs.unwrap_or_default() {
+            self.press_job(job, step, now);
+        }
+    }
+}
