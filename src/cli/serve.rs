@@ -27,6 +27,10 @@ pub(super) struct ServeArgs {
 
     #[command(flatten)]
     whose: WhoseArgs,
+
+    /// Only say what is wrong with the workflow file
+    #[arg(long)]
+    check: bool,
 }
 
 impl ServeArgs {
@@ -39,6 +43,9 @@ pub(super) fn run(args: &ServeArgs) -> Result<Exit, Failure> {
     let whose = args.whose.whose();
     let file = whose.workflow_file(&args.name)?;
     let workflow = load::from_file(&file, whose.defaults_file().as_deref())?;
+    if args.check {
+        return Ok(Exit::Finished);
+    }
     let workflow = Arc::new(workflow);
     let end = serve(args, Arc::clone(&workflow), file).map_err(|error| Failure::Because(Exit::Broken, error))?;
     Ok(match end {

@@ -126,6 +126,12 @@ impl Service {
 
     pub(super) fn on_run_described(&mut self, run: RunId, output: Option<Map<String, Json>>) {
         let Some(status) = self.active.remove(&run).and_then(|active| active.ended) else { return };
+        if self.only == Some(run)
+            && let Some(output) = &output
+        {
+            // Nobody asked for it who could look it up: the journal has it.
+            info!(run = run.0, "output: {}", Json::Object(output.clone()));
+        }
         self.put_end(run, &status, output);
         if self.only == Some(run) {
             self.end = End::Run(status, self.ending.signal());

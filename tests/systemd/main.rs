@@ -3,4 +3,5 @@
 //! Whatever is below `booted` boots one of them, needs root, and is what `tests/run --quick` leaves out.
 
 mod booted;
+mod installed;
 mod machine;
