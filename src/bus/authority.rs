@@ -9,7 +9,7 @@ use std::sync::{Mutex, PoisonError};
 use zbus::message::{Flags, Header};
 use zbus::{Connection, Variant};
 
-use super::{Office, Which};
+use super::{Office, Which, answered};
 use crate::service::Refusal;
 
 /// So many callers are remembered.
@@ -103,5 +103,5 @@ impl Office {
 /// Whether there is no polkit: the bus policy alone decides then.
 fn is_absent(error: &zbus::Error) -> bool {
     let absent = ["org.freedesktop.DBus.Error.ServiceUnknown", "org.freedesktop.DBus.Error.NameHasNoOwner"];
-    matches!(error, zbus::Error::MethodError(name, ..) if absent.contains(&name.as_str()))
+    answered(error).is_some_and(|(name, _)| absent.contains(&name.as_str()))
 }

@@ -23,6 +23,7 @@ use tracing::{info, warn};
 
 use crate::service::{Answer, Ask, Board, Notice, Refusal, Request};
 use authority::Authority;
+pub use refusal::answered;
 
 /// Which bus.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

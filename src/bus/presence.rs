@@ -15,7 +15,7 @@ use zbus::{Connection, ObjectPath, ObjectServer, Variant, fdo};
 use super::actor::ActorObject;
 use super::run::RunObject;
 use super::workflow::WorkflowObject;
-use super::{Office, Which, names};
+use super::{Office, Which, answered, names};
 use crate::graph::{ActorId, Workflow};
 use crate::service::Notice;
 use crate::supervisor::RunId;
@@ -37,7 +37,7 @@ pub(super) fn explain(office: &Office, error: &zbus::Error) -> String {
     let (bus, name) = (office.which.word(), names::service(&office.name));
     match error {
         zbus::Error::NameTaken => format!("another service is on the {bus} as {name}"),
-        zbus::Error::MethodError(error, ..) if error.as_str().ends_with(".AccessDenied") => {
+        error if answered(error).is_some_and(|(error, _)| error.ends_with(".AccessDenied")) => {
             format!("the {bus} does not allow this user the name {name} (the policy is in org.pushflow.conf)")
         }
         error => format!("cannot reach the {bus}: {error}"),

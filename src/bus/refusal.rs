@@ -44,3 +44,12 @@ impl From<zbus::Error> for Refusal {
         Refusal::Failed(error.to_string())
     }
 }
+
+/// The name and the text of an error that came over the bus, if that is where it came from.
+pub fn answered(error: &zbus::Error) -> Option<(String, String)> {
+    match error {
+        zbus::Error::MethodError(name, text, _) => Some((name.to_string(), text.clone().unwrap_or_default())),
+        zbus::Error::FDO(error) => Some((error.name().to_string(), error.description().unwrap_or_default().to_owned())),
+        _ => None,
+    }
+}

@@ -25,6 +25,17 @@ pub(super) struct InputArgs {
 }
 
 impl InputArgs {
+    /// The inputs alone, as one JSON object.
+    pub(super) fn object(&self) -> anyhow::Result<Map<String, Json>> {
+        let mut object = match &self.file {
+            Some(file) => read_object(file)?,
+            None => Map::new(),
+        };
+        object.extend(self.inputs.iter().map(|(key, value)| (key.to_string(), value.clone())));
+        object.extend(self.args.iter().enumerate().map(|(position, value)| (position.to_string(), value.clone())));
+        Ok(object)
+    }
+
     /// The inputs over those of the workflow file.
     pub(super) fn over(&self, defaults: &Payload) -> anyhow::Result<Payload> {
         let mut payload = defaults.clone();

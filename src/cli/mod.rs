@@ -15,6 +15,7 @@ mod ps;
 mod run;
 mod schema;
 mod serve;
+mod services;
 mod whose;
 
 pub use exit::Exit;
@@ -43,8 +44,8 @@ Example:
   pushflow run hello.toml -i name=World
 
 Exit status:
-  0 finished · 1 the run ended in error · 2 wrong usage or an invalid file · 3 no such workflow, or nothing runs
-  124 timeout · 129, 130, 143 ended by SIGHUP, SIGINT (Ctrl-C), SIGTERM";
+  0 finished · 1 the run ended in error · 2 wrong usage or an invalid file · 3 no such workflow, run or service
+  70 a service broke and may be started again · 124 timeout · 129, 130, 143 ended by SIGHUP, SIGINT (Ctrl-C), SIGTERM";
 
 #[derive(Debug, Subcommand)]
 enum Verb {
@@ -60,6 +61,14 @@ enum Verb {
     Convert(convert::ConvertArgs),
     /// Run an installed workflow as a service: what pushflow@NAME.service starts
     Serve(serve::ServeArgs),
+    /// List the installed workflows, and which are running as services
+    List(services::ListArgs),
+    /// Ask a running service for a run
+    Submit(services::SubmitArgs),
+    /// Say what a service is doing
+    Status(services::StatusArgs),
+    /// End a service after its runs, or one run of it
+    Stop(services::StopArgs),
     /// Try every kind of task in every type of pool, with this host's Python
     CheckPools(pools::CheckPoolsArgs),
     /// Say which workers are daemonic, in their own eyes and in the supervisor's
@@ -89,6 +98,10 @@ pub fn main() -> ExitCode {
         Verb::Graph(args) => graph::run(&args),
         Verb::Convert(args) => convert::run(&args),
         Verb::Serve(args) => serve::run(&args),
+        Verb::List(args) => services::list(&args),
+        Verb::Submit(args) => services::submit(&args),
+        Verb::Status(args) => services::status(&args),
+        Verb::Stop(args) => services::stop(&args),
         Verb::CheckPools(args) => pools::check_pools(&args),
         Verb::CheckDaemonic(args) => pools::check_daemonic(&args),
         Verb::Schema => schema::run(&mut io::stdout().lock()).map(|()| Exit::Finished).map_err(cannot_write),

@@ -102,7 +102,7 @@ impl From<PoolArg> for PoolType {
     }
 }
 
-fn duration(text: &str) -> Result<Duration, String> {
+pub(super) fn duration(text: &str) -> Result<Duration, String> {
     parse_duration(text).map_err(str::to_owned)
 }
 

@@ -1,0 +1,124 @@
+//! A client of services: the connection, calls, and what errors mean to people.
+
+use std::collections::{BTreeMap, HashMap};
+
+use anyhow::anyhow;
+use serde::Serialize;
+use zbus::connection::Builder;
+use zbus::{Connection, Message, OwnedObjectPath, OwnedVariant, wire};
+
+use super::PlaceArgs;
+use crate::bus::{Which, answered, names};
+use crate::cli::{Exit, Failure};
+
+/// A bus on which services may be.
+pub(super) struct Client {
+    pub(super) connection: Connection,
+    place: PlaceArgs,
+}
+
+/// The properties of one object, by name.
+pub(super) type Properties = BTreeMap<String, OwnedVariant>;
+/// Objects, their interfaces, and the properties of those.
+pub(super) type Objects = HashMap<OwnedObjectPath, BTreeMap<String, Properties>>;
+
+const BUS: &str = "org.freedesktop.DBus";
+const BUS_PATH: &str = "/org/freedesktop/DBus";
+
+impl Client {
+    pub(super) async fn connect(place: &PlaceArgs) -> Result<Self, Failure> {
+        let which = place.whose().bus();
+        let (builder, at) = match (&place.host, which) {
+            (Some(host), _) => (Builder::address(ssh(host).as_str()), format!("system bus of {host}")),
+            (None, Which::System) => (Builder::system(), which.word().to_owned()),
+            (None, Which::Session) => (Builder::session(), which.word().to_owned()),
+        };
+        let connection = builder.build().await.map_err(|error| anyhow!("cannot reach the {at}: {error}"))?;
+        Ok(Client { connection, place: place.clone() })
+    }
+
+    /// The names of the services that are running.
+    pub(super) async fn services(&self) -> Result<Vec<String>, Failure> {
+        let reply = self.connection.call_method(Some(BUS), BUS_PATH, Some(BUS), "ListNames", &()).await;
+        let names: Vec<String> = reply.and_then(|reply| reply.body().deserialize()).map_err(anyhow::Error::new)?;
+        Ok(names.iter().filter_map(|name| names::name_of_service(name)).collect())
+    }
+
+    /// Asks the bus to pass on the signals that a rule describes.
+    pub(super) async fn add_match(&self, rule: &str) -> Result<(), Failure> {
+        let reply = self.connection.call_method(Some(BUS), BUS_PATH, Some(BUS), "AddMatch", &rule).await;
+        reply.map(drop).map_err(|error| anyhow::Error::new(error).into())
+    }
+
+    /// Calls a method of a service's object.
+    pub(super) async fn call<B>(
+        &self,
+        name: &str,
+        path: &str,
+        member: (&str, &str),
+        body: &B,
+    ) -> Result<Message, Failure>
+    where
+        B: Serialize + wire::DynamicType,
+    {
+        let (interface, method) = member;
+        let service = names::service(name);
+        let reply = self.connection.call_method(Some(service.as_str()), path, Some(interface), method, body).await;
+        reply.map_err(|error| self.explain(name, error))
+    }
+
+    pub(super) async fn properties(&self, name: &str, path: &str, interface: &str) -> Result<Properties, Failure> {
+        let reply = self.call(name, path, ("org.freedesktop.DBus.Properties", "GetAll"), &interface).await?;
+        reply.body().deserialize().map_err(|error| anyhow::Error::new(error).into())
+    }
+
+    /// All objects of a service.
+    pub(super) async fn objects(&self, name: &str) -> Result<Objects, Failure> {
+        let member = ("org.freedesktop.DBus.ObjectManager", "GetManagedObjects");
+        let reply = self.call(name, names::ROOT, member, &()).await?;
+        reply.body().deserialize().map_err(|error| anyhow::Error::new(error).into())
+    }
+
+    /// What an error means, and what to do.
+    fn explain(&self, name: &str, error: zbus::Error) -> Failure {
+        let Some((error_name, text)) = answered(&error) else {
+            return Failure::from(anyhow::Error::new(error).context(format!("cannot talk to the service {name}")));
+        };
+        let text = text.as_str();
+        match error_name.rsplit('.').next().unwrap_or_default() {
+            "ServiceUnknown" | "NameHasNoOwner" => self.not_running(name),
+            "InvalidInputs" => Failure::usage(anyhow!("{name}: {text}")),
+            "NoSuchRun" | "UnknownObject" => Failure::Because(Exit::NotFound, anyhow!("{name}: {text}")),
+            // The bus's own refusal is long and says nothing to people.
+            "AccessDenied" if text.contains("matched rules") => {
+                anyhow!("you may look at {name}, but not act on it: only root and members of the group pushflow may")
+                    .into()
+            }
+            _ => anyhow!("{name}: {text}").into(),
+        }
+    }
+
+    /// Says that a service is not running, and how to change that.
+    pub(super) fn not_running(&self, name: &str) -> Failure {
+        let unit = format!("pushflow@{name}");
+        if self.place.host.is_none()
+            && let Err(failure) = self.place.whose().workflow_file(name)
+        {
+            return failure;
+        }
+        let systemctl = self.place.systemctl();
+        Failure::Because(Exit::NotFound, anyhow!("{name} is not running; start it with: {systemctl} start {unit}"))
+    }
+}
+
+/// The address of the system bus of another host, as systemctl reaches it.
+fn ssh(host: &str) -> String {
+    let escaped: String = host
+        .bytes()
+        .map(|byte| match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'/' | b'.' => char::from(byte).to_string(),
+            other => format!("%{other:02x}"),
+        })
+        .collect();
+    format!("unixexec:path=ssh,argv1=-xT,argv2=--,argv3={escaped},argv4=systemd-stdio-bridge")
+}

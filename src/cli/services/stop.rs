@@ -1,0 +1,76 @@
+//! `pushflow stop`: ends a service, or one of its runs.
+
+use anyhow::anyhow;
+
+use super::PlaceArgs;
+use super::client::Client;
+use super::text::print;
+use crate::bus::names;
+use crate::cli::{Exit, Failure};
+use crate::supervisor::RunId;
+
+/// The arguments of `pushflow stop`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Without RUN the service takes no more runs, finishes those it has accepted, queued ones too, and ends; with --abort it aborts
+them. A run that is stopped starts nothing new and finishes its running tasks; one that is aborted interrupts them.
+
+Examples:
+  pushflow stop integrate           no more runs; end after those accepted
+  pushflow stop integrate --abort   end now
+  pushflow stop integrate 12        stop run 12")]
+pub(in crate::cli) struct StopArgs {
+    /// The service
+    name: String,
+
+    /// One run of it, by its number
+    run: Option<u64>,
+
+    /// Interrupt what is running
+    #[arg(long)]
+    abort: bool,
+
+    /// Why, for the log
+    #[arg(long, value_name = "TEXT", default_value = "")]
+    reason: String,
+
+    #[command(flatten)]
+    place: PlaceArgs,
+}
+
+pub(in crate::cli) fn stop(args: &StopArgs) -> Result<Exit, Failure> {
+    let (name, reason) = (args.name.as_str(), args.reason.as_str());
+    zbus::block_on(async {
+        let client = Client::connect(&args.place).await?;
+        match args.run {
+            Some(run) => {
+                let path = names::run(RunId(run));
+                let verb = if args.abort { "Abort" } else { "Stop" };
+                client
+                    .call(name, &path, (names::RUN, verb), &reason)
+                    .await
+                    .map_err(|failure| no_run(failure, name, run))?;
+                print(&format!("run {run} of {name} is {}", if args.abort { "aborted" } else { "stopping" }))?;
+            }
+            None => {
+                client.call(name, names::ROOT, (names::WORKFLOW, "Drain"), &()).await?;
+                if args.abort {
+                    client.call(name, names::ROOT, (names::WORKFLOW, "Abort"), &reason).await?;
+                }
+                let how = if args.abort { "its runs are aborted" } else { "it ends after the runs it has accepted" };
+                print(&format!("{name} takes no more runs: {how}"))?;
+            }
+        }
+        Ok(Exit::Finished)
+    })
+}
+
+/// An object that is not there is a run that is not.
+fn no_run(failure: Failure, name: &str, run: u64) -> Failure {
+    match failure {
+        Failure::Because(Exit::NotFound, error) if error.to_string().contains("nknown object") => {
+            Failure::Because(Exit::NotFound, anyhow!("{name} has no run {run}"))
+        }
+        other => other,
+    }
+}

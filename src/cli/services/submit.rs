@@ -1,0 +1,221 @@
+//! `pushflow submit`: asks a running service for a run.
+
+use std::collections::{BTreeMap, HashMap};
+use std::future::poll_fn;
+use std::io::{self, IsTerminal};
+use std::pin::pin;
+use std::time::Duration;
+
+use anyhow::{Context, anyhow};
+use futures_core::Stream;
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use serde_json::{Value as Json, json};
+use zbus::{Message, MessageStream, OwnedObjectPath, Variant};
+
+use super::PlaceArgs;
+use super::client::Client;
+use super::text::{print, text};
+use crate::bus::names;
+use crate::cli::inputs::InputArgs;
+use crate::cli::run::duration;
+use crate::cli::{Exit, Failure};
+use crate::engine::Status;
+
+/// The arguments of `pushflow submit`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  pushflow submit integrate -i image=/data/a.cbf
+  pushflow submit integrate --inputs inputs.json --wait > result.json
+
+With --wait the exit status is that of the run, as with `pushflow run`. Ctrl-C ends the waiting, not the run.")]
+pub(in crate::cli) struct SubmitArgs {
+    /// The service
+    name: String,
+
+    #[command(flatten)]
+    inputs: InputArgs,
+
+    /// End the run after this long: 90s, 30m, 1h30m, or seconds [default: the file's]
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    timeout: Option<Duration>,
+
+    /// Runs with a higher one start first
+    #[arg(long, value_name = "N", default_value_t = 0, allow_negative_numbers = true)]
+    priority: i32,
+
+    /// What to call the run
+    #[arg(long, value_name = "TEXT")]
+    label: Option<String>,
+
+    /// Wait for its end, and print its output
+    #[arg(long)]
+    wait: bool,
+
+    /// Print the run as JSON (without --wait)
+    #[arg(long, conflicts_with = "wait")]
+    json: bool,
+
+    #[command(flatten)]
+    place: PlaceArgs,
+}
+
+pub(in crate::cli) fn submit(args: &SubmitArgs) -> Result<Exit, Failure> {
+    let inputs = Json::Object(args.inputs.object().map_err(Failure::usage)?).to_string();
+    zbus::block_on(async {
+        let client = Client::connect(&args.place).await?;
+        // Signals are wanted from before the run on, so that none is missed.
+        let signals = if args.wait { Some(listen(&client, &args.name).await?) } else { None };
+        let mut options = HashMap::from([("priority", Variant::new(args.priority))]);
+        options.extend(args.timeout.map(|timeout| ("timeout", Variant::new(timeout.as_secs_f64()))));
+        options.extend(args.label.as_deref().map(|label| ("label", Variant::new(label))));
+        let body = (inputs.as_str(), options);
+        let reply = client.call(&args.name, names::ROOT, (names::WORKFLOW, "RunJson"), &body).await?;
+        let path: OwnedObjectPath = reply.body().deserialize().context("the service's answer is not understood")?;
+        let id = path.as_str().rsplit('/').next().unwrap_or_default();
+        let Some(signals) = signals else {
+            match args.json {
+                true => print(&json!({ "run": id.parse::<u64>().ok(), "path": path.as_str() }).to_string())?,
+                false => print(&format!("run {id} of {} is accepted", args.name))?,
+            }
+            return Ok(Exit::Finished);
+        };
+        wait(&client, &args.name, path.as_str(), id, signals).await
+    })
+}
+
+async fn listen(client: &Client, name: &str) -> Result<MessageStream, Failure> {
+    let service = names::service(name);
+    client.add_match(&format!("type='signal',sender='{service}'")).await?;
+    let gone = "type='signal',sender='org.freedesktop.DBus',member='NameOwnerChanged'";
+    client.add_match(&format!("{gone},arg0='{service}'")).await?;
+    Ok(MessageStream::from(&client.connection))
+}
+
+/// What a signal means to somebody who waits for one run.
+enum Heard {
+    Started(String),
+    Finished(String),
+    Over,
+    ServiceGone,
+    Nothing,
+}
+
+async fn wait(client: &Client, name: &str, path: &str, id: &str, signals: MessageStream) -> Result<Exit, Failure> {
+    let mut signals = pin!(signals);
+    let mut progress = Progress::new(name, id);
+    let unit = format!("journalctl -u 'pushflow@{name}' PUSHFLOW_RUN={id}");
+    loop {
+        let message = poll_fn(|context| signals.as_mut().poll_next(context)).await;
+        let message = message.ok_or_else(|| anyhow!("the bus has closed the connection; run {id} goes on"))?;
+        let message = message.context("a message of the bus is not understood")?;
+        match hear(&message, path).unwrap_or(Heard::Nothing) {
+            Heard::Started(actor) => progress.started(actor),
+            Heard::Finished(actor) => progress.finished(&actor),
+            Heard::Over => break,
+            Heard::ServiceGone => {
+                progress.bar.finish_and_clear();
+                return Err(anyhow!("the service {name} has ended, and run {id} with it; see {unit}").into());
+            }
+            Heard::Nothing => {}
+        }
+    }
+    progress.bar.finish_and_clear();
+    let run = client.properties(name, path, names::RUN).await?;
+    let (status, output) = (text(&run, "Status"), text(&run, "Outputs"));
+    print(if output.is_empty() { "null" } else { output })?;
+    let exit = exit_of(status);
+    if exit != Exit::Finished {
+        let why = match text(&run, "Error") {
+            "" => String::new(),
+            error => format!(": {}", message_in(error)),
+        };
+        return Err(Failure::Because(exit, anyhow!("run {id} of {name} ended: {status}{why}")));
+    }
+    Ok(exit)
+}
+
+/// The text in an error of a run.
+fn message_in(error: &str) -> String {
+    let json: Json = serde_json::from_str(error).unwrap_or_default();
+    let field = |name: &str| json.get(name).and_then(Json::as_str);
+    match (field("actor"), field("message").or(field("errorMessage"))) {
+        (Some(actor), Some(message)) => format!("{actor}: {message}"),
+        (None, Some(message)) => message.to_owned(),
+        _ => error.to_owned(),
+    }
+}
+
+fn exit_of(status: &str) -> Exit {
+    let bad = [Status::Error, Status::Failed, Status::Timeout, Status::Stopped, Status::Aborted];
+    let status = bad.into_iter().find(|bad| bad.word() == status).unwrap_or(Status::Finished);
+    Exit::of_run(&status, None)
+}
+
+fn hear(message: &Message, path: &str) -> Option<Heard> {
+    let header = message.header();
+    let body = message.body();
+    let (from, member) = (header.path()?.as_str(), header.member()?.as_str());
+    let of_this_run = |run: &OwnedObjectPath| run.as_str() == path;
+    Some(match member {
+        "Completed" if from == path => Heard::Over,
+        "ActorStarted" => {
+            let (run, actor) = body.deserialize::<(OwnedObjectPath, String)>().ok()?;
+            if of_this_run(&run) { Heard::Started(actor) } else { Heard::Nothing }
+        }
+        "ActorFinished" => {
+            let (run, actor, _) = body.deserialize::<(OwnedObjectPath, String, String)>().ok()?;
+            if of_this_run(&run) { Heard::Finished(actor) } else { Heard::Nothing }
+        }
+        "NameOwnerChanged" => {
+            let (_, _, new) = body.deserialize::<(String, String, String)>().ok()?;
+            if new.is_empty() { Heard::ServiceGone } else { Heard::Nothing }
+        }
+        _ => Heard::Nothing,
+    })
+}
+
+/// The line that says how far the run is, on a terminal.
+struct Progress {
+    bar: ProgressBar,
+    done: u64,
+    running: BTreeMap<String, u64>,
+}
+
+impl Progress {
+    fn new(name: &str, id: &str) -> Self {
+        let bar = if io::stderr().is_terminal() {
+            let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
+            let template = "{prefix} · {elapsed} · {wide_msg}";
+            bar.set_style(ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_spinner()));
+            bar.set_prefix(format!("{name} run {id}"));
+            bar.enable_steady_tick(Duration::from_secs(1));
+            bar
+        } else {
+            ProgressBar::hidden()
+        };
+        Progress { bar, done: 0, running: BTreeMap::new() }
+    }
+
+    fn started(&mut self, actor: String) {
+        *self.running.entry(actor).or_default() += 1;
+        self.show();
+    }
+
+    fn finished(&mut self, actor: &str) {
+        self.done += 1;
+        if let Some(count) = self.running.get_mut(actor) {
+            *count -= 1;
+            if *count == 0 {
+                self.running.remove(actor);
+            }
+        }
+        self.show();
+    }
+
+    fn show(&self) {
+        let running: Vec<&str> = self.running.keys().map(String::as_str).collect();
+        let running = if running.is_empty() { "nothing".to_owned() } else { running.join(", ") };
+        self.bar.set_message(format!("{} done · running: {running}", self.done));
+    }
+}

@@ -1,0 +1,11 @@
+//! `pushflow serve` on D-Bus, with real clients (busctl, gdbus, python3-dbus), each test on a bus of its own.
+
+mod bus;
+mod clients;
+mod ending;
+mod hostile;
+mod interfaces;
+#[path = "../binary/support.rs"]
+#[allow(dead_code)]
+mod support;
+mod verbs;

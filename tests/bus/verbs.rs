@@ -1,0 +1,110 @@
+//! `list`, `submit`, `status` and `stop`.
+
+use serde_json::{Value, json};
+
+use crate::bus::{Bus, Installed, WAITS};
+
+#[test]
+fn submit_waits_prints_the_output_and_exits_as_the_run_ended() {
+    let script = "
+import time
+def run(x, **_):
+    if x < 0:
+        raise ValueError('x is negative')
+    time.sleep(x)
+    return {'y': 2 * x}
+";
+    let (bus, project) = (Bus::new(), Installed::resident("", script));
+    let _service = bus.serve(&project, "w");
+    let finished = bus.pushflow(&project, &["submit", "w", "-i", "x=0", "--wait"]);
+    assert_eq!(finished.json(), json!({"x": 0, "y": 0}));
+    let failed = bus.pushflow(&project, &["submit", "w", "-i", "x=-1", "--wait"]);
+    assert_eq!(failed.code, Some(1), "{}", failed.stderr);
+    assert!(failed.stderr.contains("run 2 of w ended: failed: task: x is negative"), "{}", failed.stderr);
+    let late = bus.pushflow(&project, &["submit", "w", "-i", "x=60", "--timeout", "0.2", "--wait"]);
+    assert_eq!(late.code, Some(124), "{}", late.stderr);
+    let wrong = bus.pushflow(&project, &["submit", "w", "--inputs", "nowhere.json"]);
+    assert_eq!(wrong.code, Some(2), "{}", wrong.stderr);
+}
+
+#[test]
+fn submit_without_waiting_names_the_run_and_status_shows_it() {
+    let (bus, project) = (Bus::new(), Installed::resident("", WAITS));
+    let mut service = bus.serve(&project, "w");
+    let until = format!("until={}", project.path("gate").display());
+    let said = bus.pushflow(&project, &["submit", "w", "-i", &until, "--label", "a night's work", "--json"]);
+    assert_eq!(said.json(), json!({"run": 1, "path": "/org/pushflow/workflow/run/1"}));
+    service.wait_for("waiting for");
+    bus.pushflow(&project, &["submit", "w", "-i", &until]);
+    let status = bus.pushflow(&project, &["status", "w"]).stdout;
+    assert!(status.contains("running: 1 active, 1 queued"), "{status}");
+    let line = status.lines().find(|line| line.starts_with("1 ")).unwrap_or_else(|| panic!("{status}"));
+    assert!(line.contains("running") && line.contains("a night's work") && line.ends_with("task"), "{line}");
+    let json = bus.pushflow(&project, &["status", "w", "--json"]).json();
+    assert_eq!((&json["State"], &json["Runs"][0]["ActiveActors"]), (&json!("running"), &json!(["task"])));
+    let _project = project.file("gate", "");
+    service.wait_for("run ended");
+}
+
+#[test]
+fn list_shows_what_is_installed_and_what_is_running() {
+    let bus = Bus::new();
+    let project = Installed(crate::support::Project::new())
+        .workflow("busy-bee", "mode = 'resident'", "def run(**_): return {}")
+        .workflow("idle", "", "def run(**_): return {}")
+        .0;
+    let _service = bus.serve(&project, "busy-bee");
+    let json = bus.pushflow(&project, &["list", "--json"]).json();
+    let states: Vec<_> = json.as_array().unwrap().iter().map(|line| (&line["name"], &line["state"])).collect();
+    assert_eq!(states, [(&json!("busy-bee"), &json!("idle")), (&json!("idle"), &Value::Null)]);
+    let text = bus.pushflow(&project, &["list"]).stdout;
+    assert!(text.starts_with("NAME") && text.contains("A test"), "{text}");
+}
+
+#[test]
+fn a_service_that_is_not_running_is_told_with_how_to_start_it() {
+    let (bus, project) = (Bus::new(), Installed::resident("", "def run(**_): return {}"));
+    for arguments in [&["submit", "w"][..], &["status", "w"], &["stop", "w"]] {
+        let said = bus.pushflow(&project, arguments);
+        assert_eq!(said.code, Some(3), "{}", said.stderr);
+        assert_eq!(said.stderr, "pushflow: w is not running; start it with: systemctl --user start pushflow@w\n");
+    }
+    let said = bus.pushflow(&project, &["submit", "unknown"]);
+    assert!(said.code == Some(3) && said.stderr.contains("there is no workflow unknown"), "{}", said.stderr);
+    assert_eq!(bus.pushflow(&project, &["status"]).stdout, "no workflow is running\n");
+}
+
+#[test]
+fn stop_ends_one_run_or_the_service() {
+    let (bus, project) = (Bus::new(), Installed::resident("", WAITS));
+    let mut service = bus.serve(&project, "w");
+    let until = format!("until={}", project.path("gate").display());
+    bus.pushflow(&project, &["submit", "w", "-i", &until]);
+    service.wait_for("waiting for");
+    let said = bus.pushflow(&project, &["stop", "w", "7"]);
+    assert_eq!((said.code, said.stderr.as_str()), (Some(3), "pushflow: w has no run 7\n"));
+    let said = bus.pushflow(&project, &["stop", "w", "1", "--abort"]);
+    assert_eq!((said.code, said.stdout.as_str()), (Some(0), "run 1 of w is aborted\n"));
+    service.wait_for("run ended: aborted");
+    bus.pushflow(&project, &["submit", "w", "-i", &until]);
+    service.wait_for("waiting for");
+    let said = bus.pushflow(&project, &["stop", "w", "--abort"]);
+    assert_eq!(said.stdout, "w takes no more runs: its runs are aborted\n");
+    let finished = service.finish();
+    assert_eq!(finished.code, Some(0), "{}", finished.stderr);
+}
+
+#[test]
+fn a_service_that_dies_is_told_to_those_who_wait_for_it() {
+    let (bus, project) = (Bus::new(), Installed::resident("", WAITS));
+    let mut service = bus.serve(&project, "w");
+    let until = format!("until={}", project.path("gate").display());
+    let waiting = std::thread::scope(|scope| {
+        let waiting = scope.spawn(|| bus.pushflow(&project, &["submit", "w", "-i", &until, "--wait"]));
+        service.wait_for("waiting for");
+        service.signal(nix::sys::signal::Signal::SIGKILL);
+        waiting.join().unwrap()
+    });
+    assert_eq!(waiting.code, Some(1), "{}", waiting.stderr);
+    assert!(waiting.stderr.contains("the service w has ended, and run 1 with it"), "{}", waiting.stderr);
+}
