@@ -11,11 +11,17 @@ const EVERY: Duration = Duration::from_millis(250);
 const NAMED: usize = 5;
 
 /// When to say what is happening.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct StatusLine {
     stale: bool,
-    /// When it was said last.
-    said: Option<Instant>,
+    /// When it may be said again.
+    earliest: Instant,
+}
+
+impl Default for StatusLine {
+    fn default() -> Self {
+        StatusLine { stale: true, earliest: Instant::now() }
+    }
 }
 
 impl StatusLine {
@@ -25,7 +31,7 @@ impl StatusLine {
     }
 
     pub(super) fn next_time(&self) -> Option<Instant> {
-        self.stale.then(|| self.said.map_or_else(Instant::now, |said| said + EVERY))
+        self.stale.then_some(self.earliest)
     }
 }
 
@@ -39,7 +45,7 @@ impl Service {
                 Ending::Stopping { .. } => "stopping, waiting for: ",
             };
             self.notifier.status(&format!("{ending}{line}"));
-            self.status = StatusLine { stale: false, said: Some(now) };
+            self.status = StatusLine { stale: false, earliest: now + EVERY };
         }
     }
 }

@@ -62,7 +62,7 @@ impl Bus {
         arguments: &[&str],
     ) -> Finished {
         let service = format!("org.pushflow.Workflow1.{name}");
-        self.run("busctl", &[&["--user", "call", &service, path, interface, method], arguments].concat())
+        self.run("busctl", &[&["--user", "call", "--", &service, path, interface, method], arguments].concat())
     }
 
     /// A property as JSON.

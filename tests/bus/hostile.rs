@@ -63,7 +63,7 @@ fn nonsense_is_refused_in_words_and_harms_nothing() {
     let (bus, project) = (Bus::new(), Installed::resident("", NOTHING));
     let mut service = bus.serve(&project, "w");
     for (method, arguments, says) in [
-        ("Run", vec!["s", "x"], "Invalid"),
+        ("Run", vec!["s", "x"], "Signature mismatch"),
         ("Run", vec!["a{sv}a{sv}", "0", "1", "priorty", "i", "1"], "there is no option priorty"),
         ("Run", vec!["a{sv}a{sv}", "0", "1", "timeout", "s", "soon"], "option timeout must be"),
         ("RunJson", vec!["sa{sv}", "[1]", "0"], "must be a JSON object"),

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use crate::machine::Machine;
 
-/// Where the files of the repository go. The tests' scripts make the user and group by systemd-sysusers.
+/// Where the files of the repository go.
 const FILES: [(&str, &str); 8] = [
     ("units/system", "/usr/lib/systemd/system"),
     ("units/user", "/usr/lib/systemd/user"),
@@ -16,19 +16,52 @@ const FILES: [(&str, &str); 8] = [
     ("conf/workflows", "/usr/share/pushflow/workflows"),
 ];
 
-/// What a script begins with.
-pub(crate) const INSTALL: &str = "
-systemd-sysusers && systemd-tmpfiles --create pushflow.conf && journalctl --update-catalog
-systemctl daemon-reload && systemctl reload dbus.service
-# Waits until `$@` succeeds, for 20 s.
-eventually() { for _ in $(seq 200); do if \"$@\" >/dev/null 2>&1; then return 0; fi; sleep 0.1; done; echo \"never: $*\"; return 1; }
-property() { systemctl show --value -p \"$2\" \"pushflow@$1\"; }
+/// What a script begins with: the end of the installation, and words for what follows.
+const INSTALL: &str = r#"
+systemd-sysusers && systemd-tmpfiles --create pushflow.conf && journalctl --update-catalog || exit 1
+systemctl daemon-reload && systemctl reload dbus.service || exit 1
+# is WHAT FOUND EXPECTED
+is() { [ "$2" = "$3" ] || { printf 'wrong: %s is %s, not %s\n' "$1" "$2" "$3"; journalctl -o cat -n 40; exit 1; }; }
+# has WHAT TEXT PART
+has() { case "$2" in *"$3"*) ;; *) printf 'wrong: %s is %s, without %s\n' "$1" "$2" "$3"; exit 1 ;; esac; }
+# Waits until a command succeeds.
+eventually() { for _ in $(seq 300); do if "$@" >/dev/null 2>&1; then return 0; fi; sleep 0.1; done; echo "never: $*"; journalctl -o cat -n 40; exit 1; }
+property() { systemctl show --value -p "$2" "pushflow@$1"; }
+restarted() { [ "$(property "$1" NRestarts)" -ge "$2" ] && [ "$(property "$1" SubState)" = running ]; }
+nothing() { ! pgrep -x "$1"; }
+"#;
+
+/// A resident workflow `res` whose task does what its inputs say.
+const WORKFLOW: &str = "links = [{ from = 'start', to = 'task' }, { from = 'task', to = 'stop' }]
+[service]
+mode = 'resident'
+[pool]
+grace = '1s'
+[actors.task]
+script = 'res.py'
+";
+const TASK: &str = "
+import os, subprocess, time
+def run(sleep=0, leave=False, secret=None, **_):
+    print('the task prints', flush=True)
+    if leave:
+        subprocess.Popen(['sleep', '1000'], start_new_session=True)
+    time.sleep(sleep)
+    if secret:
+        secret = open(os.path.join(os.environ['CREDENTIALS_DIRECTORY'], secret)).read()
+    return {'user': os.getuid(), 'secret': secret}
 ";
 
 impl Machine {
     /// The machine, with pushflow installed in it.
-    pub(crate) fn installed(self) -> Self {
+    fn installed(self) -> Self {
         let here = Path::new(env!("CARGO_MANIFEST_DIR"));
-        FILES.iter().fold(self, |machine, (from, to)| machine.path(&here.join(from), to))
+        let machine = FILES.iter().fold(self, |machine, (from, to)| machine.path(&here.join(from), to));
+        machine.file("/etc/pushflow/workflows/res.toml", WORKFLOW).file("/etc/pushflow/workflows/res.py", TASK)
+    }
+
+    /// Runs a script in it that uses the words of [`INSTALL`].
+    pub(crate) fn check(self, script: &str) -> String {
+        self.installed().run(&format!("{INSTALL}{script}")).ok()
     }
 }

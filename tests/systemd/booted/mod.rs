@@ -1,5 +1,8 @@
 //! What needs a systemd that is really running.
 
+mod access;
+mod service;
+mod users;
 mod limits;
 
 use crate::machine::Machine;

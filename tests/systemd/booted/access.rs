@@ -1,0 +1,64 @@
+//! Who may: the D-Bus policy, polkit, and whose data it is.
+
+use crate::machine::Machine;
+
+const PEOPLE: &str = "
+useradd looker; useradd -G pushflow member
+as() { user=$1; shift; runuser -u \"$user\" -- \"$@\"; }
+systemctl start pushflow@res
+run=/org/pushflow/workflow/run
+";
+
+#[test]
+fn everyone_may_look_and_only_the_group_may_act() {
+    Machine::container().check(&format!(
+        r#"{PEOPLE}
+        as member pushflow submit res --wait >/dev/null || exit 1
+        for verb in 'submit res' 'stop res' 'stop res 1' 'stop res --abort'; do
+            has "$verb" "$(as looker pushflow $verb 2>&1)" 'only root and members of the group pushflow may'
+        done
+        for call in 'Run a{{sv}}a{{sv}} 0 0' 'Drain' 'Abort s x' 'Reload'; do
+            as looker busctl call org.pushflow.Workflow1.res /org/pushflow/workflow org.pushflow.Workflow1 $call 2>/dev/null && exit 1
+        done
+        as looker busctl call org.pushflow.Workflow1.res $run/1 org.pushflow.Run1 Abort s x 2>/dev/null && exit 1
+        has status "$(as looker pushflow status res)" 'idle: 0 active, 0 queued; 1 over'
+        has introspection "$(as looker busctl introspect org.pushflow.Workflow1.res /org/pushflow/workflow 2>/dev/null)" RunFinished
+        is state "$(property res ActiveState)" active
+        as member pushflow stop res >/dev/null || exit 1
+        "#
+    ));
+}
+
+#[test]
+fn the_data_of_a_run_is_for_root_and_whoever_asked_for_it() {
+    Machine::container().check(&format!(
+        r#"{PEOPLE}
+        as member pushflow submit res -i secret= --wait >/dev/null
+        pushflow submit res --wait >/dev/null
+        read_it() {{ as "$1" busctl get-property org.pushflow.Workflow1.res $run/$2 org.pushflow.Run1 "$3" 2>&1; }}
+        for name in Inputs Outputs Error; do
+            has "$name of others" "$(read_it looker 1 $name)" 'ccess denied'
+            has "$name of root's" "$(read_it member 2 $name)" 'ccess denied'
+            as looker busctl call org.pushflow.Workflow1.res $run/1 org.freedesktop.DBus.Properties GetAll s org.pushflow.Run1 | grep -q "\"$name\"" && exit 1
+        done
+        as looker busctl call org.pushflow.Workflow1.res /org/pushflow/workflow org.freedesktop.DBus.ObjectManager GetManagedObjects | grep -q secret && exit 1
+        has own "$(read_it member 1 Outputs)" secret
+        has "root's view" "$(read_it root 1 Outputs)" secret
+        has status "$(read_it looker 1 Status)" finished
+        "#
+    ));
+}
+
+#[test]
+fn polkit_decides_beyond_that() {
+    Machine::container().check(&format!(
+        r#"{PEOPLE}
+        mkdir -p /etc/polkit-1/rules.d
+        echo 'polkit.addRule(function(action, subject) {{ if (action.id == "org.pushflow.manage") return polkit.Result.NO; }});' > /etc/polkit-1/rules.d/10-test.rules
+        systemctl restart polkit
+        as member pushflow submit res --wait >/dev/null || exit 1
+        has refusal "$(as member pushflow stop res 2>&1)" 'polkit does not allow you org.pushflow.manage'
+        pushflow stop res >/dev/null || exit 1
+        "#
+    ));
+}

@@ -1,0 +1,146 @@
+//! The units: started, reloaded, killed, hung, stopped, and with files that are wrong.
+
+use crate::machine::Machine;
+
+#[test]
+fn a_workflow_that_runs_once_leaves_its_result_in_the_journal() {
+    Machine::container().check(
+        r#"
+        systemctl start pushflow@hello
+        ended() { [ "$(property hello ActiveState)" = inactive ]; }
+        eventually ended
+        is Result "$(property hello Result)" success
+        story=$(journalctl -o cat PUSHFLOW_WORKFLOW=hello PUSHFLOW_RUN=1)
+        has story "$story" 'run 1 started'
+        has story "$story" 'output: {"name":"you","reply":"Hello you!"}'
+        has catalogue "$(journalctl -x -o short PUSHFLOW_RUN=1)" 'A run of the workflow hello has ended'
+        "#,
+    );
+}
+
+#[test]
+fn what_tasks_print_is_in_the_journal_with_the_fields_that_say_whose_it_is() {
+    let output = Machine::container().check(
+        "systemctl start pushflow@res; pushflow submit res --wait >/dev/null || exit 1
+        journalctl -o json PUSHFLOW_ACTOR=task --output-fields=MESSAGE,PUSHFLOW_WORKFLOW,PUSHFLOW_RUN,PUSHFLOW_POOL,PUSHFLOW_WORKER_PID",
+    );
+    let line = output.lines().find(|line| line.contains("the task prints")).unwrap_or_else(|| panic!("{output}"));
+    let line: serde_json::Value = serde_json::from_str(line).unwrap();
+    for (field, value) in [("WORKFLOW", "res"), ("RUN", "1"), ("POOL", "default")] {
+        assert_eq!(line[format!("PUSHFLOW_{field}")], value, "{line}");
+    }
+    assert!(line["PUSHFLOW_WORKER_PID"].as_str().is_some_and(|pid| pid.parse::<u32>().is_ok()), "{line}");
+}
+
+#[test]
+fn the_units_are_what_systemd_wants_and_no_more_exposed_than_the_readme_says() {
+    Machine::container().check(
+        "is verify \"$(systemd-analyze verify pushflow@hello.service pushflow.slice 2>&1)\" ''
+        score=$(systemd-analyze security --no-pager pushflow@hello.service | sed -n 's/.*exposure level.*: \\([0-9.]*\\) .*/\\1/p')
+        is score \"$score\" 3.0",
+    );
+}
+
+#[test]
+fn a_reload_with_an_invalid_file_fails_and_the_service_goes_on_as_it_was() {
+    Machine::container().check(
+        r#"
+        systemctl start pushflow@res
+        sed -i s/script/scirpt/ /etc/pushflow/workflows/res.toml
+        systemctl reload pushflow@res 2>/dev/null && exit 1
+        has journal "$(journalctl -o cat -u pushflow@res)" 'did you mean `script`?'
+        is state "$(property res ActiveState)" active
+        pushflow submit res --wait >/dev/null || exit 1
+        sed -i s/scirpt/script/ /etc/pushflow/workflows/res.toml
+        systemctl reload pushflow@res || exit 1
+        pushflow submit res --wait >/dev/null || exit 1
+        is restarts "$(property res NRestarts)" 0
+        "#,
+    );
+}
+
+#[test]
+fn an_invalid_or_missing_file_fails_once_and_is_not_tried_again() {
+    Machine::container().check(
+        "echo 'links = 1' > /etc/pushflow/workflows/bad.toml
+        systemctl start pushflow@bad 2>/dev/null && exit 1
+        systemctl start pushflow@nowhere 2>/dev/null && exit 1
+        # The pause before a restart would be one second.
+        sleep 2
+        is bad \"$(property bad ExecMainStatus) $(property bad ActiveState) $(property bad NRestarts)\" '2 failed 0'
+        is nowhere \"$(property nowhere ExecMainStatus) $(property nowhere ActiveState) $(property nowhere NRestarts)\" '3 failed 0'",
+    );
+}
+
+/// What is left of a killed service, and that it is there again; on both kinds of machine.
+const KILLED: &str = "
+    systemctl start pushflow@res
+    pushflow submit res -i sleep=1000 -i leave=true >/dev/null
+    eventually pgrep -x sleep
+    systemctl kill -s KILL --kill-whom=main pushflow@res
+    eventually nothing sleep
+    eventually restarted res 1
+    pushflow submit res --wait >/dev/null || exit 1
+";
+
+#[test]
+fn nothing_is_left_of_a_killed_service_and_it_is_started_again() {
+    Machine::container().check(KILLED);
+}
+
+#[test]
+fn a_service_that_hangs_is_ended_by_the_watchdog_and_started_again() {
+    Machine::container().check(
+        r#"
+        mkdir -p /run/systemd/system/pushflow@res.service.d
+        printf '[Service]\nWatchdogSec=2s\n' > /run/systemd/system/pushflow@res.service.d/quick.conf
+        systemctl daemon-reload
+        systemctl start pushflow@res
+        # Longer than the watchdog: the loop feeds it, idle or not.
+        sleep 3
+        is restarts "$(property res NRestarts)" 0
+        kill -STOP "$(property res MainPID)"
+        eventually restarted res 1
+        has journal "$(journalctl -o cat -u pushflow@res)" 'Watchdog timeout'
+        "#,
+    );
+}
+
+#[test]
+fn a_stop_waits_for_the_running_task_says_so_and_leaves_nothing() {
+    Machine::container().check(
+        r#"
+        systemctl start pushflow@res
+        pushflow submit res -i sleep=3 -i leave=true >/dev/null
+        eventually pgrep -x sleep
+        systemctl stop --no-block pushflow@res
+        waiting() { property res StatusText | grep -q 'waiting for: run 1: 0 of 1 actors done, running: task'; }
+        eventually waiting
+        ended() { [ "$(property res ActiveState)" = inactive ]; }
+        eventually ended
+        is Result "$(property res Result)" success
+        is left "$(pgrep -x sleep)" ''
+        has journal "$(journalctl -o cat -u pushflow@res)" 'run ended: stopped'
+        "#,
+    );
+}
+
+#[test]
+fn in_a_virtual_machine_too_and_secrets_reach_the_tasks() {
+    let output = Machine::vm().check(&format!(
+        r#"
+        echo hidden > /etc/pushflow/credentials/token
+        mkdir -p /run/systemd/system/pushflow@res.service.d
+        printf '[Service]\nLoadCredential=token:/etc/pushflow/credentials/token\n' > /run/systemd/system/pushflow@res.service.d/secret.conf
+        systemctl daemon-reload
+        {KILLED}
+        has output "$(pushflow submit res -i secret=token --wait)" '"secret":"hidden\n"'
+        has controllers "$(cat /sys/fs/cgroup/pushflow.slice/pushflow@res.service/cgroup.controllers)" memory
+        has status "$(systemctl status pushflow@res)" 'Status: "idle'
+        busctl tree org.pushflow.Workflow1.res 2>/dev/null
+        systemctl stop pushflow@res
+        is Result "$(property res Result)" success
+        "#,
+    ));
+    assert!(output.contains("/org/pushflow/workflow/actor/task"), "{output}");
+}
