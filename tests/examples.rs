@@ -147,3 +147,12 @@ fn data_reduction_without_images_ends_in_error() {
     ran.ended_with(1, &json!({"images": "/nowhere"}));
     assert_eq!(ran.output["WorkflowException"]["errorMessage"], "there is no folder /nowhere with images");
 }
+
+#[test]
+fn quicklook_judges_an_image() {
+    let (ran, _) = run("quicklook", &[]);
+    ran.finished_with(&json!({"spots": 40, "worth_it": true}));
+    let (ran, elsewhere) = run("quicklook", &["enough=100"]);
+    ran.finished_with(&json!({"worth_it": false}));
+    drop(elsewhere);
+}

@@ -124,7 +124,7 @@ async fn take_actors(server: &ObjectServer, workflow: &Workflow) -> zbus::Result
 }
 
 fn path(id: RunId) -> zbus::Result<ObjectPath<'static>> {
-    Ok(ObjectPath::try_from(names::run(id))?)
+    ObjectPath::try_from(names::run(id))
 }
 
 async fn tell(office: &Arc<Office>, connection: &Connection, workflow: &Workflow, notice: Notice) -> zbus::Result<()> {

@@ -115,11 +115,11 @@ mod tests {
     use std::collections::HashMap;
 
     fn owned(value: Variant<'_>) -> OwnedVariant {
-        value.try_into_owned().unwrap()
+        value.try_into_owned().expect("no descriptor in it")
     }
 
     fn look(value: Variant<'_>) -> Plain {
-        plain(&owned(value)).unwrap()
+        plain(&owned(value)).expect("a value that Python has")
     }
 
     #[test]
@@ -141,8 +141,14 @@ mod tests {
         let options = |name: &str, value: Variant<'static>| {
             order(Payload::new(), &[(name.to_owned(), owned(value))].into(), None)
         };
-        assert_eq!(options("timeout", Variant::new("1m")).unwrap().timeout, Some(Duration::from_secs(60)));
-        assert_eq!(options("timeout", Variant::new(0.5)).unwrap().timeout, Some(Duration::from_millis(500)));
+        assert_eq!(
+            options("timeout", Variant::new("1m")).map(|order| order.timeout),
+            Ok(Some(Duration::from_secs(60)))
+        );
+        assert_eq!(
+            options("timeout", Variant::new(0.5)).map(|order| order.timeout),
+            Ok(Some(Duration::from_millis(500)))
+        );
         for (name, value) in
             [("timeout", Variant::new("soon")), ("priority", Variant::new("high")), ("priorty", Variant::new(1))]
         {

@@ -130,7 +130,7 @@ def run(name, until=None, **_):
         assert_eq!(answer.code, Some(0), "{}", answer.stderr);
     }
     assert_eq!(bus.workflow("w", "QueuedRuns"), 4);
-    project.file("gate", "");
+    let _project = project.file("gate", "");
     for name in ["urgent", "usual", "later", "idle"] {
         let line = service.wait_for("| run");
         assert!(line.ends_with(&format!("run {name}\n")), "{name}: {line}");

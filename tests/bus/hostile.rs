@@ -122,8 +122,12 @@ for _ in range(int(sys.argv[1])):
 fn ten_thousand_runs_from_eight_clients_are_all_answered_and_all_end() {
     let (bus, project) = (Bus::new(), Installed::resident("max_queued_runs = 20000\nmax_concurrent_runs = 4", NOTHING));
     let service = bus.serve(&project, "w");
+    let pid = service.pid();
+    let guard = Ended(pid);
+    // What it logs is read: it waits for its readers, as everything does that writes to a pipe.
+    let finished = std::thread::spawn(move || service.finish());
     let memory = || {
-        let status = procfs::process::Process::new(service.pid().as_raw()).unwrap().status().unwrap();
+        let status = procfs::process::Process::new(pid.as_raw()).unwrap().status().unwrap();
         status.vmrss.unwrap()
     };
     let flood = |calls: &str| {
@@ -161,4 +165,17 @@ loop.run()
     let actor = "/org/pushflow/workflow/actor/task";
     assert_eq!(bus.property("w", actor, "org.pushflow.Actor1", "Executions"), 10_000);
     assert!(after < before * 2, "memory grew from {before} to {after} KiB");
+    nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM).unwrap();
+    assert_eq!(finished.join().unwrap().code, Some(0));
+    std::mem::forget(guard);
+}
+
+/// A process that ends with the value, where a test fails before it has ended it.
+struct Ended(nix::unistd::Pid);
+
+impl Drop for Ended {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = nix::sys::signal::kill(self.0, nix::sys::signal::Signal::SIGKILL);
+    }
 }

@@ -1,5 +1,7 @@
 //! `pushflow serve` on D-Bus, with real clients (busctl, gdbus, python3-dbus), each test on a bus of its own.
 
+#![allow(clippy::unwrap_used)]
+
 mod bus;
 mod clients;
 mod ending;

@@ -25,7 +25,7 @@ fn what_tasks_print_is_in_the_journal_with_the_fields_that_say_whose_it_is() {
         journalctl -o json PUSHFLOW_ACTOR=task --output-fields=MESSAGE,PUSHFLOW_WORKFLOW,PUSHFLOW_RUN,PUSHFLOW_POOL,PUSHFLOW_WORKER_PID",
     );
     let line = output.lines().find(|line| line.contains("the task prints")).unwrap_or_else(|| panic!("{output}"));
-    let line: serde_json::Value = serde_json::from_str(line).unwrap();
+    let line: serde_json::Value = serde_json::from_str(line).expect("journalctl writes JSON");
     for (field, value) in [("WORKFLOW", "res"), ("RUN", "1"), ("POOL", "default")] {
         assert_eq!(line[format!("PUSHFLOW_{field}")], value, "{line}");
     }
