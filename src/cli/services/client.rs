@@ -29,7 +29,7 @@ impl Client {
     pub(super) async fn connect(place: &PlaceArgs) -> Result<Self, Failure> {
         let which = place.whose().bus();
         let (builder, at) = match (&place.host, which) {
-            (Some(host), _) => (Builder::address(ssh(host).as_str()), format!("system bus of {host}")),
+            (Some(host), _) => (Builder::address(ssh(host)?.as_str()), format!("system bus of {host}")),
             (None, Which::System) => (Builder::system(), which.word().to_owned()),
             (None, Which::Session) => (Builder::session(), which.word().to_owned()),
         };
@@ -112,13 +112,17 @@ impl Client {
 }
 
 /// The address of the system bus of another host, as systemctl reaches it.
-fn ssh(host: &str) -> String {
-    let escaped: String = host
-        .bytes()
-        .map(|byte| match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'/' | b'.' => char::from(byte).to_string(),
-            other => format!("%{other:02x}"),
-        })
-        .collect();
-    format!("unixexec:path=ssh,argv1=-xT,argv2=--,argv3={escaped},argv4=systemd-stdio-bridge")
+fn ssh(host: &str) -> Result<String, Failure> {
+    let plain = |text: &str| {
+        !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte))
+    };
+    let (user, name) = host.rsplit_once('@').map_or((None, host), |(user, name)| (Some(user), name));
+    // What means something in an address of D-Bus is in no name of a host or user.
+    if !plain(name) || !user.is_none_or(plain) {
+        return Err(Failure::usage(anyhow!("{host:?} is not the name of a host, nor USER@HOST")));
+    }
+    let user = user.map_or_else(Vec::new, |user| vec!["-l", user]);
+    let words = [vec!["-xT"], user, vec!["--", name, "systemd-stdio-bridge"]].concat();
+    let words = words.iter().zip(1..).map(|(word, at)| format!(",argv{at}={word}"));
+    Ok(format!("unixexec:path=ssh{}", words.collect::<String>()))
 }
