@@ -10,6 +10,7 @@ use super::{Answer, Ask, Ending, Notice, Refusal, Service};
 use crate::engine::Status;
 use crate::graph::ServiceMode;
 use crate::pool::Step;
+use crate::process::sys::Signal;
 use crate::supervisor::{RunId, SupervisorError};
 
 impl Service {
@@ -27,26 +28,30 @@ impl Service {
     }
 
     pub(super) fn on_signal(&mut self, signal: i32) {
-        match (signal, &self.ending) {
+        match (signal, &mut self.ending) {
             (SIGHUP, _) => {
                 // What is wrong has been logged.
                 let _ = self.reload();
             }
-            (_, Ending::Stopping { .. }) => {
+            (_, Ending::Stopping { impatient, .. }) => {
+                *impatient = true;
                 info!("killing the running tasks");
                 self.supervisor.abort_runs("the workflow was stopped twice");
                 self.supervisor.press_tasks(Step::Terminate);
+                self.supervisor.signal_leftovers(Signal::SIGTERM);
             }
             (SIGTERM, _) => {
                 let patience = self.supervisor.workflow().service.stop_timeout;
                 info!("SIGTERM: no new task starts, running tasks may finish within {patience:?}");
                 self.stop(SIGTERM, Status::Stopped);
                 self.supervisor.stop_runs("the workflow was stopped by SIGTERM");
+                self.supervisor.press_daemonic_tasks(Step::Terminate);
             }
             (SIGINT, _) => {
                 info!("SIGINT: interrupting the running tasks");
                 self.stop(SIGINT, Status::Aborted);
                 self.supervisor.abort_runs("the workflow was interrupted by SIGINT");
+                self.supervisor.signal_leftovers(Signal::SIGINT);
             }
             _ => {}
         }
@@ -54,7 +59,8 @@ impl Service {
 
     fn stop(&mut self, signal: i32, queued: Status) {
         let patience = self.supervisor.workflow().service.stop_timeout;
-        self.ending = Ending::Stopping { signal, patience_ends: Instant::now().checked_add(patience) };
+        let by = Instant::now().checked_add(patience);
+        self.ending = Ending::Stopping { signal, by, patience_ends: by, impatient: false };
         self.end_queued(&queued);
         // Tasks, then what they left: each may be waited for, and pressed twice.
         self.notifier.stopping();

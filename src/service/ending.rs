@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use signal_hook::consts::SIGTERM;
 use tracing::info;
 
 use super::{Notice, Phase, Service};
@@ -17,8 +18,17 @@ pub(super) enum Ending {
     NotAsked,
     /// It finishes what it has accepted.
     Draining,
-    /// It was stopped by this signal; running tasks have until then.
-    Stopping { signal: i32, patience_ends: Option<Instant> },
+    /// It was stopped by a signal.
+    Stopping {
+        /// Which.
+        signal: i32,
+        /// Until when running tasks, and what they leave, may go on.
+        by: Option<Instant>,
+        /// The same, until tasks were pressed for it.
+        patience_ends: Option<Instant>,
+        /// A second signal has come.
+        impatient: bool,
+    },
 }
 
 impl Ending {
@@ -65,14 +75,18 @@ impl Service {
         self.extend_timeout();
         self.board.with(|state| state.phase = Phase::Stopping);
         self.tell(Notice::Changed);
-        let early = match &self.end {
-            End::Run(status, signal) => {
-                signal.is_some() || matches!(status, Status::Timeout | Status::Stopped | Status::Aborted)
-            }
+        let grace = self.supervisor.grace();
+        let ended_early = match &self.end {
+            End::Run(status, _) => matches!(status, Status::Timeout | Status::Stopped | Status::Aborted),
             End::Asked => false,
         };
-        let patience = if early { self.supervisor.grace() } else { self.supervisor.workflow().service.stop_timeout };
-        self.supervisor.let_go();
+        let patience = match &self.ending {
+            Ending::Stopping { impatient: true, .. } => Duration::ZERO,
+            Ending::Stopping { signal: SIGTERM, by: Some(by), .. } => by.saturating_duration_since(Instant::now()),
+            Ending::Stopping { .. } => grace,
+            _ if ended_early => grace,
+            _ => self.supervisor.workflow().service.stop_timeout,
+        };
         self.notifier.status("ending: waiting for what tasks have started");
         self.supervisor.shut_down(patience)?;
         self.notifier.status("every process is gone");

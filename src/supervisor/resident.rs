@@ -65,11 +65,6 @@ impl Supervisor {
         self.runs.contains_key(&run)
     }
 
-    /// The processes below this one, for people: `sleep (123)`.
-    pub fn processes_left(&self) -> Vec<String> {
-        tree::descendants(Pid::this()).iter().map(|left| format!("{} ({})", left.name, left.pid)).collect()
-    }
-
     /// Puts another workflow in the place of this one, between runs: the workers of the old one end first. What
     /// happened meanwhile is returned.
     ///
@@ -81,7 +76,7 @@ impl Supervisor {
         self.let_go();
         for signal in [None, Some(Signal::SIGTERM), Some(Signal::SIGKILL)] {
             if let Some(signal) = signal {
-                tree::signal_descendants(Pid::this(), signal);
+                tree::signal_below(&[Pid::this()], signal, |_| false);
             }
             let deadline = Instant::now() + self.grace();
             self.carry_out();
@@ -91,7 +86,7 @@ impl Supervisor {
         }
         if !self.children.is_empty() {
             // Their pools would be gone when they are reaped.
-            return Err(SupervisorError::Survivors(self.processes_left().join(", ")));
+            return Err(SupervisorError::Survivors(tree::names(&tree::descendants(Pid::this()))));
         }
         self.interpreter = Interpreter::of(&workflow);
         self.pools = PoolState::all_of(&workflow);

@@ -35,6 +35,7 @@ nothing() { ! pgrep -x "$1"; }
 const WORKFLOW: &str = "links = [{ from = 'start', to = 'task' }, { from = 'task', to = 'stop' }]
 [service]
 mode = 'resident'
+stop_timeout = '6s'
 [pool]
 grace = '1s'
 [actors.task]
