@@ -81,7 +81,9 @@ pub struct Service {
 
 impl Service {
     /// A service that has not begun. The board must be that of the supervisor's workflow.
-    pub fn new(supervisor: Supervisor, board: Arc<Board>, line: Line, notifier: Rc<Notifier>, load: Load) -> Self {
+    pub fn new(mut supervisor: Supervisor, board: Arc<Board>, line: Line, notifier: Rc<Notifier>, load: Load) -> Self {
+        // People count the runs of a service from 1.
+        supervisor.new_run_id();
         Service {
             supervisor,
             board,

@@ -177,7 +177,7 @@ impl Supervisor {
             jobs: HashMap::new(),
             next_job: 0,
             runs: BTreeMap::new(),
-            next_run: 1,
+            next_run: 0,
             todo: VecDeque::new(),
             unfinished: Vec::new(),
             happenings: Vec::new(),
