@@ -81,8 +81,10 @@ impl Bus {
         self.property(name, &format!("/org/pushflow/workflow/run/{run}"), "org.pushflow.Run1", property)
     }
 
-    /// What a run gave.
+    /// What a run gave. The log says that it ended a moment before its output is written.
     pub(crate) fn outputs(&self, name: &str, run: u64) -> Value {
+        let over = (0..500).any(|_| self.run_property(name, run, "Status") != "running");
+        assert!(over, "run {run} does not end");
         let text = self.run_property(name, run, "Outputs");
         serde_json::from_str(text.as_str().unwrap()).unwrap()
     }
