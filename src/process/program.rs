@@ -124,12 +124,15 @@ fn candidates(name: &OsStr, path: Option<&OsString>) -> Vec<PathBuf> {
     env::split_paths(&path).map(|folder| folder.join(name)).collect()
 }
 
+/// What the service manager told the supervisor is for the supervisor alone (sd_notify(3)).
+const MANAGERS: [&str; 3] = ["NOTIFY_SOCKET", "WATCHDOG_PID", "WATCHDOG_USEC"];
+
 /// The environment of this process with these variables in it; nothing where it is this process's own.
 fn environment(mut changed: BTreeMap<OsString, OsString>) -> io::Result<Option<Vec<CString>>> {
-    if changed.is_empty() {
+    if changed.is_empty() && MANAGERS.iter().all(|name| env::var_os(name).is_none()) {
         return Ok(None);
     }
-    for (name, value) in env::vars_os() {
+    for (name, value) in env::vars_os().filter(|(name, _)| !MANAGERS.iter().any(|theirs| name == theirs)) {
         changed.entry(name).or_insert(value);
     }
     let assignment = |(name, value): (OsString, OsString)| {
