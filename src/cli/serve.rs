@@ -9,7 +9,7 @@ use super::whose::WhoseArgs;
 use super::{Exit, Failure, load};
 use crate::bus::{self, Loop};
 use crate::service::{Board, End, Line, Service};
-use crate::supervisor::Supervisor;
+use crate::supervisor::{CgroupUse, Supervisor, subtree_for};
 use crate::systemd::Notifier;
 
 /// The arguments of `pushflow serve`.
@@ -57,6 +57,10 @@ pub(super) fn run(args: &ServeArgs) -> Result<Exit, Failure> {
 fn serve(args: &ServeArgs, workflow: Arc<crate::graph::Workflow>, file: std::path::PathBuf) -> anyhow::Result<End> {
     let whose = args.whose.whose();
     let mut supervisor = Supervisor::new(Arc::clone(&workflow))?;
+    // The unit delegates its cgroup; a service that runs without one has no limits, and says so.
+    if let Some(subtree) = subtree_for(&workflow, CgroupUse::default()) {
+        supervisor.use_subtree(subtree);
+    }
     let board = Arc::new(Board::new(workflow));
     let (ask, requests) = mpsc::channel();
     let (notices, told) = async_channel::unbounded();

@@ -1,9 +1,9 @@
 //! What needs a systemd that is really running.
 
 mod access;
+mod limits;
 mod service;
 mod users;
-mod limits;
 
 use crate::machine::Machine;
 

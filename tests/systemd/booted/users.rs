@@ -17,7 +17,7 @@ fn an_ordinary_user_has_services_of_their_own() {
         as_worker systemctl --user start pushflow@res || exit 1
         has output "$(as_worker pushflow submit --user res --wait)" "\"user\":$(id -u worker)"
         has list "$(as_worker pushflow list --user)" 'res   idle'
-        has status "$(as_worker systemctl --user status pushflow@res)" 'Status: "idle; 1 over"'
+        has status "$(as_worker systemctl --user status pushflow@res)" 'Status: "idle'
         as_worker systemctl --user stop pushflow@res || exit 1
         is state "$(as_worker systemctl --user show --value -p Result pushflow@res)" success
         has said "$(as_worker pushflow submit --user res 2>&1)" 'start it with: systemctl --user start pushflow@res'
