@@ -31,7 +31,7 @@ fn check_daemonic_finds_workers_and_supervisor_of_one_mind_in_every_row() {
     for row in rows {
         assert_eq!(row["agree"], true, "{row}");
         let daemonic = row["pool"] == "multiprocessing" || row["pool"] == "billiard";
-        assert_eq!(row["multiprocessing"], daemonic, "{row}");
+        assert_eq!((&row["multiprocessing"], &row["supervisor"]), (&daemonic.into(), &daemonic.into()), "{row}");
     }
     assert_eq!(std::fs::read_dir(project.path("tmp")).unwrap().count(), 1, "a folder was left behind");
 }

@@ -1,5 +1,5 @@
-//! `pushflow check-daemonic`: what the workers of each type of pool say of themselves, and what the supervisor takes
-//! them for.
+//! `pushflow check-daemonic`: what the workers of each type of pool say of themselves, and what the supervisor's list
+//! of processes says of them.
 
 use std::io::{self, Write};
 
@@ -26,13 +26,15 @@ struct Row {
     candidate: Candidate,
     /// What multiprocessing and billiard say in the worker, or why there is none.
     said: Result<Json, String>,
+    /// What the supervisor's list of processes says of that process.
+    listed: Option<bool>,
 }
 
 impl Row {
-    /// Whether the supervisor takes the worker for what it says it is; None if it could not say.
+    /// Whether the supervisor tracks the worker as what that says it is; None if it could not say.
     fn agrees(&self) -> Option<bool> {
         let said = self.said.as_ref().ok()?;
-        Some(said["multiprocessing"].as_bool()? == self.candidate.kind.is_daemonic())
+        Some(Some(said["multiprocessing"].as_bool()?) == self.listed)
     }
 }
 
@@ -49,8 +51,10 @@ pub(crate) fn run(args: &CheckDaemonicArgs) -> Result<Exit, Failure> {
             Ending::Raised(why) => Err(why),
             Ending::TimedOut => Err("it did not answer in time".to_owned()),
         };
+        let pid = said.as_ref().ok().and_then(|said| said["pid"].as_i64());
+        let listed = pid.and_then(|pid| trial.listed_as_daemonic(pid));
         trial.end()?;
-        rows.push(Row { candidate, said });
+        rows.push(Row { candidate, said, listed });
     }
     drop(line);
     let text = if args.pools.json { as_json(&rows) } else { as_table(&rows) };
@@ -71,7 +75,7 @@ fn as_json(rows: &[Row]) -> String {
             "gevent": row.candidate.gevent,
             "multiprocessing": said.map(|said| &said["multiprocessing"]),
             "billiard": said.map(|said| &said["billiard"]),
-            "supervisor": row.candidate.kind.is_daemonic(),
+            "supervisor": row.listed,
             "agree": row.agrees(),
             "why": row.said.as_ref().err(),
         })
@@ -102,7 +106,7 @@ fn as_table(rows: &[Row]) -> String {
             if row.candidate.gevent { "patched" } else { "" }.to_owned(),
             multiprocessing,
             billiard,
-            word(Some(row.candidate.kind.is_daemonic())),
+            word(row.listed),
             agree.to_owned(),
         ]);
     }

@@ -3,6 +3,7 @@
 import concurrent.futures
 import multiprocessing
 import multiprocessing.pool
+import os
 import subprocess
 
 
@@ -61,7 +62,7 @@ def _process(context):
 def _flags():
     from pushflow import identity
 
-    return identity.flags()
+    return {"pid": os.getpid(), **identity.flags()}
 
 
 TASKS = {

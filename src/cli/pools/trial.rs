@@ -17,6 +17,7 @@ use crate::graph::Workflow;
 use crate::payload::{ERROR_KEY, Payload, Plain, to_json};
 use crate::process::sys::Pid;
 use crate::process::tree;
+use crate::supervisor::listing::{ListedProcess, ProcessKind};
 use crate::supervisor::{Happening, Supervisor};
 
 const TASKS: &str = include_str!("tasks.py");
@@ -110,6 +111,13 @@ impl Trial {
                 }
             }
         }
+    }
+
+    /// What the supervisor's list of processes says of a worker: daemonic or not; nothing if it is not there.
+    pub(super) fn listed_as_daemonic(&mut self, pid: i64) -> Option<bool> {
+        let listing = self.supervisor.listing();
+        let worker = |process: &&ListedProcess| process.kind == ProcessKind::Worker && i64::from(process.pid) == pid;
+        listing.processes.iter().find(worker).map(|process| process.daemonic)
     }
 
     /// Ends the pool. Returns how many processes of it had to be ended by force.
