@@ -114,7 +114,7 @@ pub fn fork() -> io::Result<Option<Pid>> {
 }
 
 /// Lets this process write to its terminal from the background, also where `stty tostop` forbids that (SIGTTOU). What it
-/// starts is not meant: [`spawn`] takes it back.
+/// starts is not meant: [`exec::exec`] takes it back.
 pub fn write_from_background() {
     // SAFETY: ignoring a signal installs no code.
     let _ = unsafe { nix::sys::signal::signal(Signal::SIGTTOU, SigHandler::SigIgn) };
