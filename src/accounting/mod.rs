@@ -13,7 +13,7 @@ mod usage;
 #[cfg(test)]
 mod tests;
 
-pub use account::{ActorAccount, RunAccount, WorkflowAccount};
+pub use account::{ActorAccount, RunAccount, TaskAccount, WorkflowAccount};
 pub use figure::{Figure, Origin, Origins};
 pub use text::{size, time};
 pub use totals::{Peak, Sum, Totals};

@@ -6,7 +6,9 @@ use comfy_table::presets::{NOTHING, UTF8_BORDERS_ONLY};
 use comfy_table::{CellAlignment, Table};
 use serde_json::{Map, Value as Json, json};
 
-use crate::accounting::{Origin, Origins, Peak, RunAccount, Sum, Totals, Usage, WorkflowAccount, size, time};
+use crate::accounting::{
+    Origin, Origins, Peak, RunAccount, Sum, TaskAccount, Totals, Usage, WorkflowAccount, size, time,
+};
 use crate::engine::Status;
 use crate::graph::Workflow;
 
@@ -16,6 +18,7 @@ pub(super) struct Report {
     status: String,
     elapsed: Duration,
     rows: Vec<Row>,
+    tasks: Vec<Json>,
     stalled: [Sum<Duration>; 3],
 }
 
@@ -94,6 +97,7 @@ impl Report {
             status: status.to_string(),
             elapsed,
             rows,
+            tasks: run.tasks.iter().map(|task| task_json(workflow, task)).collect(),
             stalled: [run.total.stalled_cpu, run.total.stalled_memory, run.total.stalled_io],
         }
     }
@@ -158,8 +162,37 @@ impl Report {
             whole.insert(key.into(), Json::Object(figures(&row.totals)));
         }
         whole.insert("actors".into(), actors.into());
+        whole.insert("last_tasks".into(), self.tasks.clone().into());
         Json::Object(whole)
     }
+}
+
+/// One task, with the figures that are known of it alone.
+fn task_json(workflow: &Workflow, task: &TaskAccount) -> Json {
+    let mut object = Map::new();
+    object.insert("actor".into(), workflow.actor(task.actor).display_name().into());
+    object.insert("seconds".into(), task.time.as_secs_f64().into());
+    let Some(usage) = &task.usage else { return Json::Object(object) };
+    for (name, time) in [
+        ("cpu_user_seconds", usage.cpu_user),
+        ("cpu_system_seconds", usage.cpu_system),
+        ("stalled_cpu_seconds", usage.stalled_cpu),
+        ("stalled_memory_seconds", usage.stalled_memory),
+        ("stalled_io_seconds", usage.stalled_io),
+    ] {
+        object.extend(time.map(|it| (name.to_owned(), figure(it.value.as_secs_f64().into(), it.origin.into(), false))));
+    }
+    for (name, count) in [
+        ("memory_bytes", usage.memory),
+        ("memory_peak_bytes", usage.memory_peak),
+        ("read_bytes", usage.read),
+        ("written_bytes", usage.written),
+        ("processes", usage.processes),
+        ("processes_peak", usage.processes_peak),
+    ] {
+        object.extend(count.map(|it| (name.to_owned(), figure(it.value.into(), it.origin.into(), false))));
+    }
+    Json::Object(object)
 }
 
 /// The figures of some totals.

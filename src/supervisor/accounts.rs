@@ -11,7 +11,7 @@ use super::jobs::Job;
 use super::meters::{Budget, Meter, of_cgroup, of_rusage};
 use super::reaper::Child;
 use super::{RunId, Supervisor};
-use crate::accounting::{RunAccount, Totals, Usage, WorkflowAccount};
+use crate::accounting::{RunAccount, TaskAccount, Totals, Usage, WorkflowAccount};
 use crate::cgroup::Gauges;
 use crate::graph::{ActorId, PoolId};
 use crate::pool::{JobId, WorkerId};
@@ -153,9 +153,9 @@ impl Accounts {
             metered.actors.dedup();
             metered.tasks = metered.running.len() as u32;
         }
-        let own = task.own.filter(|_| metered.meter.read_at == now);
-        let account = self.runs.entry(task.run).or_default();
-        account.actors.entry(task.actor).or_default().task_ended(now.saturating_duration_since(task.since), own);
+        let usage = task.own.filter(|_| metered.meter.read_at == now);
+        let time = now.saturating_duration_since(task.since);
+        self.runs.entry(task.run).or_default().task_ended(TaskAccount { actor: task.actor, time, usage });
     }
 }
 

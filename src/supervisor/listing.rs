@@ -50,7 +50,7 @@ pub struct ListedProcess {
     pub actor: Option<String>,
     /// The run of that task.
     pub run: Option<u64>,
-    /// Its cgroup, where pushflow has made one for it.
+    /// Its cgroup, where pushflow makes them.
     pub control_group: Option<String>,
     /// User and system time that it has used, in ns; whole clock ticks.
     pub cpu_usage_nsec: u64,
@@ -192,7 +192,7 @@ impl Supervisor {
             pool: place.pool.map(|pool| self.workflow.pool(pool).name.clone()),
             actor: place.task.map(|(_, actor)| self.actor_name(actor).to_owned()),
             run: place.task.map(|(run, _)| run),
-            control_group: None,
+            control_group: self.subtree().and_then(|_| control_group(process)),
             cpu_usage_nsec: u64::try_from(process.cpu().as_nanos()).unwrap_or(u64::MAX),
             memory_current: (!process.zombie).then(|| process.memory()),
             age_msec: u64::try_from(process.age().as_millis()).unwrap_or(u64::MAX),
@@ -219,6 +219,12 @@ impl Supervisor {
 
 fn numbered((run, actor): (super::RunId, ActorId)) -> (u64, ActorId) {
     (run.0, actor)
+}
+
+/// The cgroup of version 2 that a process is in, from the root of what this process sees (cgroups(7)).
+fn control_group(process: &Process) -> Option<String> {
+    let groups = procfs::process::Process::new(process.pid.as_raw()).and_then(|process| process.cgroups()).ok()?;
+    groups.into_iter().find(|group| group.hierarchy == 0).map(|group| group.pathname)
 }
 
 /// Oldest first: /proc lists by number, which starts over.

@@ -67,9 +67,13 @@ def prepare(case, folder):
     (folder / "w.toml").write_text(case.toml().replace("@PYTHON@", sys.executable))
 
 
+def command(inputs):
+    return [str(PUSHFLOW), "run", "-q", "w.toml", "--output", "out.json", *inputs]
+
+
 def run(folder, inputs):
     """Runs the workflow: its wall time, and what the supervisor has used, where the graph has a task that says it."""
-    wall = timed([str(PUSHFLOW), "run", "-q", "w.toml", "--output", "out.json", *inputs], folder)
+    wall = timed(command(inputs), folder)
     return wall, json.loads((folder / "out.json").read_text()).get("supervisor")
 
 
@@ -95,7 +99,7 @@ def compared(case, runs):
             wall, supervisor = run(folder, case.inputs)
             ours.append(wall)
             used.append(supervisor)
-            others.append(timed(case.other(sys.executable), folder))
+            others.append(timed(case.other(sys.executable, command(case.inputs)), folder))
         baseline = statistics.median(run(folder, ["-i", "limit=1"])[0] for _ in range(runs)) if case.loops else 0.0
     ours, others = statistics.median(ours), statistics.median(others)
     used = [supervisor for supervisor in used if supervisor]

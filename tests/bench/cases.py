@@ -14,7 +14,7 @@ class Case:
     actors: dict
     pool: str = ""
     inputs: list = field(default_factory=list)
-    #: Arguments of `theirs.py`, or xargs.
+    #: Arguments of `theirs.py`; or xargs, or pushflow itself with accounts.
     theirs: list = field(default_factory=list)
     loops: bool = False
     #: What is measured where there is no other side: `bytes`, the peak memory of the supervisor, or `s`, of `pushflow check`.
@@ -29,10 +29,12 @@ class Case:
             text += f"[actors.{name}]\n{lines}\n"
         return text
 
-    def other(self, python):
+    def other(self, python, ours):
         if self.theirs[0] == "xargs":
             count = self.theirs[1]
             return ["sh", "-c", f"seq {count} | xargs -P2 -n1 /bin/true"]
+        if self.theirs[0] == "accounting":
+            return [*ours, "--accounting-file", "accounts.json"]
         return [python, "-m", "theirs", *map(str, self.theirs)]
 
 
@@ -114,6 +116,7 @@ CASES = [
         0.67,
         **fan(2000, 'kind = "exec"\ncommand = ["/bin/true"]', {}, pool="max_workers = 2", theirs=["xargs", 2000]),
     ),
+    Case("the loop, against itself with accounts", 0.95, **loop(LOOP, pool="max_workers = 1", theirs=["accounting"])),
     Case("supervisor's memory, loop of 1,000,000", 16 << 20, **loop(1_000_000, pool="max_workers = 1", unit="bytes")),
     Case("pushflow check, 10,000 actors", 0.1, **fan(10_000, 'script = "task_empty.py"', unit="s")),
 ]

@@ -60,6 +60,10 @@ fn a_task_is_charged_for_its_cpu_time_and_the_next_one_is_not() {
     assert!(of(&accounts, "rests")["longest_seconds"].as_f64().unwrap() >= 0.2, "{accounts}");
     let total = cpu(&accounts["total"]);
     assert!(total >= 1.5, "{accounts}");
+    let tasks = accounts["last_tasks"].as_array().unwrap();
+    assert_eq!((&tasks[0]["actor"], &tasks[1]["actor"]), (&"burns".into(), &"rests".into()), "{accounts}");
+    within_a_tenth(cpu(&tasks[0]), 1.5);
+    assert!(tasks[0]["memory_bytes"]["value"].as_u64() > Some(1 << 20), "{accounts}");
 }
 
 #[test]
@@ -159,6 +163,7 @@ fn tasks_of_one_actor_add_up_however_short_they_are() {
     .file("count.py", "def run(n=0, **_):\n    sum(range(2000))\n    return {'n': n + 1, 'go': n < 4999}");
     let (accounts, finished) = accounts(&project);
     assert_eq!(finished.json()["n"], 5000);
+    assert_eq!(accounts["last_tasks"].as_array().unwrap().len(), 1000);
     let count = of(&accounts, "count");
     assert_eq!(count["tasks"], 5000);
     assert_eq!(count["some_is_shared"], false);
