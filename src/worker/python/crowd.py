@@ -85,7 +85,11 @@ class Crowd:
         for stream in (sys.stdout, sys.stderr):
             if isinstance(stream, Printed):
                 stream.end(task)
+        self.done()
         self.answer(task, reply)
+
+    def done(self):
+        """A task has ended."""
 
     def find(self, actor):
         with self.importing:

@@ -7,13 +7,18 @@ from pushflow.crowd import Interrupt
 
 
 class Threads(crowd.Crowd):
-    """Each task in a thread of its own, which starts fast enough to be used once."""
+    """Each task in a thread, which takes another one afterwards: starting a thread takes longer than many tasks do."""
 
     def __init__(self, *arguments):
         super().__init__(*arguments)
         import threading
+        from queue import SimpleQueue
 
         self.threading = threading
+        #: What the threads take from.
+        self.waiting = SimpleQueue()
+        #: As many entries as there are threads without a task.
+        self.free = []
         self.importing = threading.RLock()
         self.sending = threading.RLock()
         self.interrupting = threading.Lock()
@@ -23,8 +28,20 @@ class Threads(crowd.Crowd):
         _sleeper[:] = [self]
 
     def start(self, *job):
-        # Not waited for at the end: the supervisor lets a process go when all of its tasks have answered.
-        self.threading.Thread(target=self.execute, args=job, name=f"task-{job[0]}", daemon=True).start()
+        self.waiting.put(job)
+        try:
+            self.free.pop()
+        except IndexError:
+            # Not waited for at the end: the supervisor lets a process go when all of its tasks have answered.
+            self.threading.Thread(target=self.work, name="pushflow-task", daemon=True).start()
+
+    def work(self):
+        while True:
+            self.execute(*self.waiting.get())
+
+    def done(self):
+        # Before the answer is sent: the next task may come right after it.
+        self.free.append(None)
 
     def current(self):
         return getattr(self.here, "task", None)
