@@ -10,7 +10,7 @@ use zbus::message::{Flags, Header};
 use zbus::{Connection, Variant};
 
 use super::{Office, Which, answered};
-use crate::service::Refusal;
+use crate::service::{Ask, Refusal};
 
 /// So many callers are remembered.
 const REMEMBERED: usize = 1024;
@@ -57,6 +57,12 @@ impl Office {
         }
         users.insert(sender, user);
         Some(user)
+    }
+
+    /// Passes on what only those may ask for who manage the service.
+    pub(super) async fn manage(&self, connection: &Connection, call: &Header<'_>, ask: Ask) -> Result<(), Refusal> {
+        self.allow(connection, call, Action::Manage).await?;
+        self.to_loop.ask(ask).await.map(|_| ())
     }
 
     /// Who calls, if they may do this.

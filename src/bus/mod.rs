@@ -121,7 +121,8 @@ fn stay(office: &Arc<Office>, notices: &async_channel::Receiver<Notice>) {
                 office.to_loop.tell(Ask::BusTried);
             }
         }
-        thread::sleep(pause);
+        // Who waits for this thread wakes it up.
+        thread::park_timeout(pause);
         pause = (pause * 2).min(longest);
         // What nobody could be told is not told later: the board has what is so.
         loop {
@@ -143,6 +144,7 @@ impl Office {
 
 /// Gives the thread a moment to send what it was told last. One that is stuck goes with the process.
 pub fn wait_for(thread: thread::JoinHandle<()>) {
+    thread.thread().unpark();
     let (done, waited_for) = mpsc::channel();
     // Nobody listens any more once the moment is over.
     let waiter = thread::Builder::new().spawn(move || done.send(thread.join().is_ok()));

@@ -6,7 +6,6 @@ use zbus::message::Header;
 use zbus::object_server::SignalEmitter;
 use zbus::{Connection, ObjectServer, fdo, interface};
 
-use super::authority::Action;
 use super::{Office, names};
 use crate::service::{Ask, Refusal, RunFacts};
 use crate::supervisor::RunId;
@@ -64,8 +63,7 @@ impl RunObject {
         #[zbus(connection)] connection: &Connection,
         #[zbus(header)] call: Header<'_>,
     ) -> Result<(), Refusal> {
-        self.office.allow(connection, &call, Action::Manage).await?;
-        self.office.to_loop.ask(Ask::Stop(self.id, reason)).await.map(|_| ())
+        self.office.manage(connection, &call, Ask::Stop(self.id, reason)).await
     }
 
     async fn abort(
@@ -74,8 +72,7 @@ impl RunObject {
         #[zbus(connection)] connection: &Connection,
         #[zbus(header)] call: Header<'_>,
     ) -> Result<(), Refusal> {
-        self.office.allow(connection, &call, Action::Manage).await?;
-        self.office.to_loop.ask(Ask::Abort(self.id, reason)).await.map(|_| ())
+        self.office.manage(connection, &call, Ask::Abort(self.id, reason)).await
     }
 
     #[zbus(property(emits_changed_signal = "const"))]

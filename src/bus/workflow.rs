@@ -34,11 +34,6 @@ impl WorkflowObject {
         RunObject::put(&self.0, server, id).await?;
         Ok(path(id)?)
     }
-
-    async fn manage(&self, connection: &Connection, call: &Header<'_>, ask: Ask) -> Result<(), Refusal> {
-        self.0.allow(connection, call, Action::Manage).await?;
-        self.0.to_loop.ask(ask).await.map(|_| ())
-    }
 }
 
 fn path(id: RunId) -> zbus::Result<OwnedObjectPath> {
@@ -78,7 +73,7 @@ impl WorkflowObject {
         #[zbus(connection)] connection: &Connection,
         #[zbus(header)] call: Header<'_>,
     ) -> Result<(), Refusal> {
-        self.manage(connection, &call, Ask::Drain).await
+        self.0.manage(connection, &call, Ask::Drain).await
     }
 
     async fn abort(
@@ -87,7 +82,7 @@ impl WorkflowObject {
         #[zbus(connection)] connection: &Connection,
         #[zbus(header)] call: Header<'_>,
     ) -> Result<(), Refusal> {
-        self.manage(connection, &call, Ask::AbortAll(reason)).await
+        self.0.manage(connection, &call, Ask::AbortAll(reason)).await
     }
 
     async fn reload(
@@ -95,7 +90,7 @@ impl WorkflowObject {
         #[zbus(connection)] connection: &Connection,
         #[zbus(header)] call: Header<'_>,
     ) -> Result<(), Refusal> {
-        self.manage(connection, &call, Ask::Reload).await
+        self.0.manage(connection, &call, Ask::Reload).await
     }
 
     #[zbus(property(emits_changed_signal = "const"))]
