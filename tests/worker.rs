@@ -82,7 +82,7 @@ impl Python {
     }
 
     fn run(&mut self, script: u32, payload: &Payload) -> Message {
-        self.worker.send(Frame::run(1, script, payload)).unwrap();
+        self.worker.send(Frame::run(1, script, payload, None)).unwrap();
         self.message().unwrap()
     }
 
@@ -395,7 +395,7 @@ def run(garbage, **_):
     ] {
         let mut python = Python::with(&[script], &[]);
         let list = garbage.iter().map(|byte| Plain::Int((*byte).into())).collect();
-        python.worker.send(Frame::run(1, 0, &payload(&[("garbage", Plain::List(list))]))).unwrap();
+        python.worker.send(Frame::run(1, 0, &payload(&[("garbage", Plain::List(list))]), None)).unwrap();
         assert!(python.message().is_err(), "{garbage:?}");
     }
 }

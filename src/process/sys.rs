@@ -215,3 +215,33 @@ pub fn connection() -> io::Result<(std::os::unix::net::UnixStream, OwnedFd)> {
     ours.set_nonblocking(true)?;
     Ok((ours, theirs.into()))
 }
+
+/// Some of the CPUs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CpuSet(nix::sched::CpuSet);
+
+impl CpuSet {
+    /// This one alone.
+    pub fn of(cpu: u16) -> Self {
+        let mut set = nix::sched::CpuSet::new();
+        // A number that the set has no place for leaves it empty, which the kernel refuses.
+        let _ = set.set(cpu.into());
+        CpuSet(set)
+    }
+
+    fn count(&self) -> usize {
+        (0..nix::sched::CpuSet::count()).filter(|cpu| self.0.is_set(*cpu).unwrap_or(false)).count()
+    }
+}
+
+/// The CPU that this thread runs on, and those it may run on; none where there is no choice, or the system does not say.
+pub fn here() -> Option<(u16, CpuSet)> {
+    let set = CpuSet(nix::sched::sched_getaffinity(Pid::from_raw(0)).ok()?);
+    let cpu = u16::try_from(nix::sched::sched_getcpu().ok()?).ok()?;
+    (set.count() > 1).then_some((cpu, set))
+}
+
+/// Lets this thread run on these CPUs (sched_setaffinity(2)). Threads and processes that it starts inherit that.
+pub fn run_on(cpus: &CpuSet) -> io::Result<()> {
+    Ok(nix::sched::sched_setaffinity(Pid::from_raw(0), &cpus.0)?)
+}

@@ -53,12 +53,13 @@ impl Supervisor {
 
     /// Starts the interpreter of a pool in a leaf, connected by a descriptor, to run `entry` of the Python side.
     pub(super) fn start_interpreter(
-        &self,
+        &mut self,
         pool: PoolId,
         entry: &str,
         name: &str,
         leaf: Option<&Leaf>,
     ) -> Result<Started, String> {
+        self.nearness.part();
         let interpreter = self.interpreter_of(pool);
         let cannot = |error: io::Error| match error.kind() {
             io::ErrorKind::NotFound => format!("there is no interpreter {}", interpreter.display()),

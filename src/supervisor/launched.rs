@@ -93,6 +93,7 @@ fn random_hex(bytes: usize) -> io::Result<String> {
 impl Supervisor {
     /// Starts the launcher of a pool, with the worker behind it.
     pub(super) fn launch_worker(&mut self, pool: PoolId, worker: WorkerId) -> Result<(), String> {
+        self.nearness.part();
         let launcher = self.workflow.pool(pool).launcher.clone();
         let [program, arguments @ ..] = &launcher[..] else { return Err("the launcher is empty".to_owned()) };
         let cannot = |error: io::Error| match error.kind() {

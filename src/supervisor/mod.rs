@@ -17,6 +17,7 @@ mod launched;
 mod leaves;
 pub mod listing;
 mod meters;
+mod nearness;
 mod origin;
 mod output;
 mod programs;
@@ -61,6 +62,7 @@ use interpreter::Interpreter;
 use jobs::Job;
 use launched::Doorway;
 use leaves::Leaves;
+use nearness::Nearness;
 use output::Output;
 use programs::Program;
 use reaper::Child;
@@ -94,6 +96,7 @@ pub struct Supervisor {
     leaves: Leaves,
     accounts: Accounts,
     jobs: HashMap<JobId, Job>,
+    nearness: Nearness,
     next_job: u64,
     runs: BTreeMap<RunId, ActiveRun>,
     next_run: u64,
@@ -175,6 +178,7 @@ impl Supervisor {
             leaves: Leaves::default(),
             accounts: Accounts::default(),
             jobs: HashMap::new(),
+            nearness: Nearness::default(),
             next_job: 0,
             runs: BTreeMap::new(),
             next_run: 0,
@@ -195,6 +199,9 @@ impl Supervisor {
     pub fn turn(&mut self, wake: Option<Instant>) -> Result<Vec<Happening>, SupervisorError> {
         self.carry_out();
         if self.happenings.is_empty() {
+            if self.jobs.is_empty() {
+                self.nearness.part();
+            }
             let mut events = std::mem::replace(&mut self.events, Events::with_capacity(0));
             let timeout =
                 self.next_time().into_iter().chain(wake).min().map(|at| at.saturating_duration_since(Instant::now()));

@@ -55,6 +55,7 @@ impl Supervisor {
     }
 
     fn try_launch(&mut self, pool: PoolId, worker: WorkerId, job: JobId) -> Result<(), CannotStart> {
+        self.nearness.part();
         let unwatched = |error| CannotStart(format!("cannot watch what the program prints: {error}"));
         let (read, write) = sys::pipe().map_err(unwatched)?;
         let Some(task @ (_, actor)) = self.job_actor(job) else {

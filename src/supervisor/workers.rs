@@ -158,13 +158,14 @@ impl Supervisor {
     pub(super) fn send_job(&mut self, pool: PoolId, worker: WorkerId, job: JobId) {
         let host = self.host_of(pool, worker);
         self.account_start(pool, host, job);
+        let near = self.where_to_wait(pool);
         let Some(process) = self.pools[pool.index()].workers.get_mut(&host) else { return };
         let Some(work) = self.jobs.get(&job) else { return };
         process.jobs.push((job, worker));
         process.busy_since = sys::since_boot();
         let output = process.output;
         let frame = match work {
-            Job::Task { actor, payload, .. } => Frame::run(job.0, actor.0, payload),
+            Job::Task { actor, payload, .. } => Frame::run(job.0, actor.0, payload, near),
             Job::Describe { payload, .. } => Frame::describe(job.0, payload),
         };
         let sent = match &mut process.connection {
@@ -183,6 +184,16 @@ impl Supervisor {
         if let Err(error) = sent {
             self.worker_unusable(pool, host, error);
         }
+    }
+
+    /// The CPU at which a worker of this pool is to wait after the task that it is sent now, if it matters.
+    fn where_to_wait(&mut self, pool: PoolId) -> Option<u16> {
+        // Greenlets run also while their thread waits.
+        if self.jobs.len() == 1 && !self.workflow.pool(pool).gevent {
+            return self.nearness.next();
+        }
+        self.nearness.not_alone();
+        None
     }
 
     pub(super) fn on_worker_ready(&mut self, pool: PoolId, worker: WorkerId, readable: bool, writable: bool) {
@@ -278,6 +289,9 @@ impl Supervisor {
         process.last_actor = actor;
         let started_something = std::mem::take(&mut process.has_started_something);
         let took = sys::since_boot().saturating_sub(process.busy_since);
+        if self.jobs.len() == 1 {
+            self.nearness.on_answer(took);
+        }
         self.account_end(pool, worker, JobId(task));
         self.say_what_was_refused(pool, worker, actor);
         // What the task has printed is read before the output belongs to the next one.

@@ -7,13 +7,14 @@
 /// its environment if that is `connect`, and runs it.
 pub const BOOT: &str = include_str!("python/boot.py");
 
-const MODULES: [(&str, &str); 10] = [
+const MODULES: [(&str, &str); 11] = [
     ("pushflow", include_str!("python/__init__.py")),
     ("pushflow.wire", include_str!("python/wire.py")),
     ("pushflow.tasks", include_str!("python/tasks.py")),
     ("pushflow.billiards", include_str!("python/billiards.py")),
     ("pushflow.children", include_str!("python/children.py")),
     ("pushflow.identity", include_str!("python/identity.py")),
+    ("pushflow.nearness", include_str!("python/nearness.py")),
     ("pushflow.worker", include_str!("python/worker.py")),
     ("pushflow.setup", include_str!("python/setup.py")),
     ("pushflow.fresh", include_str!("python/fresh.py")),

@@ -26,6 +26,8 @@ const POSITION: u8 = 1;
 const SHARED: u8 = 2;
 const LOOK: u8 = 4;
 const SHARED_LENGTH: u64 = 1 << 63;
+/// The CPU to wait at, where it does not matter.
+const ANYWHERE: u16 = u16::MAX;
 
 /// No frame is longer: large values travel as memory files, beside the frame.
 pub const MAX_FRAME: usize = 256 << 20;
@@ -99,10 +101,11 @@ impl<'a> Frame<'a> {
         frame.finish()
     }
 
-    /// Gives a task to a worker.
-    pub fn run(task: u64, script: u32, payload: &'a Payload) -> Self {
+    /// Gives a task to a worker, and says at which CPU to wait for the next one, if it matters (`nearness.py`).
+    pub fn run(task: u64, script: u32, payload: &'a Payload, near: Option<u16>) -> Self {
         let mut frame = Frame::new(RUN, task);
         frame.bytes.extend(script.to_le_bytes());
+        frame.bytes.extend(near.unwrap_or(ANYWHERE).to_le_bytes());
         frame.put_payload(payload);
         frame.finish()
     }

@@ -13,6 +13,7 @@ mod daemonic;
 mod forks;
 mod interrupts;
 mod kinds;
+mod nearness;
 mod shared;
 
 /// The contexts in which workers can be started.

@@ -5,7 +5,7 @@ import os
 import signal
 import sys
 
-from pushflow import tasks, wire, worker
+from pushflow import nearness, tasks, wire, worker
 
 
 class Interrupt(KeyboardInterrupt):
@@ -21,6 +21,8 @@ class Crowd:
         self.look_keys = look_keys
         self.pid = os.getpid()
         self.forked = False
+        #: Of the thread that reads.
+        self.nearness = nearness.Nearness()
         #: task -> what executes it, while it may be interrupted
         self.running = {}
 
@@ -34,11 +36,17 @@ class Crowd:
         channel = self.channel
         self.send(wire.READY, 0, wire.COUNT.pack(self.pid), ())
         while True:
-            kind, task, body = channel.receive()
+            try:
+                kind, task, body = channel.receive()
+            finally:
+                self.nearness.leave()
             if kind == wire.RUN:
+                script, near = wire.TASK.unpack_from(body)
                 # What comes with the frame is taken from the connection now: the next frame brings its own.
-                actor, arguments, failed = self.unpack(body)
-                self.start(task, actor, arguments, failed)
+                arguments, failed = self.unpack(body)
+                self.start(task, script, near, arguments, failed)
+                if near != wire.ANYWHERE:
+                    self.nearness.come(near)
             elif kind == wire.DESCRIBE:
                 self.answer(task, worker.describe(channel, body))
             elif kind == wire.INTERRUPT:
@@ -61,19 +69,18 @@ class Crowd:
             signal.signal(signal.SIGINT, signal.default_int_handler)
 
     def unpack(self, body):
-        (actor,) = wire.COUNT.unpack_from(body)
         try:
-            return actor, tasks.arguments(wire.unpack_entries(self.channel, body, 4)), None
+            return tasks.arguments(wire.unpack_entries(self.channel, body, wire.TASK.size)), None
         except BaseException as error:
-            return actor, None, error
+            return None, error
 
-    def execute(self, task, actor, arguments, failed):
+    def execute(self, task, script, near, arguments, failed):
         """Executes one task and answers."""
         fds = []
         try:
             if failed is not None:
                 raise failed
-            run = self.scripts.functions.get(actor) or self.find(actor)
+            run = self.scripts.functions.get(script) or self.find(script)
             args, kwargs = arguments
             result = self.call(task, run, args, kwargs)
             reply = wire.RESULT, wire.pack_entries(tasks.checked_result(result), self.look_keys, fds), fds
@@ -85,15 +92,15 @@ class Crowd:
         for stream in (sys.stdout, sys.stderr):
             if isinstance(stream, Printed):
                 stream.end(task)
-        self.done()
+        self.done(near)
         self.answer(task, reply)
 
-    def done(self):
-        """A task has ended."""
+    def done(self, near):
+        """A task has ended; the next one is to be waited for at this CPU."""
 
-    def find(self, actor):
+    def find(self, script):
         with self.importing:
-            return self.scripts.functions.get(actor) or self.scripts.find(actor)
+            return self.scripts.functions.get(script) or self.scripts.find(script)
 
     def answer(self, task, reply):
         kind, body, fds = reply

@@ -2,7 +2,7 @@
 
 import time
 
-from pushflow import crowd
+from pushflow import crowd, nearness, wire
 from pushflow.crowd import Interrupt
 
 
@@ -36,10 +36,15 @@ class Threads(crowd.Crowd):
             self.threading.Thread(target=self.work, name="pushflow-task", daemon=True).start()
 
     def work(self):
+        own = self.here.nearness = nearness.Nearness()
         while True:
-            self.execute(*self.waiting.get())
+            job = self.waiting.get()
+            own.leave()
+            self.execute(*job)
 
-    def done(self):
+    def done(self, near):
+        if near != wire.ANYWHERE:
+            self.here.nearness.come(near)
         # Before the answer is sent: the next task may come right after it.
         self.free.append(None)
 

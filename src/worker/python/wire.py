@@ -24,6 +24,8 @@ POSITION, SHARED, LOOK = 1, 2, 4  # flags of an entry
 LENGTH = Struct("<Q")
 SHARED_LENGTH = 1 << 63  # in a buffer's length: it is a memory file
 COUNT = Struct("<I")
+TASK = Struct("<IH")  # which script, and the CPU to wait at for the next task
+ANYWHERE = 0xFFFF
 LOOK_HEADER = Struct("<BI")
 
 #: Pieces of at least so many bytes travel as memory files: the supervisor never reads or copies them.

@@ -5,7 +5,7 @@ import signal
 import sys
 
 import pushflow
-from pushflow import children, identity, tasks, wire
+from pushflow import children, identity, nearness, tasks, wire
 
 
 class Worker:
@@ -17,6 +17,7 @@ class Worker:
         self.look_keys = look_keys
         self.running = False
         self.pid = os.getpid()
+        self.nearness = nearness.Nearness()
 
     def serve(self):
         """Works until the supervisor closes the connection."""
@@ -25,9 +26,14 @@ class Worker:
         channel = self.channel
         channel.send(wire.READY, 0, wire.COUNT.pack(self.pid))
         while True:
-            kind, task, body = channel.receive()
+            try:
+                kind, task, body = channel.receive()
+            finally:
+                self.nearness.leave()
+            near = wire.ANYWHERE
             if kind == wire.RUN:
-                reply = self.run(body)
+                script, near = wire.TASK.unpack_from(body)
+                reply = self.run(script, body)
             elif kind == wire.DESCRIBE:
                 reply = describe(channel, body)
             else:
@@ -36,6 +42,9 @@ class Worker:
                 # A task forked, and this is the child coming back from it: its answer is not wanted.
                 os._exit(0)
             kind, body, fds = reply
+            if near != wire.ANYWHERE:
+                # Before the answer: it is there already when the supervisor wakes.
+                self.nearness.come(near)
             channel.send(kind, task, body, fds)
 
     def let_go(self):
@@ -50,11 +59,11 @@ class Worker:
             self.running = False
             raise KeyboardInterrupt("interrupted by the supervisor")
 
-    def run(self, body):
+    def run(self, script, body):
         """Executes one task; returns the answering frame's kind, body and descriptors."""
         fds = []
         try:
-            result = self.call(body)
+            result = self.call(script, body)
             if os.getpid() == self.pid:
                 _flush()
             return wire.RESULT, wire.pack_entries(result, self.look_keys, fds), fds
@@ -63,10 +72,9 @@ class Worker:
             interrupted = isinstance(error, KeyboardInterrupt) and error.args == ("interrupted by the supervisor",)
             return error_reply(error, interrupted, fds)
 
-    def call(self, body):
-        (actor,) = wire.COUNT.unpack_from(body)
-        args, kwargs = tasks.arguments(wire.unpack_entries(self.channel, body, 4))
-        run = self.scripts.functions.get(actor) or self.scripts.find(actor)
+    def call(self, script, body):
+        args, kwargs = tasks.arguments(wire.unpack_entries(self.channel, body, wire.TASK.size))
+        run = self.scripts.functions.get(script) or self.scripts.find(script)
         # The handler sets `running` to False before it raises: at most one interrupt a task, and none after it.
         self.running = True
         try:

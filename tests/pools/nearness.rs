@@ -1,0 +1,58 @@
+//! Where tasks may run while supervisor and worker wait for each other at one CPU.
+
+use std::thread::available_parallelism;
+
+use crate::support::Project;
+
+/// A task in a loop that goes on until the supervisor stays at one CPU, and then starts something. None of it may notice.
+const LOOK: &str = "
+import os, subprocess, sys, threading
+def cpus():
+    return sorted(os.sched_getaffinity(0))
+def supervisor_stays():
+    with open(f'/proc/{os.getppid()}/status') as status:
+        return next(line.split()[1] for line in status if line.startswith('Cpus_allowed_list:')).isdigit()
+BEFORE = cpus()
+PROGRAM = [sys.executable, '-c', 'import os; print(*sorted(os.sched_getaffinity(0)))']
+def run(count=0, **_):
+    if cpus() != BEFORE: raise RuntimeError(f'task {count} may run at {cpus()} only')
+    found = supervisor_stays()
+    started = []
+    if found:
+        thread = threading.Thread(target=lambda: started.append(cpus()))
+        thread.start()
+        thread.join()
+        program = subprocess.run(PROGRAM, stdout=subprocess.PIPE, universal_newlines=True)
+        started.append([int(cpu) for cpu in program.stdout.split()])
+    return {'count': count + 1, 'found': found, 'again': not found and count < 100_000, 'before': BEFORE, 'started': started}
+";
+
+/// The loop, and a program after it.
+fn looking(pool: &str) -> Project {
+    Project::with_workflow(
+        "[actors.look]\nscript = 'look.py'\n[actors.decide]\nkind = 'router'\nitem = 'again'\n[actors.program]\nkind = 'exec'\ncommand = ['nproc']\nstdout_key = 'nproc'",
+        "links = [{ from = 'start', to = 'look' }, { from = 'look', to = 'decide' }, { from = 'decide', to = 'look', port = true }, { from = 'decide', to = 'program', port = false }, { from = 'program', to = 'stop' }]",
+    )
+    .file("look.py", LOOK)
+    .with_pool(pool)
+}
+
+#[test]
+fn tasks_and_what_they_start_may_run_anywhere_while_supervisor_and_worker_share_a_cpu() {
+    let cpus = available_parallelism().unwrap().get();
+    for pool in ["max_workers = 1", "type = 'thread'\nmax_workers = 1", "type = 'multiprocessing'\ncontext = 'spawn'"] {
+        let output = looking(pool).run(&["--timeout", "120s"]).json();
+        assert_eq!(output["found"], cpus > 1, "{pool}: {output}");
+        assert_eq!(output["before"].as_array().unwrap().len(), cpus, "{pool}: {output}");
+        for started in output["started"].as_array().unwrap() {
+            assert_eq!(started, &output["before"], "{pool}: {output}");
+        }
+        assert_eq!(output["nproc"].as_str().unwrap().trim(), cpus.to_string(), "{pool}: {output}");
+    }
+}
+
+#[test]
+fn a_worker_whose_launcher_chose_a_cpu_stays_there() {
+    let output = looking("max_workers = 1\nlauncher = ['taskset', '-c', '0']").run(&["--timeout", "120s"]).json();
+    assert_eq!(output["before"], serde_json::json!([0]), "{output}");
+}
