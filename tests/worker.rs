@@ -56,7 +56,7 @@ impl Python {
             .unwrap();
         drop(theirs);
         let mut to_forkserver = Channel::new(UnixStream::from_std(ours));
-        to_forkserver.send_raw(bundle::source("forkserver.main")).unwrap();
+        to_forkserver.send_raw(bundle::source("forkserver.main", None)).unwrap();
         to_forkserver.send(Frame::setup(&setup, None)).unwrap();
         let (ours, theirs) = sys::connection().unwrap();
         let output: OwnedFd = std::fs::OpenOptions::new().write(true).open("/dev/null").unwrap().into();

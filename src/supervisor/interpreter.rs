@@ -77,7 +77,7 @@ impl Supervisor {
         let mut channel = Channel::new(UnixStream::from_std(ours));
         let setup = setup(&self.workflow, pool, self.pools[pool.index()].preload);
         channel
-            .send_raw(bundle::source(entry))
+            .send_raw(bundle::source(entry, bundle::cache().as_deref()))
             .and_then(|()| channel.send(Frame::setup(&setup, None).and_descriptor(self.announced.pipe())))
             .map_err(|error| format!("the interpreter {} {error}", interpreter.display()))?;
         Ok(Started { pid, pidfd, channel, output })

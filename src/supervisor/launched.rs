@@ -191,7 +191,7 @@ impl Supervisor {
         let Invitation { worker: (pool, worker), output, .. } = invitation;
         let mut channel = Channel::new(stream);
         let setup = setup(&self.workflow, pool, self.pools[pool.index()].preload);
-        let sent = channel.send_raw(bundle::source("fresh.main")).and_then(|()| {
+        let sent = channel.send_raw(bundle::source("fresh.main", bundle::cache().as_deref())).and_then(|()| {
             let pipe = self.announced.pipe();
             channel.send(Frame::setup(&setup, Some(output.as_fd())).and_descriptor(pipe))
         });

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod accounting;
+mod cache;
 mod commands;
 mod errors;
 mod inputs;

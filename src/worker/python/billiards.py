@@ -16,8 +16,9 @@ terminated are killed: their results are of no interest any more.
 """
 
 import os
-import signal
 import sys
+
+from pushflow.light import signal
 
 MODULE = "billiard.pool"
 #: So many seconds a worker has after the end of its pool: it sleeps for one itself before it goes.

@@ -2,10 +2,10 @@
 
 import io
 import os
-import signal
 import sys
 
 from pushflow import nearness, tasks, wire, worker
+from pushflow.light import signal
 
 
 class Interrupt(KeyboardInterrupt):

@@ -4,10 +4,10 @@ Workers are forked twice, so that the supervisor, which is their subreaper, beco
 """
 
 import os
-import signal
 import sys
 
 from pushflow import children, setup, wire, worker
+from pushflow.light import signal
 
 try:
     from _socket import socket

@@ -1,11 +1,11 @@
 """What the supervisor says first to an interpreter, and what each interpreter of pushflow has in common."""
 
 import os
-import pickle
 import sys
 
 from pushflow import billiards, children, identity, tasks, worker
 from pushflow.identity import Missing  # noqa: F401
+from pushflow.light import pickle
 
 
 class Setup:

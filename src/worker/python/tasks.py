@@ -1,12 +1,12 @@
 """Executing tasks: finding `run`, calling it, and saying how it ended."""
 
-import pickle
 import sys
 from collections.abc import Mapping
 from types import TracebackType
 
 import pushflow
 from pushflow import wire
+from pushflow.light import pickle
 
 
 class Scripts:

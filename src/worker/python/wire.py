@@ -6,8 +6,9 @@ A frame is `<IBQ`: the length of what follows this field, the kind, the task; th
 
 import mmap
 import os
-import pickle
 from struct import Struct
+
+from pushflow.light import pickle
 
 # Towards the worker.
 SETUP, SPAWN, RUN, DESCRIBE = 1, 2, 3, 4

@@ -1,11 +1,11 @@
 """A worker: takes one task after the other from the supervisor."""
 
 import os
-import signal
 import sys
 
 import pushflow
 from pushflow import children, identity, nearness, tasks, wire
+from pushflow.light import signal
 
 
 class Worker:
