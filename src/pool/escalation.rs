@@ -13,6 +13,15 @@ pub enum Step {
     Kill,
 }
 
+/// What is due while a job is pressed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Due {
+    /// The next step.
+    Step(Step),
+    /// It was killed, and is still there: once.
+    Stuck,
+}
+
 /// A job that is being pressed.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Escalation {
@@ -22,26 +31,24 @@ pub(super) struct Escalation {
 
 impl Escalation {
     pub(super) fn new(step: Step, now: Instant, grace: Duration) -> Self {
-        let next = (step != Step::Kill).then(|| now + grace);
-        Escalation { step, next }
+        Escalation { step, next: Some(now + grace) }
     }
 
-    /// When the next step is due; never again after the last one.
+    /// When something is due next, if anything is.
     pub(super) fn next(&self) -> Option<Instant> {
         self.next
     }
 
-    /// The step that is due now, if one is.
-    pub(super) fn advance(&mut self, now: Instant, grace: Duration) -> Option<Step> {
-        if self.next.is_none_or(|next| next > now) {
-            return None;
-        }
+    /// What is due now, if anything is.
+    pub(super) fn advance(&mut self, now: Instant, grace: Duration) -> Option<Due> {
+        self.next.take_if(|next| *next <= now)?;
         let step = match self.step {
             Step::Interrupt => Step::Terminate,
-            Step::Terminate | Step::Kill => Step::Kill,
+            Step::Terminate => Step::Kill,
+            Step::Kill => return Some(Due::Stuck),
         };
         *self = Escalation::new(step, now, grace);
-        Some(step)
+        Some(Due::Step(step))
     }
 
     /// Goes on to a step at once, unless it is there already.

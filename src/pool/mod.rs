@@ -40,6 +40,8 @@ pub enum Effect {
     Launch(WorkerId, JobId),
     /// Press the one that executes an interrupted job.
     Press(WorkerId, Step),
+    /// Tell people that one that was killed has not ended; once for each.
+    Stuck(WorkerId),
     /// Let an idle worker go: close its connection. Answered by `on_worker_ended`.
     Retire(WorkerId),
     /// Tell people that a worker takes long to become ready; once for each.

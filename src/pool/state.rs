@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::{Duration, Instant};
 
-use super::escalation::Escalation;
+use super::escalation::{Due, Escalation};
 use super::{Effect, JobId, Needs, Orphan, Step, WorkerId};
 use crate::graph::{Context, PoolSpec, Workers};
 
@@ -206,8 +206,10 @@ impl Pool {
             else {
                 continue;
             };
-            if let Some(step) = escalation.as_mut().and_then(|escalation| escalation.advance(now, self.grace)) {
-                effects.push(Effect::Press(*worker, step));
+            match escalation.as_mut().and_then(|escalation| escalation.advance(now, self.grace)) {
+                Some(Due::Step(step)) => effects.push(Effect::Press(*worker, step)),
+                Some(Due::Stuck) => effects.push(Effect::Stuck(*worker)),
+                None => {}
             }
         }
         for worker in &self.starting {

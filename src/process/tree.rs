@@ -28,6 +28,8 @@ pub struct Process {
     pub started: u64,
     /// Whether it has ended and waits for its parent to reap it.
     pub zombie: bool,
+    /// Whether it waits in the kernel and no signal reaches it (state D).
+    pub blocked: bool,
     /// User and system time, in clock ticks.
     pub ticks: u64,
     /// Resident memory, in pages.
@@ -42,6 +44,7 @@ impl From<Stat> for Process {
             group: Pid::from_raw(stat.pgrp),
             session: Pid::from_raw(stat.session),
             zombie: matches!(stat.state, 'Z' | 'X'),
+            blocked: stat.state == 'D',
             started: stat.starttime,
             ticks: stat.utime + stat.stime,
             pages: stat.rss,
@@ -256,8 +259,11 @@ pub fn signal_tree((pid, pidfd): &(Pid, PidFd), signal: Signal, but: impl Fn(&Pr
     told
 }
 
-/// Processes in a message: `12 (sleep), 13 (sh)`.
+/// Processes in a message: `12 (sleep), 13 (sh, blocked in the kernel)`.
 pub fn names<'a>(processes: impl IntoIterator<Item = &'a Process>) -> String {
-    let named = processes.into_iter().map(|process| format!("{} ({})", process.pid, process.name));
+    let named = processes.into_iter().map(|process| {
+        let blocked = if process.blocked { ", blocked in the kernel" } else { "" };
+        format!("{} ({}{blocked})", process.pid, process.name)
+    });
     named.collect::<Vec<_>>().join(", ")
 }

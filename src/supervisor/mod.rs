@@ -20,6 +20,7 @@ mod meters;
 mod nearness;
 mod origin;
 mod output;
+mod pressing;
 mod programs;
 mod reaper;
 mod resident;
@@ -312,6 +313,7 @@ impl Supervisor {
             pool::Effect::Send(worker, job) => self.send_job(pool, worker, job),
             pool::Effect::Launch(worker, job) => self.launch_program(pool, worker, job),
             pool::Effect::Press(worker, step) => self.press(pool, worker, step),
+            pool::Effect::Stuck(worker) => self.worker_is_stuck(pool, worker),
             pool::Effect::Retire(worker) => self.retire_worker(pool, worker),
             pool::Effect::Late(worker) => self.worker_is_late(pool, worker),
             pool::Effect::Overdue(worker) => self.worker_is_overdue(pool, worker),

@@ -18,7 +18,7 @@ use super::sources::Source;
 use crate::engine::{Failure, FailureKind, Outcome};
 use crate::graph::{self, ActorId, PoolId};
 use crate::payload::ErrorClass;
-use crate::pool::{JobId, Orphan, Step, WorkerId};
+use crate::pool::{JobId, Orphan, WorkerId};
 use crate::process::sys::{self, Pid, PidFd, Signal};
 use crate::process::{Ended, tree};
 use crate::worker::{Channel, ChannelError, Frame, Message};
@@ -391,41 +391,6 @@ impl Supervisor {
                 self.job_ended(orphan.job, outcome);
             }
         }
-    }
-
-    pub(super) fn press(&mut self, pool: PoolId, worker: WorkerId, step: Step) {
-        let signal = match step {
-            Step::Interrupt => Signal::SIGINT,
-            Step::Terminate => Signal::SIGTERM,
-            Step::Kill => Signal::SIGKILL,
-        };
-        if self.workflow.pool(pool).kind.shares_process() {
-            self.press_place(pool, worker, step);
-        } else {
-            self.signal_worker(pool, worker, signal);
-        }
-        self.signal_program(pool, worker, signal);
-    }
-
-    /// Signals a worker and all below it, deepest first, and what has left it. An interrupt is for the task: a launcher
-    /// does not get it.
-    pub(super) fn signal_worker(&mut self, pool: PoolId, worker: WorkerId, signal: Signal) {
-        if signal == Signal::SIGKILL {
-            self.kill_leaf(pool, worker);
-        }
-        // First: what becomes a stray by this very signal has got it then.
-        self.signal_strays_of((pool, worker), signal);
-        let Some(process) = self.pools[pool.index()].workers.get(&worker) else { return };
-        let interrupt = signal == Signal::SIGINT;
-        let was_told = |process: &tree::Process| self.was_told(process, signal);
-        let told = match (&process.process, &process.launcher) {
-            (Some(target), None) => tree::signal_tree(target, signal, was_told),
-            (Some(target), Some(_)) if interrupt => tree::signal_tree(target, signal, was_told),
-            (None, Some((launcher, _))) if interrupt => tree::signal_below(&[*launcher], signal, was_told),
-            (_, Some(launcher)) => tree::signal_tree(launcher, signal, was_told),
-            (None, None) => Vec::new(),
-        };
-        self.note_told(signal, &told);
     }
 }
 

@@ -11,5 +11,6 @@ mod deaf;
 mod deaths;
 mod killed;
 mod matrix;
+mod needs_root;
 mod scene;
 mod strays;
