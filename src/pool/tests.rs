@@ -180,6 +180,7 @@ fn an_interrupted_job_is_pressed_harder_after_each_grace_time() {
     assert_eq!(bench.pool.next_time(), Some(bench.now + GRACE));
     assert_eq!(bench.pass(GRACE), [Effect::Press(worker, Step::Terminate)]);
     assert_eq!(bench.pass(GRACE), [Effect::Press(worker, Step::Kill)]);
+    assert_eq!(bench.pass(GRACE), [Effect::Stuck(worker)], "nothing is stronger: people are told, once");
     assert_eq!(bench.pool.next_time(), None);
     assert_eq!(bench.gone(0).0, Some(Orphan { job: JobId(1), interrupted: true }));
 }
