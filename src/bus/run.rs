@@ -6,7 +6,9 @@ use zbus::message::Header;
 use zbus::object_server::SignalEmitter;
 use zbus::{Connection, ObjectServer, fdo, interface};
 
+use super::figures::{UNKNOWN, cpu};
 use super::{Office, names};
+use crate::accounting::Totals;
 use crate::service::{Ask, Refusal, RunFacts};
 use crate::supervisor::RunId;
 
@@ -31,6 +33,14 @@ impl RunObject {
         self.office.board.run(self.id, look).ok_or_else(gone)
     }
 
+    /// What it has used up to now.
+    async fn used(&self, figure: fn(&Totals) -> Option<u64>) -> fdo::Result<u64> {
+        if self.look(|run| run.started_at.is_some() && run.ended_at.is_none())? {
+            self.office.account().await;
+        }
+        self.look(|run| run.used.as_deref().and_then(figure).unwrap_or(UNKNOWN))
+    }
+
     /// Something that is the data of whoever asked for the run: theirs, root's, and the service's own. Others do not find
     /// it among the properties, and are refused when they ask for it.
     async fn private(
@@ -41,7 +51,7 @@ impl RunObject {
     ) -> fdo::Result<String> {
         let denied = || fdo::Error::AccessDenied("the data of a run is for those who asked for it".to_owned());
         let call = call.ok_or_else(denied)?;
-        let owner = self.look(owner)?;
+        let owner = self.look(|run| run.owner(own_uid()))?;
         let caller = self.office.caller(connection, &call).await.ok_or_else(denied)?;
         if caller != 0 && caller != owner {
             return Err(denied());
@@ -50,9 +60,8 @@ impl RunObject {
     }
 }
 
-/// Whose run it is: a run that the service started by itself is the service's.
-fn owner(run: &RunFacts) -> u32 {
-    run.uid.unwrap_or_else(|| nix::unistd::geteuid().as_raw())
+fn own_uid() -> u32 {
+    nix::unistd::geteuid().as_raw()
 }
 
 #[interface(name = "org.pushflow.Run1", introspection_docs = false)]
@@ -112,7 +121,7 @@ impl RunObject {
 
     #[zbus(property(emits_changed_signal = "const"), name = "StartedByUID")]
     fn started_by_uid(&self) -> fdo::Result<u32> {
-        self.look(owner)
+        self.look(|run| run.owner(own_uid()))
     }
 
     #[zbus(property(emits_changed_signal = "false"))]
@@ -129,6 +138,26 @@ impl RunObject {
                 Some(state.runs.get(&self.id)?.running.keys().map(name).collect())
             })
             .ok_or_else(|| fdo::Error::UnknownObject(format!("run {} is over and was forgotten", self.id)))
+    }
+
+    #[zbus(property(emits_changed_signal = "false"), name = "CPUUsageNSec")]
+    async fn cpu_usage_nsec(&self) -> fdo::Result<u64> {
+        self.used(cpu).await
+    }
+
+    #[zbus(property(emits_changed_signal = "false"))]
+    async fn memory_peak(&self) -> fdo::Result<u64> {
+        self.used(|used| used.memory_peak.value).await
+    }
+
+    #[zbus(property(emits_changed_signal = "false"), name = "IOReadBytes")]
+    async fn io_read_bytes(&self) -> fdo::Result<u64> {
+        self.used(|used| used.read.value).await
+    }
+
+    #[zbus(property(emits_changed_signal = "false"), name = "IOWriteBytes")]
+    async fn io_write_bytes(&self) -> fdo::Result<u64> {
+        self.used(|used| used.written.value).await
     }
 
     #[zbus(property(emits_changed_signal = "const"))]

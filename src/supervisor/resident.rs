@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use mio::Waker;
 
 use super::interpreter::Interpreter;
+use super::shutdown::Meanwhile;
 use super::{Happening, PoolState, RunId, Supervisor, SupervisorError};
 use crate::graph::Workflow;
 use crate::pool::Step;
@@ -51,6 +52,11 @@ impl Supervisor {
         self.heartbeat = Some(Heartbeat { every, next: Instant::now(), beat: Box::new(beat) });
     }
 
+    /// Something that is another as soon as a process has been started or has ended, as far as the supervisor knows.
+    pub fn population(&self) -> (usize, usize, u64) {
+        (self.children.len(), self.announced.len(), self.reaped)
+    }
+
     /// Stops one run: nothing new starts, its running tasks finish. Whether there is such a run.
     pub fn stop_run(&mut self, run: RunId, reason: &str) -> bool {
         let now = Instant::now();
@@ -66,11 +72,15 @@ impl Supervisor {
     }
 
     /// Puts another workflow in the place of this one, between runs: the workers of the old one end first. What
-    /// happened meanwhile is returned.
+    /// happened meanwhile is returned; `also` is called whenever something has, or the loop was woken.
     ///
     /// # Panics
     /// While a run is going on.
-    pub fn replace_workflow(&mut self, workflow: Arc<Workflow>) -> Result<Vec<Happening>, SupervisorError> {
+    pub fn replace_workflow(
+        &mut self,
+        workflow: Arc<Workflow>,
+        also: Meanwhile<'_>,
+    ) -> Result<Vec<Happening>, SupervisorError> {
         assert!(self.runs.is_empty(), "the workflow of a run is not replaced under it");
         let mut missed = Vec::new();
         self.let_go();
@@ -82,6 +92,7 @@ impl Supervisor {
             self.carry_out();
             while !self.children.is_empty() && Instant::now() < deadline {
                 missed.extend(self.turn(Some(deadline))?);
+                also(self);
             }
         }
         if !self.children.is_empty() {
@@ -90,6 +101,7 @@ impl Supervisor {
         }
         self.interpreter = Interpreter::of(&workflow);
         self.pools = PoolState::all_of(&workflow);
+        self.accounts.take_latest();
         self.workflow = workflow;
         Ok(missed)
     }
