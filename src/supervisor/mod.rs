@@ -21,6 +21,7 @@ mod origin;
 mod output;
 mod programs;
 mod reaper;
+mod recording;
 mod resident;
 mod runs;
 mod setup;
@@ -64,6 +65,7 @@ use leaves::Leaves;
 use output::Output;
 use programs::Program;
 use reaper::Child;
+use recording::Recording;
 use resident::Heartbeat;
 use runs::ActiveRun;
 use sources::{Source, Sources};
@@ -93,6 +95,8 @@ pub struct Supervisor {
     doorway: Option<Doorway>,
     leaves: Leaves,
     accounts: Accounts,
+    /// Where tasks are recorded; none while nobody wants that.
+    recording: Option<Recording>,
     jobs: HashMap<JobId, Job>,
     next_job: u64,
     runs: BTreeMap<RunId, ActiveRun>,
@@ -174,6 +178,7 @@ impl Supervisor {
             doorway: None,
             leaves: Leaves::default(),
             accounts: Accounts::default(),
+            recording: None,
             jobs: HashMap::new(),
             next_job: 0,
             runs: BTreeMap::new(),
