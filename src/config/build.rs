@@ -102,6 +102,7 @@ pub(super) fn workflow(mut draft: DraftFile, file: PathBuf, around: &mut Surroun
         pools,
         service: draft.service,
         history: draft.history,
+        record: draft.record,
         actors,
         scopes,
         start: START,

@@ -18,7 +18,7 @@ use super::settings::{self, DraftPool, directory_of};
 use super::source::{At, Place, Source};
 use super::suggest::{did_you_mean, quoted};
 use super::table::Table;
-use crate::graph::{KeepHistory, OnTimeout, Service};
+use crate::graph::{KeepHistory, OnTimeout, Record, Service};
 use crate::payload::Payload;
 
 /// A whole file, read.
@@ -34,6 +34,7 @@ pub(super) struct DraftFile {
     pub pools: Vec<DraftPool>,
     pub service: Service,
     pub history: KeepHistory,
+    pub record: Option<Record>,
     pub graph: Draft,
 }
 
@@ -176,6 +177,7 @@ fn check_defaults(table: &Table<'_>, problems: &mut Problems) {
     settings::pools(table, false, problems);
     settings::service(table, problems);
     settings::history(table, problems);
+    settings::record(table, problems);
 }
 
 fn file(table: &Table<'_>, depth: usize, around: &mut Surroundings) -> DraftFile {
@@ -193,8 +195,12 @@ fn file(table: &Table<'_>, depth: usize, around: &mut Surroundings) -> DraftFile
         pools: Vec::new(),
         service: settings::service(table, problems),
         history: settings::history(table, problems),
+        record: settings::record(table, problems),
         graph: Draft::default(),
     };
+    if table.says("record") && draft.record.is_none() {
+        settings::nothing_recorded(table, problems);
+    }
     if let Some(workflow) = table.table("workflow", problems) {
         workflow.check_keys(problems);
         draft.name = workflow.text("name", problems).map(|name| {

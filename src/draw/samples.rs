@@ -30,6 +30,7 @@ impl Sample {
             pools: Vec::new(),
             service: Service::default(),
             history: crate::graph::KeepHistory::default(),
+            record: None,
             actors: Vec::new(),
             scopes: vec![scope(name, format!("/{name}"), None)],
             start: START,

@@ -8,6 +8,7 @@ mod history;
 mod ids;
 
 mod pool;
+mod record;
 mod service;
 
 pub use crate::cgroup::Limits;
@@ -15,6 +16,7 @@ pub use actor::{Actor, Exec, Kind, Link, Port, Retry, Route, Router, Script, Std
 pub use history::KeepHistory;
 pub use ids::{ActorId, PoolId, ScopeId};
 pub use pool::{Context, PoolSpec, PoolType, Workers};
+pub use record::{Record, RecordType, RecordUrl};
 pub use service::{OnCrash, Service, ServiceMode};
 
 use std::path::PathBuf;
@@ -51,6 +53,8 @@ pub struct Workflow {
     pub service: Service,
     /// What is kept of its runs.
     pub history: KeepHistory,
+    /// Where runs are recorded beside the history; nowhere where absent.
+    pub record: Option<Record>,
     /// The actors, by [`ActorId`].
     pub actors: Vec<Actor>,
     /// The workflow (first) and its submodels, by [`ScopeId`].

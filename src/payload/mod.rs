@@ -10,6 +10,7 @@ mod opcodes;
 mod pickle;
 mod plain;
 mod repr;
+mod recorded;
 mod value;
 
 pub use exception::{ERROR_INSTANCE_KEY, ERROR_KEY, ErrorClass, PythonError};
@@ -17,6 +18,7 @@ pub use json::{placeholder, to_json};
 pub use key::Key;
 pub use plain::{Plain, payload_from_json};
 pub use repr::builtin_repr;
+pub use recorded::{MOST_RECORDED, recorded_json};
 pub use value::{Chunk, Look, Value};
 
 use std::sync::Arc;

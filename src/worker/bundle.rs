@@ -19,8 +19,9 @@ const MODULES: [(&str, &str); 10] = [
     ("pushflow.fresh", include_str!("python/fresh.py")),
     ("pushflow.forkserver", include_str!("python/forkserver.py")),
 ];
-/// Modules that some types of pools need, compiled when they are asked for: that takes 2 ms.
-const LATER: [(&str, &str); 3] = [
+/// Modules that some workflows need, compiled when they are asked for: that takes 2 ms.
+const LATER: [(&str, &str); 4] = [
+    ("forms", include_str!("python/forms.py")),
     ("crowd", include_str!("python/crowd.py")),
     ("threads", include_str!("python/threads.py")),
     ("greenlets", include_str!("python/greenlets.py")),

@@ -37,6 +37,7 @@ impl Graph {
                 pools: Vec::new(),
                 service: Service::default(),
                 history: crate::graph::KeepHistory::default(),
+                record: None,
                 actors: Vec::new(),
                 scopes: vec![outermost],
                 start: ActorId(0),
