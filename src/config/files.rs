@@ -18,7 +18,7 @@ use super::settings::{self, DraftPool, directory_of};
 use super::source::{At, Place, Source};
 use super::suggest::{did_you_mean, quoted};
 use super::table::Table;
-use crate::graph::{KeepHistory, OnTimeout, Record, Service};
+use crate::graph::{KeepHistory, OnTimeout, Recording, Service};
 use crate::payload::Payload;
 
 /// A whole file, read.
@@ -34,7 +34,7 @@ pub(super) struct DraftFile {
     pub pools: Vec<DraftPool>,
     pub service: Service,
     pub history: KeepHistory,
-    pub record: Option<Record>,
+    pub record: Recording,
     pub graph: Draft,
 }
 
@@ -198,7 +198,7 @@ fn file(table: &Table<'_>, depth: usize, around: &mut Surroundings) -> DraftFile
         record: settings::record(table, problems),
         graph: Draft::default(),
     };
-    if table.says("record") && draft.record.is_none() {
+    if table.says("record") && draft.record == Recording::NotSaid {
         settings::nothing_recorded(table, problems);
     }
     if let Some(workflow) = table.table("workflow", problems) {

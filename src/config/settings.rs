@@ -10,7 +10,9 @@ use super::names::check_name;
 use super::source::At;
 use super::suggest::quoted;
 use super::table::Table;
-use crate::graph::{KeepHistory, Limits, PoolSpec, PoolType, Record, RecordType, RecordUrl, Service, Workers};
+use crate::graph::{
+    KeepHistory, Limits, PoolSpec, PoolType, Record, RecordType, RecordUrl, Recording, Service, Workers,
+};
 
 /// A pool before the number of python actors is known.
 #[derive(Debug)]
@@ -144,8 +146,8 @@ pub(super) fn history(file: &Table<'_>, problems: &mut Problems) -> KeepHistory 
         max_size: table.size("max_size", problems).unwrap_or(default.max_size),
     }
 /// The `[record]` section: where runs are recorded, if anywhere.
-pub(super) fn record(file: &Table<'_>, problems: &mut Problems) -> Option<Record> {
-    let table = file.table("record", problems)?;
+pub(super) fn record(file: &Table<'_>, problems: &mut Problems) -> Recording {
+    let Some(table) = file.table("record", problems) else { return Recording::NotSaid };
     table.check_keys(problems);
     let kind = table.word::<Option<RecordType>>("type", problems);
     if let Some(node) = table.get("credential").filter(|_| table.says("credential") && table.says("url_file")) {
@@ -173,7 +175,11 @@ pub(super) fn record(file: &Table<'_>, problems: &mut Problems) -> Option<Record
         host: text("host", problems),
         port: table.integer("port", problems).and_then(|port| u16::try_from(port).ok()),
     };
-    kind.flatten().map(|_| record)
+    match kind {
+        None => Recording::NotSaid,
+        Some(None) => Recording::Never,
+        Some(Some(_)) => Recording::In(record),
+    }
 }
 
 /// A section without a type records nothing, which nobody writes on purpose.

@@ -30,7 +30,7 @@ impl Sample {
             pools: Vec::new(),
             service: Service::default(),
             history: crate::graph::KeepHistory::default(),
-            record: None,
+            record: Default::default(),
             actors: Vec::new(),
             scopes: vec![scope(name, format!("/{name}"), None)],
             start: START,

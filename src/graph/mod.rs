@@ -16,7 +16,7 @@ pub use actor::{Actor, Exec, Kind, Link, Port, Retry, Route, Router, Script, Std
 pub use history::KeepHistory;
 pub use ids::{ActorId, PoolId, ScopeId};
 pub use pool::{Context, PoolSpec, PoolType, Workers};
-pub use record::{Record, RecordType, RecordUrl};
+pub use record::{Record, RecordType, RecordUrl, Recording};
 pub use service::{OnCrash, Service, ServiceMode};
 
 use std::path::PathBuf;
@@ -53,8 +53,8 @@ pub struct Workflow {
     pub service: Service,
     /// What is kept of its runs.
     pub history: KeepHistory,
-    /// Where runs are recorded beside the history; nowhere where absent.
-    pub record: Option<Record>,
+    /// Whether runs are recorded beside the history.
+    pub record: Recording,
     /// The actors, by [`ActorId`].
     pub actors: Vec<Actor>,
     /// The workflow (first) and its submodels, by [`ScopeId`].

@@ -2,6 +2,28 @@
 
 use std::path::PathBuf;
 
+/// Whether runs are recorded beside the history.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum Recording {
+    /// The file says nothing of it: where pypushflow's environment variables do, they count.
+    #[default]
+    NotSaid,
+    /// The file says that they are not.
+    Never,
+    /// They are.
+    In(Record),
+}
+
+impl Recording {
+    /// Where, if anywhere.
+    pub fn record(&self) -> Option<&Record> {
+        match self {
+            Recording::In(record) => Some(record),
+            Recording::NotSaid | Recording::Never => None,
+        }
+    }
+}
+
 /// Where the runs of a workflow are recorded.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Record {

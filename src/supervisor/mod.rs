@@ -22,6 +22,7 @@ mod output;
 mod programs;
 mod reaper;
 mod recording;
+mod recorder;
 mod resident;
 mod runs;
 mod setup;
@@ -38,6 +39,7 @@ pub use accounts::usage_of_the_supervisor;
 pub use error::SupervisorError;
 pub use ground::{CgroupUse, subtree_for};
 pub use happening::{Happening, RunId};
+pub use recorder::RecorderCommand;
 pub use strays::StrayCount;
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
@@ -66,6 +68,7 @@ use output::Output;
 use programs::Program;
 use reaper::Child;
 use recording::Recording;
+use recorder::Recorder;
 use resident::Heartbeat;
 use runs::ActiveRun;
 use sources::{Source, Sources};
@@ -106,6 +109,7 @@ pub struct Supervisor {
     unfinished: Vec<Token>,
     happenings: Vec<Happening>,
     heartbeat: Option<Heartbeat>,
+    recorder: Option<Recorder>,
 }
 
 /// One pool and its processes.
@@ -187,6 +191,7 @@ impl Supervisor {
             unfinished: Vec::new(),
             happenings: Vec::new(),
             heartbeat: None,
+            recorder: None,
         })
     }
 
@@ -266,6 +271,7 @@ impl Supervisor {
         }
         self.carry_out();
         self.strays_on_time(now);
+        self.recorder_on_time(now);
     }
 
     fn next_time(&self) -> Option<Instant> {
@@ -275,7 +281,7 @@ impl Supervisor {
         let runs = self.runs.values().filter_map(|run| run.engine.next_time());
         let beat = self.heartbeat.as_ref().map(Heartbeat::next_time);
         let pools = self.pools.iter().filter_map(|state| state.pool.next_time());
-        runs.chain(beat).chain(pools).chain(self.next_stray_time()).min()
+        runs.chain(beat).chain(pools).chain(self.next_stray_time()).chain(self.next_recorder_time()).min()
     }
 
     fn carry_out(&mut self) {

@@ -37,7 +37,7 @@ impl Graph {
                 pools: Vec::new(),
                 service: Service::default(),
                 history: crate::graph::KeepHistory::default(),
-                record: None,
+                record: Default::default(),
                 actors: Vec::new(),
                 scopes: vec![outermost],
                 start: ActorId(0),

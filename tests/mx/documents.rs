@@ -1,0 +1,1 @@
+//! Documents compared with those of pypushflow.
