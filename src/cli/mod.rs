@@ -13,6 +13,7 @@ mod logging;
 mod pools;
 mod progress;
 mod ps;
+mod record;
 mod run;
 mod schema;
 mod serve;

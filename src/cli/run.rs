@@ -15,7 +15,7 @@ use tracing::{debug, info, warn};
 use super::accounting::Report;
 use super::inputs::InputArgs;
 use super::progress::Progress;
-use super::{Exit, Failure, history, load};
+use super::{Exit, Failure, history, load, record};
 use crate::config::parse_duration;
 use crate::engine::Status;
 use crate::graph::{PoolType, Workers, Workflow};
@@ -136,8 +136,9 @@ pub(super) fn run(args: &RunArgs) -> Result<Exit, Failure> {
     });
     let accounting = args.accounting || accounts.is_some();
     // Its thread would not be in a process that was split off later.
-    let history = args.history.then(|| history::of_run(&workflow, &inputs, args.timeout)).flatten();
-    let ended = Foreground::new(&workflow, guardian.ok(), accounting)?
+    let recorded = args.history || workflow.record.record().is_some();
+    let history = recorded.then(|| history::of_run(&workflow, &inputs, args.timeout)).flatten();
+    let mut ended = Foreground::new(&workflow, guardian.ok(), accounting)?
         .run(inputs, args.timeout, history)
         .context("the supervisor failed")?;
     // The result first: it matters more.
@@ -150,6 +151,8 @@ pub(super) fn run(args: &RunArgs) -> Result<Exit, Failure> {
             io::stderr().write_all(text.as_bytes()).context("cannot write the accounts to standard error")?;
         }
     }
+    // A server that is away holds up nobody who waits for the result.
+    ended.supervisor.end_recorder().context("the supervisor failed")?;
     Ok(Exit::of_run(&ended.status, ended.signal))
 }
 
@@ -211,6 +214,8 @@ struct Ended {
     output: Json,
     /// What it has used, where that was asked for.
     report: Option<Report>,
+    /// What the recorder is still a child of.
+    supervisor: Supervisor,
 }
 
 /// One run in the foreground: its supervisor, its progress, and what signals mean to it.
@@ -268,7 +273,13 @@ impl<'a> Foreground<'a> {
         let started = Instant::now();
         // A run that is recorded has the number that it has there.
         let run = match &history {
-            Some(history) => history.record(&mut self.supervisor),
+            Some(history) => {
+                let record = self.supervisor.workflow().record.record().cloned();
+                if let (Some(record), Some(file)) = (record, history.file()) {
+                    self.supervisor.record_with(record::command(&record, &file));
+                }
+                history.record(&mut self.supervisor)
+            }
             None => self.supervisor.new_run_id(),
         };
         self.supervisor.start_run_as(run, inputs, timeout);
@@ -319,7 +330,7 @@ impl<'a> Foreground<'a> {
                 tree.as_ref(),
             )
         });
-        Ok(Ended { status, signal: self.signal, output, report })
+        Ok(Ended { status, signal: self.signal, output, report, supervisor: self.supervisor })
     }
 
     /// Processes that tasks did not end themselves are something to mend.

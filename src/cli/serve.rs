@@ -4,9 +4,10 @@ use std::rc::Rc;
 use std::sync::{Arc, mpsc};
 
 use anyhow::Context;
+use tracing::warn;
 
 use super::whose::WhoseArgs;
-use super::{Exit, Failure, history, load};
+use super::{Exit, Failure, history, load, record};
 use crate::bus::{self, Loop};
 use crate::service::{Board, End, Line, Service};
 use crate::supervisor::{CgroupUse, Supervisor, subtree_for};
@@ -66,6 +67,12 @@ fn serve(args: &ServeArgs, workflow: Arc<crate::graph::Workflow>, file: std::pat
     let (notices, told) = async_channel::unbounded();
     let waker = Arc::new(supervisor.waker()?);
     let history = history::of_service(whose, &args.name, &workflow, Arc::clone(&waker))?;
+    if let (Some(record), Some(file)) = (workflow.record.record(), history::file(whose, &args.name)) {
+        match &history {
+            Some(_) => supervisor.record_with(record::command(record, &file)),
+            None => warn!("runs are not recorded in MongoDB: [record] needs the history"),
+        }
+    }
     let to_loop = Loop::new(ask, waker);
     let bus =
         bus::start(whose.bus(), &args.name, Arc::clone(&board), to_loop, told).context("cannot start a thread")?;

@@ -145,6 +145,8 @@ pub(super) fn history(file: &Table<'_>, problems: &mut Problems) -> KeepHistory 
         keep: table.duration("keep", problems).unwrap_or(default.keep),
         max_size: table.size("max_size", problems).unwrap_or(default.max_size),
     }
+}
+
 /// The `[record]` section: where runs are recorded, if anywhere.
 pub(super) fn record(file: &Table<'_>, problems: &mut Problems) -> Recording {
     let Some(table) = file.table("record", problems) else { return Recording::NotSaid };

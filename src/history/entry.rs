@@ -132,6 +132,8 @@ pub enum Part {
     Value(Value),
     /// A large one: its size, and how its pickle begins.
     Large(u64, Box<[u8]>),
+    /// One that its maker has said as JSON, for records in MongoDB.
+    Said(Box<str>),
 }
 
 impl Recorded {
@@ -140,9 +142,10 @@ impl Recorded {
         if payload.iter().all(|(_, value)| small(value).is_some()) {
             return Recorded::Whole(payload.clone());
         }
-        let part = |value: &Value| match small(value) {
-            Some(_) => Part::Value(value.clone()),
-            None => {
+        let part = |value: &Value| match (small(value), value.form()) {
+            (Some(_), _) => Part::Value(value.clone()),
+            (None, Some(form)) => Part::Said(form.into()),
+            (None, None) => {
                 let size = value.stream().len() + value.buffers().iter().map(|chunk| chunk.len()).sum::<u64>();
                 let start = value.stream().bytes().unwrap_or_default();
                 Part::Large(size, start[..start.len().min(LOOKED_AT)].into())
@@ -160,6 +163,7 @@ impl Recorded {
                 .map(|(_, part)| match part {
                     Part::Value(value) => 64 + small(value).unwrap_or_default(),
                     Part::Large(..) => 64 + LOOKED_AT,
+                    Part::Said(form) => 64 + form.len(),
                 })
                 .sum(),
         }

@@ -9,6 +9,8 @@ use crate::payload::{Key, Value, builtin_repr, to_json};
 const LONGEST_VALUE: usize = 16 << 10;
 /// and that of a payload, about, bytes.
 const LONGEST_PAYLOAD: usize = 256 << 10;
+/// that of one whose values were said for records in MongoDB (1 MiB each at most, see `worker/python/forms.py`) too is not much longer.
+const LONGEST_SAID: usize = 8 << 20;
 /// So many characters are shown of a long text.
 const SHOWN: usize = 200;
 
@@ -21,6 +23,7 @@ pub(super) fn written(payload: &Recorded) -> String {
             for (key, part) in parts {
                 match part {
                     Part::Value(value) => put(&mut text, key, value),
+                    Part::Said(form) => put_said(&mut text, key, form),
                     Part::Large(bytes, start) => {
                         put_key(&mut text, key);
                         text.push_str(&large(*bytes, start).to_string());
@@ -44,7 +47,19 @@ fn put_key(text: &mut String, key: &Key) {
     text.push(':');
 }
 
+/// What a value's maker has said of it, for records in MongoDB.
+fn put_said(text: &mut String, key: &Key, form: &str) {
+    put_key(text, key);
+    match text.len() <= LONGEST_SAID {
+        true => text.push_str(form),
+        false => text.push_str(&json!({ "$type": "object", "$bytes": form.len() }).to_string()),
+    }
+}
+
 fn put(text: &mut String, key: &Key, value: &Value) {
+    if let Some(form) = value.form() {
+        return put_said(text, key, form);
+    }
     put_key(text, key);
     let pickle = value.stream().bytes().unwrap_or_default();
     let full = text.len() > LONGEST_PAYLOAD;

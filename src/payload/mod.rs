@@ -9,8 +9,8 @@ mod key;
 mod opcodes;
 mod pickle;
 mod plain;
-mod repr;
 mod recorded;
+mod repr;
 mod value;
 
 pub use exception::{ERROR_INSTANCE_KEY, ERROR_KEY, ErrorClass, PythonError};
@@ -18,7 +18,6 @@ pub use json::{placeholder, to_json};
 pub use key::Key;
 pub use plain::{Plain, payload_from_json};
 pub use repr::builtin_repr;
-pub use recorded::{MOST_RECORDED, recorded_json};
 pub use value::{Chunk, Look, Value};
 
 use std::sync::Arc;

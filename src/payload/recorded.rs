@@ -1,43 +1,11 @@
 //! Values as JSON for records in MongoDB, where more is told apart than JSON can: bytes, dates, sets, numbers of any size.
 //!
 //! What JSON has no form for is an object with `$type`, `$repr` and one key more that holds the value exactly; the whole list
-//! is in `src/worker/python/forms.py`, which makes these forms for what tasks return, and what reads them in `src/mx/value.rs`.
-
-use std::fs::File;
-use std::os::unix::fs::FileExt;
+//! is in `src/worker/python/forms.py`, which makes these forms for what tasks return; `src/mx/value.rs` reads them.
 
 use serde_json::{Value as Json, json};
 
 use super::plain::Plain;
-use super::{Chunk, Value, json, to_json};
-
-/// A value whose pickle has more bytes is recorded as its size.
-pub const MOST_RECORDED: u64 = 1 << 20;
-
-/// The value as a record has it: its form where it has one, else its JSON, else what is known of it.
-pub fn recorded_json(value: &Value) -> Json {
-    if let Some(form) = value.form().and_then(|form| serde_json::from_str(form).ok()) {
-        return form;
-    }
-    let size = value.stream().len() + value.buffers().iter().map(Chunk::len).sum::<u64>();
-    if size > MOST_RECORDED {
-        return json!({ "$type": "object", "$bytes": size });
-    }
-    let found = match value.stream() {
-        Chunk::Inline(_) => to_json(value),
-        Chunk::Shared(..) if !value.buffers().is_empty() => None,
-        Chunk::Shared(fd, length) => read(fd, *length).and_then(|stream| to_json(&Value::from_pickle(stream, None))),
-    };
-    found.unwrap_or_else(|| json::placeholder(value))
-}
-
-/// The content of a memory file, which nobody changes any more.
-fn read(fd: &std::os::fd::OwnedFd, length: u64) -> Option<Vec<u8>> {
-    let file = File::from(fd.try_clone().ok()?);
-    let mut bytes = vec![0; usize::try_from(length).ok()?];
-    file.read_exact_at(&mut bytes, 0).ok()?;
-    Some(bytes)
-}
 
 /// The form of a value that is made here, where JSON has none for it. Every value pays for its own, recorded or not: one
 /// that holds many bytes has none.
@@ -132,24 +100,21 @@ mod tests {
     fn what_json_can_say_has_no_form_of_its_own() {
         let value = Plain::Dict(vec![(Plain::Text("a".into()), Plain::Tuple(vec![Plain::Int(1), Plain::Float(0.5)]))]);
         assert_eq!(form(&value), None);
-        assert_eq!(recorded_json(&value.to_value()), json!({ "a": [1, 0.5] }));
     }
 
     #[test]
     fn what_it_cannot_say_is_kept_exactly() {
-        let value = |value: Plain| recorded_json(&value.to_value());
-        let bytes = value(Plain::Bytes(b"\xff\x00a".to_vec()));
+        let said = |value: Plain| serde_json::from_str::<Json>(value.to_value().form().unwrap()).unwrap();
+        let bytes = said(Plain::Bytes(b"\xff\x00a".to_vec()));
         assert_eq!(bytes, json!({ "$type": "bytes", "$repr": "b\"\\xff\\x00a\"", "$hex": "ff0061" }));
-        assert_eq!(value(Plain::BigInt(BigInt::from(1) << 64))["$int"], "18446744073709551616");
-        assert_eq!(value(Plain::List(vec![Plain::Float(f64::NEG_INFINITY)]))[0]["$float"], "-inf");
+        assert_eq!(said(Plain::BigInt(BigInt::from(1) << 64))["$int"], "18446744073709551616");
+        assert_eq!(said(Plain::List(vec![Plain::Float(f64::NEG_INFINITY)]))[0]["$float"], "-inf");
         let day = Plain::Call("datetime".into(), "date".into(), vec![Plain::Int(2026), Plain::Int(1), Plain::Int(2)]);
-        assert_eq!(value(day), json!({ "$type": "datetime.date", "$repr": "datetime.date(2026, 1, 2)" }));
+        assert_eq!(said(day), json!({ "$type": "datetime.date", "$repr": "datetime.date(2026, 1, 2)" }));
     }
 
     #[test]
-    fn what_is_too_large_is_its_size() {
-        let text = Plain::Text("x".repeat(2 << 20)).to_value();
-        let json = recorded_json(&text);
-        assert!(json["$bytes"].as_u64().unwrap() > MOST_RECORDED, "{json}");
+    fn many_bytes_are_not_said_twice() {
+        assert_eq!(form(&Plain::List(vec![Plain::Bytes(vec![0; 40 << 10]), Plain::Bytes(vec![0; 40 << 10])])), None);
     }
 }

@@ -93,6 +93,7 @@ impl Service {
         self.notifier.status("every process is gone");
         info!("every process is gone");
         self.close_history();
+        self.supervisor.end_recorder()?;
         self.tell(Notice::Close);
         Ok(())
     }

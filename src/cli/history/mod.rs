@@ -8,10 +8,12 @@ pub(super) use find::{Found, WhereArgs, all};
 pub(super) use time::{at, since};
 pub(super) use writing::{Recorded, of_run, of_service};
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use serde_json::{Map, Value as Json, json};
 
+use super::locate::Whose;
 use super::services::{print, print_table};
 use super::{Exit, Failure};
 use crate::accounting::{size, time as length};
@@ -19,6 +21,11 @@ use crate::history::{Figures, Filter, RunRecord, is_alive};
 
 /// The file in a workflow's folder.
 const FILE: &str = "history.sqlite";
+
+/// The history of a service, or of what runs in the foreground, of this name.
+pub(super) fn file(whose: Whose, name: &str) -> Option<PathBuf> {
+    whose.state_folder().map(|folder| folder.join(name).join(FILE))
+}
 
 /// The arguments of `pushflow history`.
 #[derive(Debug, clap::Args)]

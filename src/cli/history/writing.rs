@@ -93,6 +93,11 @@ fn try_of_run(workflow: &Workflow, inputs: &Payload, timeout: Option<Duration>) 
 }
 
 impl Recorded {
+    /// Where it is.
+    pub(in crate::cli) fn file(&self) -> Option<std::path::PathBuf> {
+        super::file(Whose::User, &self.name)
+    }
+
     /// Lets the supervisor record the tasks; the number of the run.
     pub(in crate::cli) fn record(&self, supervisor: &mut Supervisor) -> RunId {
         supervisor.record_tasks(self.history.tasks(), false);
