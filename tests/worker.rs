@@ -37,6 +37,7 @@ impl Python {
             (text("paths"), Plain::List(vec![text(&folder.path().to_string_lossy())])),
             (text("scripts"), Plain::Dict(scripts.collect())),
             (text("look_keys"), Plain::List(look_keys.iter().map(|key| text(key)).collect())),
+            (text("records"), Plain::Bool(look_keys.contains(&RECORDED))),
             (text("type"), text("process")),
             (text("gevent"), Plain::Bool(false)),
             (text("launched"), Plain::Bool(false)),
@@ -288,6 +289,60 @@ def run(**_): return dict(set={1}, array=numpy.arange(3), n=numpy.int64(3), f=nu
             + r#""n": 3, "f": 0.5, "big": 1180591620717411303424, "nan": {"$type": "float", "$repr": "nan"}, "#
             + r#""b": {"$type": "bytes", "$repr": "b'x'"}}"#
     );
+}
+
+/// A look key of tests that want values as records have them.
+const RECORDED: &str = "recorded";
+
+#[test]
+fn where_runs_are_recorded_a_value_comes_with_its_exact_form() {
+    let script = "
+import collections, datetime, enum, numpy
+class Number(enum.IntEnum): ONE = 1
+class Thing:
+    def __repr__(self): raise ValueError
+Pair = collections.namedtuple('Pair', 'a b')
+zone = datetime.timezone(datetime.timedelta(hours=2))
+def run(**_):
+    cyclic = []
+    cyclic.append(cyclic)
+    return dict(
+        plain={'a': (1, [None, True, 0.5, 'ü'])}, longer='x' * 3000, set={3}, pair=Pair(1, Number.ONE), big=2**70, bytes=b'\\x00a',
+        float=numpy.float64(1.5), int=numpy.int64(3), array=numpy.arange(3), nan=float('nan'), keys={1: 2, None: 3},
+        date=datetime.datetime(2026, 1, 1, 2, 0, 0, 1999, zone), naive=datetime.datetime(1969, 12, 31, 23, 59, 59),
+        day=datetime.date(2026, 1, 1), thing=[Thing()], cyclic=cyclic, half='\\ud800', large='x' * 3000000,
+    )
+";
+    let mut python = Python::with(&[script], &[RECORDED]);
+    let result = python.result(0, &Payload::new());
+    let said = |key: &str| -> serde_json::Value {
+        serde_json::from_str(result.get(&key.into()).unwrap().form().unwrap()).unwrap()
+    };
+    let exactly = |key: &str, how: &str| {
+        let json = said(key);
+        assert!(json["$type"].is_string() && json["$repr"].is_string(), "{json}");
+        json[how].clone()
+    };
+    assert_eq!(result.get(&"plain".into()).unwrap().form(), None);
+    assert_eq!(said("longer"), "x".repeat(3000));
+    assert_eq!(exactly("set", "$items"), serde_json::json!([3]));
+    assert_eq!((&said("pair")[0], &said("pair")[1]["$int"]), (&1.into(), &"1".into()));
+    assert_eq!(exactly("big", "$int"), "1180591620717411303424");
+    assert_eq!(exactly("bytes", "$hex"), "0061");
+    assert_eq!((exactly("float", "$float"), exactly("nan", "$float")), ("1.5".into(), "nan".into()));
+    assert_eq!((exactly("int", "$repr"), exactly("array", "$repr")), ("np.int64(3)".into(), "array([0, 1, 2])".into()));
+    assert_eq!(said("keys"), serde_json::json!({"1": 2, "None": 3}));
+    assert_eq!((exactly("date", "$date"), exactly("naive", "$date")), (1_767_225_600_001_i64.into(), (-1000).into()));
+    assert_eq!(exactly("day", "$repr"), "datetime.date(2026, 1, 1)");
+    assert_eq!(said("thing")[0]["$repr"], "<its repr raises ValueError>");
+    assert_eq!((exactly("cyclic", "$repr"), exactly("half", "$text")), ("[[...]]".into(), "\\ud800".into()));
+    assert!(said("large")["$bytes"].as_u64().unwrap() > 3_000_000);
+}
+
+#[test]
+fn where_nothing_is_recorded_no_form_is_made() {
+    let mut python = Python::with(&["def run(**_): return {'set': {1}}"], &[]);
+    assert_eq!(python.result(0, &Payload::new()).get(&"set".into()).unwrap().form(), None);
 }
 
 #[test]

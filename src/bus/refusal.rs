@@ -15,6 +15,7 @@ impl Refusal {
             Refusal::NoSuchProcess(text) => ("org.pushflow.Error.NoSuchProcess", text),
             Refusal::InvalidArguments(text) => ("org.freedesktop.DBus.Error.InvalidArgs", text),
             Refusal::QueueFull(text) => ("org.pushflow.Error.QueueFull", text),
+            Refusal::NotKept(text) => ("org.pushflow.Error.NotKept", text),
             Refusal::ShuttingDown(text) => ("org.pushflow.Error.ShuttingDown", text),
             Refusal::InvalidFile(text) => ("org.pushflow.Error.InvalidFile", text),
             Refusal::NotSupported(text) => ("org.freedesktop.DBus.Error.NotSupported", text),

@@ -6,7 +6,7 @@ use std::path::Path;
 use anyhow::Context;
 use tracing::warn;
 
-use super::{Exit, Failure, locate};
+use super::{Exit, Failure, locate, record};
 use crate::config::{self, Loaded, Style};
 use crate::graph::Workflow;
 
@@ -38,5 +38,7 @@ fn with_warnings(loaded: Loaded) -> Workflow {
         let line = warning.position().map_or_else(String::new, |position| format!(":{}", position.line));
         warn!("{}{line}: {}", warning.file(), warning.message);
     }
-    loaded.workflow
+    let mut workflow = loaded.workflow;
+    record::settle(&mut workflow);
+    workflow
 }

@@ -15,10 +15,11 @@ use tracing::{debug, info, warn};
 use super::accounting::Report;
 use super::inputs::InputArgs;
 use super::progress::Progress;
-use super::{Exit, Failure, load};
+use super::{Exit, Failure, history, load, record};
 use crate::config::parse_duration;
 use crate::engine::Status;
 use crate::graph::{PoolType, Workers, Workflow};
+use crate::history::RunError;
 use crate::payload::Payload;
 use crate::pool::Step;
 use crate::process::Signal;
@@ -70,6 +71,10 @@ pub(super) struct RunArgs {
     /// Write what each actor has used to a file, as JSON
     #[arg(long, value_name = "FILE")]
     accounting_file: Option<PathBuf>,
+
+    /// Record the run in your history: see `pushflow history` and `pushflow show`
+    #[arg(long)]
+    history: bool,
 
     /// Check the file and the inputs, print what would run, and run nothing
     #[arg(long)]
@@ -130,8 +135,11 @@ pub(super) fn run(args: &RunArgs) -> Result<Exit, Failure> {
         warn!("cannot guard the run ({error}): should the supervisor be killed, processes can be left behind");
     });
     let accounting = args.accounting || accounts.is_some();
-    let ended = Foreground::new(&workflow, guardian.ok(), accounting)?
-        .run(inputs, args.timeout)
+    // Its thread would not be in a process that was split off later.
+    let recorded = args.history || workflow.record.record().is_some();
+    let history = recorded.then(|| history::of_run(&workflow, &inputs, args.timeout)).flatten();
+    let mut ended = Foreground::new(&workflow, guardian.ok(), accounting)?
+        .run(inputs, args.timeout, history)
         .context("the supervisor failed")?;
     // The result first: it matters more.
     output.write(&ended.output)?;
@@ -143,6 +151,8 @@ pub(super) fn run(args: &RunArgs) -> Result<Exit, Failure> {
             io::stderr().write_all(text.as_bytes()).context("cannot write the accounts to standard error")?;
         }
     }
+    // A server that is away holds up nobody who waits for the result.
+    ended.supervisor.end_recorder().context("the supervisor failed")?;
     Ok(Exit::of_run(&ended.status, ended.signal))
 }
 
@@ -204,6 +214,8 @@ struct Ended {
     output: Json,
     /// What it has used, where that was asked for.
     report: Option<Report>,
+    /// What the recorder is still a child of.
+    supervisor: Supervisor,
 }
 
 /// One run in the foreground: its supervisor, its progress, and what signals mean to it.
@@ -252,12 +264,35 @@ impl<'a> Foreground<'a> {
         })
     }
 
-    fn run(mut self, inputs: Payload, timeout: Option<Duration>) -> Result<Ended, SupervisorError> {
+    fn run(
+        mut self,
+        inputs: Payload,
+        timeout: Option<Duration>,
+        history: Option<history::Recorded>,
+    ) -> Result<Ended, SupervisorError> {
         let started = Instant::now();
-        let run = self.supervisor.start_run(inputs, timeout);
+        // A run that is recorded has the number that it has there.
+        let run = match &history {
+            Some(history) => {
+                let record = self.supervisor.workflow().record.record().cloned();
+                if let (Some(record), Some(file)) = (record, history.file()) {
+                    self.supervisor.record_with(record::command(&record, &file));
+                }
+                history.record(&mut self.supervisor)
+            }
+            None => self.supervisor.new_run_id(),
+        };
+        self.supervisor.start_run_as(run, inputs, timeout);
+        let mut error = None;
         let (status, output) = loop {
+            let workflow = Arc::clone(self.supervisor.workflow());
             if let Some(ended) = self.turn(|happening| match happening {
                 Happening::RunEnded { run: ended, status, output } if ended == run => Some((status, output)),
+                Happening::Failed { actor, message, .. } => {
+                    let actor = workflow.actor(actor).display_name().to_owned();
+                    error = Some(RunError { actor, message, traceback: String::new() });
+                    None
+                }
                 _ => None,
             })? {
                 break ended;
@@ -280,6 +315,9 @@ impl<'a> Foreground<'a> {
         };
         self.supervisor.shut_down(patience)?;
         self.say_what_was_left();
+        if let Some(history) = history {
+            history.end(&self.supervisor, &status, &output, error);
+        }
         let report = self.supervisor.take_account(run).map(|account| {
             let (tree, itself) = (self.supervisor.usage_of_the_tree(), usage_of_the_supervisor());
             let end = (&status, elapsed);
@@ -292,7 +330,7 @@ impl<'a> Foreground<'a> {
                 tree.as_ref(),
             )
         });
-        Ok(Ended { status, signal: self.signal, output, report })
+        Ok(Ended { status, signal: self.signal, output, report, supervisor: self.supervisor })
     }
 
     /// Processes that tasks did not end themselves are something to mend.

@@ -4,9 +4,10 @@ use std::rc::Rc;
 use std::sync::{Arc, mpsc};
 
 use anyhow::Context;
+use tracing::warn;
 
 use super::whose::WhoseArgs;
-use super::{Exit, Failure, load};
+use super::{Exit, Failure, history, load, record};
 use crate::bus::{self, Loop};
 use crate::cgroup::Subtree;
 use crate::service::{Board, End, Line, Service};
@@ -62,16 +63,27 @@ fn serve(args: &ServeArgs, workflow: Arc<crate::graph::Workflow>, file: std::pat
     if let Some(subtree) = subtree_for(&workflow, CgroupUse { accounting: true, ask_systemd: false }) {
         supervisor.use_subtree(subtree);
     }
-    let board = Arc::new(Board::new(workflow));
+    let board = Arc::new(Board::new(Arc::clone(&workflow)));
     let (ask, requests) = mpsc::channel();
     let (notices, told) = async_channel::unbounded();
-    let to_loop = Loop::new(ask, supervisor.waker()?);
+    let waker = Arc::new(supervisor.waker()?);
+    let history = history::of_service(whose, &args.name, &workflow, Arc::clone(&waker))?;
+    if let (Some(record), Some(file)) = (workflow.record.record(), history::file(whose, &args.name)) {
+        match &history {
+            Some(_) => supervisor.record_with(record::command(record, &file)),
+            None => warn!("runs are not recorded in MongoDB: [record] needs the history"),
+        }
+    }
+    let to_loop = Loop::new(ask, waker);
     let path = supervisor.control_group();
     let cgroup = path.as_deref().zip(supervisor.subtree().map(Subtree::folder));
     let bus = bus::start(whose.bus(), &args.name, Arc::clone(&board), to_loop, told, cgroup)
         .context("cannot start a thread")?;
     let load = Box::new(move || load::again(&file, whose.defaults_file().as_deref()));
-    let service = Service::new(supervisor, board, Line { requests, notices }, Rc::new(Notifier::default()), load);
+    let mut service = Service::new(supervisor, board, Line { requests, notices }, Rc::new(Notifier::default()), load);
+    if let Some(history) = history {
+        service.keep(history);
+    }
     let end = service.serve().context("the supervisor failed")?;
     // Soon: it was told to let go. A bus that hangs is not waited for.
     bus::wait_for(bus);

@@ -101,6 +101,8 @@ pub(super) fn workflow(mut draft: DraftFile, file: PathBuf, around: &mut Surroun
         gevent: draft.gevent,
         pools,
         service: draft.service,
+        history: draft.history,
+        record: draft.record,
         actors,
         scopes,
         start: START,

@@ -18,7 +18,7 @@ use super::settings::{self, DraftPool, directory_of};
 use super::source::{At, Place, Source};
 use super::suggest::{did_you_mean, quoted};
 use super::table::Table;
-use crate::graph::{OnTimeout, Service};
+use crate::graph::{KeepHistory, OnTimeout, Recording, Service};
 use crate::payload::Payload;
 
 /// A whole file, read.
@@ -33,6 +33,8 @@ pub(super) struct DraftFile {
     pub inputs: Payload,
     pub pools: Vec<DraftPool>,
     pub service: Service,
+    pub history: KeepHistory,
+    pub record: Recording,
     pub graph: Draft,
 }
 
@@ -174,6 +176,8 @@ fn check_defaults(table: &Table<'_>, problems: &mut Problems) {
     }
     settings::pools(table, false, problems);
     settings::service(table, problems);
+    settings::history(table, problems);
+    settings::record(table, problems);
 }
 
 fn file(table: &Table<'_>, depth: usize, around: &mut Surroundings) -> DraftFile {
@@ -190,8 +194,13 @@ fn file(table: &Table<'_>, depth: usize, around: &mut Surroundings) -> DraftFile
         inputs: table.get("inputs").map(|node| plain::inputs(node, problems)).unwrap_or_default(),
         pools: Vec::new(),
         service: settings::service(table, problems),
+        history: settings::history(table, problems),
+        record: settings::record(table, problems),
         graph: Draft::default(),
     };
+    if table.says("record") && draft.record == Recording::NotSaid {
+        settings::nothing_recorded(table, problems);
+    }
     if let Some(workflow) = table.table("workflow", problems) {
         workflow.check_keys(problems);
         draft.name = workflow.text("name", problems).map(|name| {

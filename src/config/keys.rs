@@ -1,7 +1,7 @@
 //! Every key of the workflow file, once: the reader takes its known keys and types from here, and so does the JSON
 //! Schema, so the two cannot drift.
 
-use super::words::{CONTEXTS, KINDS, KindWord, ON_CRASH, ON_TIMEOUT, POOL_TYPES, SERVICE_MODES, STREAMS};
+use super::words::{CONTEXTS, KINDS, KindWord, ON_CRASH, ON_TIMEOUT, POOL_TYPES, RECORD_TYPES, SERVICE_MODES, STREAMS};
 
 /// A table of the file.
 #[derive(Debug)]
@@ -101,6 +101,8 @@ pub(super) static FILE: Section = Section {
         key("pool", Shape::Table(&POOL), "The default pool."),
         key("pools", Shape::Tables(&POOL), "Further pools, by name."),
         key("service", Shape::Table(&SERVICE), "How `pushflow serve` behaves."),
+        key("history", Shape::Table(&HISTORY), "What is kept of runs."),
+        key("record", Shape::Table(&RECORD), "Where runs are recorded beside the history: MongoDB."),
         key("actors", Shape::Actors, "The actors, by name. `start` and `stop` are there without being written."),
         key("links", Shape::List(&LINK), "The links between actors."),
         key("submodels", Shape::Tables(&SUBMODEL), "Graphs inside the graph, by name."),
@@ -117,6 +119,8 @@ pub(super) static DEFAULTS: Section = Section {
         key("pool", Shape::Table(&POOL), "Defaults of [pool]."),
         key("pools", Shape::Tables(&POOL), "Pools that every workflow may name."),
         key("service", Shape::Table(&SERVICE), "Defaults of [service]."),
+        key("history", Shape::Table(&HISTORY), "Defaults of [history]."),
+        key("record", Shape::Table(&RECORD), "Defaults of [record]."),
     ]],
 };
 
@@ -201,6 +205,47 @@ static SERVICE: Section = Section {
         key("max_queued_runs", Shape::Integer { least: 0, most: MANY }, "How many runs may wait. Default: 1000."),
         key("stop_timeout", PAUSE, "How long a stop waits for non-daemonic children. Default: 90s."),
         key("on_crash", Shape::Word(ON_CRASH), "What becomes of a run that a crash cut off. Default: interrupt."),
+    ]],
+};
+
+static HISTORY: Section = Section {
+    id: "history",
+    title: "[history]",
+    doc: "What is kept of runs: by services always, by `pushflow run` with --history.",
+    groups: &[&[
+        key(
+            "enabled",
+            Shape::Bool,
+            "Whether a service writes a history, and keeps its queue over a crash. Default: true.",
+        ),
+        key("keep", TIMEOUT, "How long runs that are over are kept. Default: 90d."),
+        key("max_size", Shape::Size, "How large the history may become; then the oldest go. Default: 2G."),
+    ]],
+};
+
+/// `[record]`. The address of the server is no key: it holds a password, and this file can be read by everyone.
+pub(super) static RECORD: Section = Section {
+    id: "record",
+    title: "[record]",
+    doc: "Runs are recorded in MongoDB as pypushflow records them, by pushflow-mx.",
+    groups: &[&[
+        key(
+            "type",
+            Shape::Word(RECORD_TYPES),
+            "besdb: pypushflow's documents with a request id. mongodb: its plain ones. none: nothing is recorded.",
+        ),
+        key("url_file", Shape::Text, "The file whose only line is the server's address, relative to this file."),
+        key(
+            "credential",
+            Shape::Text,
+            "The credential (LoadCredential=) that holds the server's address. Default: pushflow-mongo-url.",
+        ),
+        key("database", Shape::Text, "The database. Default: bes."),
+        key("collection", Shape::Text, "The collection. Default: bes."),
+        key("request_id_from", Shape::Text, "The input of a run that holds its request id. Default: request_id."),
+        key("initiator", Shape::Text, "Who the runs come from. Default with besdb: the user."),
+        key("host", Shape::Text, "Where the runs come from. Default with besdb: this host's name."),
+        key("port", Shape::Integer { least: 0, most: 65535 }, "The port that the runs come from."),
     ]],
 };
 

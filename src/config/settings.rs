@@ -1,4 +1,5 @@
-//! Reading `[workflow]`, `[pool]`, `[pools.NAME]` and `[service]`.
+//! Reading `[workflow]`, `[pool]`, `[pools.NAME]`, `[service]` and `[history]`.
+//! Reading `[workflow]`, `[pool]`, `[pools.NAME]`, `[service]` and `[record]`.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -9,7 +10,9 @@ use super::names::check_name;
 use super::source::At;
 use super::suggest::quoted;
 use super::table::Table;
-use crate::graph::{Limits, PoolSpec, PoolType, Service, Workers};
+use crate::graph::{
+    KeepHistory, Limits, PoolSpec, PoolType, Record, RecordType, RecordUrl, Recording, Service, Workers,
+};
 
 /// A pool before the number of python actors is known.
 #[derive(Debug)]
@@ -130,6 +133,80 @@ pub(super) fn service(file: &Table<'_>, problems: &mut Problems) -> Service {
         stop_timeout: table.duration("stop_timeout", problems).unwrap_or(default.stop_timeout),
         on_crash: table.word("on_crash", problems).unwrap_or(default.on_crash),
     }
+}
+
+/// The `[history]` section.
+pub(super) fn history(file: &Table<'_>, problems: &mut Problems) -> KeepHistory {
+    let default = KeepHistory::default();
+    let Some(table) = file.table("history", problems) else { return default };
+    table.check_keys(problems);
+    KeepHistory {
+        enabled: table.bool("enabled", problems).unwrap_or(default.enabled),
+        keep: table.duration("keep", problems).unwrap_or(default.keep),
+        max_size: table.size("max_size", problems).unwrap_or(default.max_size),
+    }
+}
+
+/// The `[record]` section: where runs are recorded, if anywhere.
+pub(super) fn record(file: &Table<'_>, problems: &mut Problems) -> Recording {
+    let Some(table) = file.table("record", problems) else { return Recording::NotSaid };
+    table.check_unknown(problems, |problems, node| {
+        let is_address = matches!(node.key, "url" | "uri");
+        if is_address {
+            // Its own line would be shown, with a password in it.
+            problems
+                .error(
+                    table.at,
+                    format!(
+                        "the server's address does not stand in this file ({}): everyone can read it",
+                        quoted(node.key)
+                    ),
+                )
+                .label("has it")
+                .help("put it into a file of its own, and say url_file = \"that file\"");
+        }
+        is_address
+    });
+    let kind = table.word::<Option<RecordType>>("type", problems);
+    if let Some(node) = table.get("credential").filter(|_| table.says("credential") && table.says("url_file")) {
+        problems
+            .error(node.key_at, "the server's address is in a file or in a credential, not in both")
+            .label("one too many")
+            .help("take one of the two lines out");
+    }
+    let text = |key: &str, problems: &mut Problems| table.text(key, problems).map(|text| text.value);
+    let credential = text("credential", problems);
+    let url = match (&credential, table.text("url_file", problems)) {
+        // A host's defaults may say the one, and a workflow the other.
+        (Some(name), Some(_)) if table.says("credential") => RecordUrl::Credential(name.clone()),
+        (_, Some(path)) => RecordUrl::File(directory_of(path.at.source, problems).join(&path.value)),
+        (Some(name), None) => RecordUrl::Credential(name.clone()),
+        (None, None) => RecordUrl::Credential(Record::CREDENTIAL.to_owned()),
+    };
+    let record = Record {
+        kind: kind.flatten().unwrap_or(RecordType::BesDb),
+        database: text("database", problems).unwrap_or_else(|| Record::PLACE.to_owned()),
+        collection: text("collection", problems).unwrap_or_else(|| Record::PLACE.to_owned()),
+        url,
+        request_id_from: text("request_id_from", problems).unwrap_or_else(|| "request_id".to_owned()),
+        initiator: text("initiator", problems),
+        host: text("host", problems),
+        port: table.integer("port", problems).and_then(|port| u16::try_from(port).ok()),
+    };
+    match kind {
+        None => Recording::NotSaid,
+        Some(None) => Recording::Never,
+        Some(Some(_)) => Recording::In(record),
+    }
+}
+
+/// A section without a type records nothing, which nobody writes on purpose.
+pub(super) fn nothing_recorded(file: &Table<'_>, problems: &mut Problems) {
+    let Some(table) = file.table("record", problems).filter(|table| table.get("type").is_none()) else { return };
+    problems
+        .warning(table.at, "[record] has no `type`: nothing is recorded")
+        .label("`type` is missing")
+        .help("write type = \"besdb\" or type = \"mongodb\"");
 }
 
 /// An interpreter: a bare name is looked for on `PATH`, a path is relative to the file that says it.

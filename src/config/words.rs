@@ -1,6 +1,6 @@
 //! The words that a key can have, and what each means.
 
-use crate::graph::{Context, OnCrash, OnTimeout, PoolType, ServiceMode};
+use crate::graph::{Context, OnCrash, OnTimeout, PoolType, RecordType, ServiceMode};
 
 /// A value that is written as one of a few words.
 pub(super) trait Word: Sized {
@@ -100,6 +100,15 @@ words! {
         "interrupt" => OnCrash::Interrupt,
         "rerun" => OnCrash::Rerun,
         "resume" => OnCrash::Resume,
+    }
+}
+
+words! {
+    /// `type` of a record; "none" takes away what a host's defaults say.
+    RECORD_TYPES: Option<RecordType> {
+        "besdb" => Some(RecordType::BesDb),
+        "mongodb" => Some(RecordType::MongoDb),
+        "none" => None,
     }
 }
 

@@ -4,15 +4,19 @@
 //! [`Scope`], and their ports are pass-through actors. Nothing here knows how anything runs.
 
 mod actor;
+mod history;
 mod ids;
 
 mod pool;
+mod record;
 mod service;
 
 pub use crate::cgroup::Limits;
 pub use actor::{Actor, Exec, Kind, Link, Port, Retry, Route, Router, Script, Stdin, Stdout};
+pub use history::KeepHistory;
 pub use ids::{ActorId, PoolId, ScopeId};
 pub use pool::{Context, PoolSpec, PoolType, Workers};
+pub use record::{Record, RecordType, RecordUrl, Recording};
 pub use service::{OnCrash, Service, ServiceMode};
 
 use std::path::PathBuf;
@@ -47,6 +51,10 @@ pub struct Workflow {
     pub pools: Vec<PoolSpec>,
     /// How `pushflow serve` behaves.
     pub service: Service,
+    /// What is kept of its runs.
+    pub history: KeepHistory,
+    /// Whether runs are recorded beside the history.
+    pub record: Recording,
     /// The actors, by [`ActorId`].
     pub actors: Vec<Actor>,
     /// The workflow (first) and its submodels, by [`ScopeId`].

@@ -12,6 +12,7 @@ struct Pickled {
     stream: Chunk,
     buffers: Vec<Chunk>,
     look: Option<Look>,
+    form: Option<Box<str>>,
 }
 
 /// A piece of a value: bytes here, or shared memory that only the workers map.
@@ -35,6 +36,14 @@ impl Chunk {
     /// Whether it has no bytes.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    /// The bytes, where they are here.
+    pub fn bytes(&self) -> Option<&[u8]> {
+        match self {
+            Chunk::Inline(bytes) => Some(bytes),
+            Chunk::Shared(..) => None,
+        }
     }
 }
 
@@ -76,7 +85,20 @@ impl Look {
 impl Value {
     /// A value as a worker sent it: a pickle (protocol 2 to 5), the buffers it refers to, and a look where one was asked for.
     pub fn from_worker(stream: Chunk, buffers: Vec<Chunk>, look: Option<Look>) -> Self {
-        Value(Arc::new(Pickled { stream, buffers, look }))
+        Value(Arc::new(Pickled { stream, buffers, look, form: None }))
+    }
+
+    /// The same value with its form for records: JSON text. For a value that is not shared yet.
+    pub fn with_form(mut self, form: Option<impl Into<Box<str>>>) -> Self {
+        if let (Some(form), Some(pickled)) = (form, Arc::get_mut(&mut self.0)) {
+            pickled.form = Some(form.into());
+        }
+        self
+    }
+
+    /// The value as JSON text for a record ([`recorded_json`](super::recorded_json)), where its maker has said it.
+    pub fn form(&self) -> Option<&str> {
+        self.0.form.as_deref()
     }
 
     /// A value pickled here.
@@ -92,6 +114,11 @@ impl Value {
     /// The out-of-band buffers that the pickle refers to, in order.
     pub fn buffers(&self) -> &[Chunk] {
         &self.0.buffers
+    }
+
+    /// The look that came with the value.
+    pub fn known_look(&self) -> Option<&Look> {
+        self.0.look.as_ref()
     }
 
     /// What is known of the value; decoded here where the worker sent no look along.

@@ -16,8 +16,8 @@ impl Service {
 
     /// A run has ended.
     pub(super) fn account_at_the_end(&mut self, run: RunId) {
-        if let Some(account) = self.supervisor.take_account(run) {
-            self.board.with(|state| state.has_used(run, &account, true));
+        if let Some(account) = self.supervisor.account(run) {
+            self.board.with(|state| state.has_used(run, account, true));
         }
         self.account_for_all();
     }

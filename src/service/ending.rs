@@ -58,7 +58,8 @@ impl Ending {
 impl Service {
     pub(super) fn is_over(&self) -> bool {
         let asked = !matches!(self.ending, Ending::NotAsked);
-        self.active.is_empty() && self.queue.is_empty() && (asked || self.mode == ServiceMode::Run)
+        let rests = self.active.is_empty() && self.queue.is_empty() && self.has_kept_all(asked);
+        rests && (asked || self.mode == ServiceMode::Run)
     }
 
     /// systemd gives the service no less time than what it may wait for.
@@ -92,6 +93,8 @@ impl Service {
         supervisor.shut_down_while(patience, &mut |supervisor| answer_at_the_end(supervisor, line))?;
         self.notifier.status("every process is gone");
         info!("every process is gone");
+        self.close_history();
+        self.supervisor.end_recorder()?;
         self.tell(Notice::Close);
         Ok(())
     }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::graph::ActorId;
+use crate::history::Requester;
 use crate::payload::Payload;
 use crate::process::tree::{Process, Snapshot};
 use crate::supervisor::RunId;
@@ -57,6 +58,8 @@ pub struct Order {
     pub label: String,
     /// Who asks; none where it is the service itself.
     pub uid: Option<u32>,
+    /// Who is behind it, where that was said.
+    pub requester: Requester,
 }
 
 /// What the loop answers.
@@ -83,6 +86,8 @@ pub enum Refusal {
     InvalidArguments(String),
     /// Too much is waiting.
     QueueFull(String),
+    /// It could not be written to the disk, and so would not outlive a crash.
+    NotKept(String),
     /// It accepts nothing more.
     ShuttingDown(String),
     /// A service of this mode does not do that.

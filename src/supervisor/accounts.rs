@@ -30,6 +30,8 @@ pub(super) struct Accounts {
     workflow: WorkflowAccount,
     /// How long the last task of each actor took that has ended since somebody asked.
     latest: HashMap<ActorId, Duration>,
+    /// What tasks have used that have just ended: while there is a record that takes it.
+    ended: Option<HashMap<JobId, Usage>>,
 }
 
 /// One process, and what runs in it.
@@ -161,6 +163,9 @@ impl Accounts {
             metered.tasks = metered.running.len() as u32;
         }
         let usage = task.own.filter(|_| metered.meter.read_at == now);
+        if let (Some(ended), Some(usage)) = (&mut self.ended, usage) {
+            ended.insert(job, usage);
+        }
         let time = now.saturating_duration_since(task.since);
         self.latest.insert(task.actor, time);
         self.runs.entry(task.run).or_default().task_ended(TaskAccount { actor: task.actor, time, usage });
@@ -178,6 +183,11 @@ impl Supervisor {
         self.keeps_accounts().then(|| self.accounts.runs.remove(&run).unwrap_or_default())
     }
 
+    /// The account of a run up to the last readings, if books are kept.
+    pub fn account(&self, run: RunId) -> Option<&RunAccount> {
+        self.accounts.runs.get(&run)
+    }
+
     /// What a run that goes on has used up to now, if books are kept.
     pub fn account_so_far(&mut self, run: RunId) -> Option<&RunAccount> {
         self.settle_account(run);
@@ -187,6 +197,16 @@ impl Supervisor {
     /// How long the last task of each actor took, of those that have had one since this was asked last.
     pub fn take_latest_durations(&mut self) -> HashMap<ActorId, Duration> {
         self.accounts.take_latest()
+    }
+
+    /// From now on, what a task has used is there to be taken when it has ended.
+    pub(super) fn tell_what_tasks_use(&mut self) {
+        self.accounts.ended.get_or_insert_default();
+    }
+
+    /// What a task has used that has just ended, where that is known by itself.
+    pub(super) fn take_usage(&mut self, job: JobId) -> Option<Usage> {
+        self.accounts.ended.as_mut()?.remove(&job)
     }
 
     /// What all runs and what was started for them have used, up to the last readings.

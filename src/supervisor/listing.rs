@@ -93,6 +93,8 @@ pub enum ProcessKind {
     Worker,
     /// An exec task.
     Program,
+    /// Copies the history to MongoDB.
+    Recorder,
     /// Started by a task, or by what a task has started.
     Child,
     /// The same, and its parent is gone.
@@ -226,6 +228,7 @@ impl Supervisor {
             Some(Child::Program(pool, worker)) => {
                 (ProcessKind::Program, place(pool, self.task_of((*pool, *worker)).map(numbered)))
             }
+            Some(Child::Recorder) => (ProcessKind::Recorder, Place::default()),
             Some(Child::LetGo) => (ProcessKind::Forkserver, Place::default()),
             None if self.announced.is_starting(process) => (ProcessKind::Worker, Place::default()),
             None => {
@@ -250,6 +253,7 @@ impl Supervisor {
         let known = self.announced.get(process);
         let daemonic = match kind {
             ProcessKind::Worker => place.pool.is_some_and(|pool| self.workflow.pool(pool).kind.is_daemonic()),
+            ProcessKind::Recorder => true,
             _ => known.and_then(|known| known.daemonic).unwrap_or(false),
         };
         ListedProcess {

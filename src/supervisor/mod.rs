@@ -23,6 +23,8 @@ mod output;
 mod pressing;
 mod programs;
 mod reaper;
+mod recorder;
+mod recording;
 mod resident;
 mod runs;
 mod setup;
@@ -40,6 +42,7 @@ pub use accounts::usage_of_the_supervisor;
 pub use error::SupervisorError;
 pub use ground::{CgroupUse, subtree_for};
 pub use happening::{Happening, RunId};
+pub use recorder::RecorderCommand;
 pub use strays::StrayCount;
 pub use whom::Whom;
 
@@ -69,6 +72,8 @@ use nearness::Nearness;
 use output::Output;
 use programs::Program;
 use reaper::Child;
+use recorder::Recorder;
+use recording::Recording;
 use resident::Heartbeat;
 use runs::ActiveRun;
 use sources::{Source, Sources};
@@ -100,6 +105,8 @@ pub struct Supervisor {
     doorway: Option<Doorway>,
     leaves: Leaves,
     accounts: Accounts,
+    /// Where tasks are recorded; none while nobody wants that.
+    recording: Option<Recording>,
     jobs: HashMap<JobId, Job>,
     nearness: Nearness,
     next_job: u64,
@@ -110,6 +117,7 @@ pub struct Supervisor {
     unfinished: Vec<Token>,
     happenings: Vec<Happening>,
     heartbeat: Option<Heartbeat>,
+    recorder: Option<Recorder>,
 }
 
 /// One pool and its processes.
@@ -183,6 +191,7 @@ impl Supervisor {
             doorway: None,
             leaves: Leaves::default(),
             accounts: Accounts::default(),
+            recording: None,
             jobs: HashMap::new(),
             nearness: Nearness::default(),
             next_job: 0,
@@ -192,6 +201,7 @@ impl Supervisor {
             unfinished: Vec::new(),
             happenings: Vec::new(),
             heartbeat: None,
+            recorder: None,
         })
     }
 
@@ -274,6 +284,7 @@ impl Supervisor {
         }
         self.carry_out();
         self.strays_on_time(now);
+        self.recorder_on_time(now);
     }
 
     fn next_time(&self) -> Option<Instant> {
@@ -283,7 +294,7 @@ impl Supervisor {
         let runs = self.runs.values().filter_map(|run| run.engine.next_time());
         let beat = self.heartbeat.as_ref().map(Heartbeat::next_time);
         let pools = self.pools.iter().filter_map(|state| state.pool.next_time());
-        runs.chain(beat).chain(pools).chain(self.next_stray_time()).min()
+        runs.chain(beat).chain(pools).chain(self.next_stray_time()).chain(self.next_recorder_time()).min()
     }
 
     fn carry_out(&mut self) {

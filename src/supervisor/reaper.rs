@@ -15,6 +15,8 @@ pub(super) enum Child {
     Forkserver(PoolId, Phase),
     Worker(PoolId, WorkerId),
     Program(PoolId, WorkerId),
+    /// What copies the history.
+    Recorder,
     /// Nobody asks any more how it ends.
     LetGo,
 }
@@ -41,6 +43,7 @@ impl Supervisor {
                 Some(Child::Forkserver(pool, phase)) => {
                     self.on_forkserver_reaped(pool, phase, reaped.pid, reaped.ended);
                 }
+                Some(Child::Recorder) => self.on_recorder_reaped(reaped.ended),
                 Some(Child::LetGo) => {}
                 None => {
                     debug!("reaped the orphan {}, which {}", reaped.pid, reaped.ended);

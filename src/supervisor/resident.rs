@@ -86,16 +86,17 @@ impl Supervisor {
         self.let_go();
         for signal in [None, Some(Signal::SIGTERM), Some(Signal::SIGKILL)] {
             if let Some(signal) = signal {
-                tree::signal_below(&[Pid::this()], signal, |_| false);
+                let recorder = self.recorder_pid();
+                tree::signal_below(&[Pid::this()], signal, |process| Some(process.pid) == recorder);
             }
             let deadline = Instant::now() + self.grace();
             self.carry_out();
-            while !self.children.is_empty() && Instant::now() < deadline {
+            while self.has_workers() && Instant::now() < deadline {
                 missed.extend(self.turn(Some(deadline))?);
                 also(self);
             }
         }
-        if !self.children.is_empty() {
+        if self.has_workers() {
             // Their pools would be gone when they are reaped.
             return Err(SupervisorError::Survivors(tree::names(&tree::descendants(Pid::this()))));
         }
@@ -104,6 +105,12 @@ impl Supervisor {
         self.accounts.take_latest();
         self.workflow = workflow;
         Ok(missed)
+    }
+
+    /// Whether there are children that execute tasks or make those that do.
+    fn has_workers(&self) -> bool {
+        let recorder = self.recorder_pid();
+        self.children.keys().any(|child| Some(*child) != recorder)
     }
 
     /// Presses the running tasks of one run harder, at once.

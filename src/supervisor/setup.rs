@@ -33,6 +33,7 @@ pub(super) fn setup(workflow: &Workflow, pool: PoolId, preload: bool) -> Value {
         (text("scripts"), Plain::Dict(scripts)),
         (text("look_keys"), Plain::List(look_keys(workflow))),
         (text("announces"), Plain::Bool(true)),
+        (text("records"), Plain::Bool(workflow.record.record().is_some())),
         (text("preload"), Plain::Bool(preload)),
         (text("inherit"), Plain::Bool(workflow.pool(pool).context == Context::Fork)),
         (text("launched"), Plain::Bool(!workflow.pool(pool).launcher.is_empty())),

@@ -13,14 +13,15 @@ use super::announced::Host;
 use super::{Happening, Supervisor, SupervisorError};
 use crate::graph::{Kind, PoolId};
 use crate::pool::Step;
-use crate::process::sys::{self, Pid, Signal};
+use crate::process::sys::{Pid, Signal};
 use crate::process::tree::{self, Process, Snapshot};
 
 use super::jobs::Job;
 use super::reaper::Child;
 
 impl Supervisor {
-    /// Lets all workers go and waits for what is not daemonic, up to `patience`; whatever is left then below the
+    /// Lets all workers go and waits for what is not daemonic, up to `patience`, but not for the recorder
+    /// ([`Supervisor::end_recorder`]); whatever is left then below the
     /// supervisor gets SIGTERM, and after the grace time SIGKILL. Names what survives even that.
     pub fn shut_down(&mut self, patience: Duration) -> Result<(), SupervisorError> {
         self.shut_down_while(patience, &mut |_| {})
@@ -55,9 +56,11 @@ impl Supervisor {
     /// SIGTERM, grace, SIGKILL for all that is left.
     fn end_everything(&mut self, also: Meanwhile<'_>) -> Result<(), SupervisorError> {
         self.end_strays(true);
-        let grace = self.grace();
+        let (grace, recorder) = (self.grace(), self.recorder_pid());
         for signal in [Signal::SIGTERM, Signal::SIGKILL] {
-            let told = tree::signal_below(&[Pid::this()], signal, |process| self.was_told(process, signal));
+            let told = tree::signal_below(&[Pid::this()], signal, |process| {
+                Some(process.pid) == recorder || self.was_told(process, signal)
+            });
             self.note_told(signal, &told);
             if !told.is_empty() {
                 let processes = if told.len() == 1 { "process that was" } else { "processes that were" };
@@ -67,8 +70,9 @@ impl Supervisor {
                 return Ok(());
             }
         }
-        let left = tree::descendants(Pid::this());
-        if !sys::has_no_children() {
+        let mut left = tree::descendants(Pid::this());
+        left.retain(|process| Some(process.pid) != recorder);
+        if !self.nothing_is_left() {
             warn!("these processes survive SIGKILL: {}", tree::names(&left));
         }
         Ok(())
@@ -172,7 +176,7 @@ impl Supervisor {
 
     /// Waits until there is nothing below the supervisor, until then at the latest, and less if a signal arrives.
     fn wait_for_nothing(&mut self, deadline: Instant, also: Meanwhile<'_>) -> Result<Wait, SupervisorError> {
-        while !sys::has_no_children() {
+        while !self.nothing_is_left() {
             if Instant::now() >= deadline {
                 return Ok(Wait::Over);
             }

@@ -28,8 +28,9 @@ const MODULES: &[(&str, &str)] = &[
     ("pushflow.fresh", include_str!("python/fresh.py")),
     ("pushflow.forkserver", include_str!("python/forkserver.py")),
 ];
-/// Modules that some types of pools need.
+/// Modules that some workflows need.
 const LATER: &[(&str, &str)] = &[
+    ("pushflow.forms", include_str!("python/forms.py")),
     ("pushflow.crowd", include_str!("python/crowd.py")),
     ("pushflow.threads", include_str!("python/threads.py")),
     ("pushflow.greenlets", include_str!("python/greenlets.py")),

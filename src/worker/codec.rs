@@ -25,6 +25,7 @@ const HEADER: usize = 13;
 const POSITION: u8 = 1;
 const SHARED: u8 = 2;
 const LOOK: u8 = 4;
+const FORM: u8 = 8;
 const SHARED_LENGTH: u64 = 1 << 63;
 /// The CPU to wait at, where it does not matter.
 const ANYWHERE: u16 = u16::MAX;
@@ -323,7 +324,8 @@ impl<'a> Reader<'a> {
         };
         let buffers = (0..buffers).map(|_| self.buffer(fds)).collect::<Result<_, _>>()?;
         let look = (flags & LOOK != 0).then(|| self.look()).transpose()?;
-        Ok((key, Value::from_worker(stream, buffers, look)))
+        let form = (flags & FORM != 0).then(|| self.text32()).transpose()?;
+        Ok((key, Value::from_worker(stream, buffers, look).with_form(form)))
     }
 
     fn buffer(&mut self, fds: &mut VecDeque<OwnedFd>) -> Result<Chunk, ProtocolError> {

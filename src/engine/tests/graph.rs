@@ -36,6 +36,8 @@ impl Graph {
                 gevent: false,
                 pools: Vec::new(),
                 service: Service::default(),
+                history: crate::graph::KeepHistory::default(),
+                record: Default::default(),
                 actors: Vec::new(),
                 scopes: vec![outermost],
                 start: ActorId(0),

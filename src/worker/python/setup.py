@@ -3,7 +3,7 @@
 import os
 import sys
 
-from pushflow import billiards, children, identity, tasks, worker
+from pushflow import billiards, children, identity, tasks, wire, worker
 from pushflow.identity import Missing  # noqa: F401
 from pushflow.light import pickle
 
@@ -26,6 +26,10 @@ class Setup:
         self.launched = setup["launched"]
         #: Whether a pipe for announcements comes along.
         self.announces = setup.get("announces", False)
+        if setup.get("records", False):
+            from pushflow import forms
+
+            wire.form = forms.form
 
     def take_pipe(self, channel):
         """Takes the pipe for announcements, the last descriptor of the frame."""

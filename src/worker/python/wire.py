@@ -21,7 +21,7 @@ THREADED = 12
 
 HEADER = Struct("<IBQ")
 ENTRY = Struct("<BIIH")  # flags, length of the key, length of the pickle, number of buffers
-POSITION, SHARED, LOOK = 1, 2, 4  # flags of an entry
+POSITION, SHARED, LOOK, FORM = 1, 2, 4, 8  # flags of an entry
 LENGTH = Struct("<Q")
 SHARED_LENGTH = 1 << 63  # in a buffer's length: it is a memory file
 COUNT = Struct("<I")
@@ -39,6 +39,10 @@ SCRATCH = 64 * 1024
 SOL_SOCKET, SCM_RIGHTS = 1, 1
 CLOEXEC = 0x40000000  # MSG_CMSG_CLOEXEC: programs that tasks start inherit nothing of it
 F_ADD_SEALS, SEALS = 1033, 0x1 | 0x2 | 0x4 | 0x8  # seal, shrink, grow, write (include/uapi/linux/fcntl.h)
+
+
+#: What says a value as a record wants it (`forms.form`), where runs are recorded.
+form = None
 
 
 class Gone(Exception):
@@ -196,6 +200,7 @@ def pack_entry(key, value, look, fds):
         buffers = []
         stream = pickle.dumps(value, 4)
     length = len(stream)
+    said = None if form is None else form(value, length)
     if length >= SHARE_FROM:
         fd = _share(stream)
         if fd is not None:
@@ -204,6 +209,8 @@ def pack_entry(key, value, look, fds):
             stream = b""
     if look is not None:
         flags |= LOOK
+    if said is not None:
+        flags |= FORM
     packed = ENTRY.pack(flags, len(key), length, len(buffers)) + key + stream
     for buffer in buffers:
         with buffer.raw() as raw:
@@ -215,6 +222,8 @@ def pack_entry(key, value, look, fds):
                 packed += LENGTH.pack(raw.nbytes) + raw.tobytes()
     if look is not None:
         packed += look
+    if said is not None:
+        packed += COUNT.pack(len(said)) + said
     return packed
 
 

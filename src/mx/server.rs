@@ -1,0 +1,124 @@
+//! The MongoDB server: writing one document, and what its answers mean.
+
+use std::cell::Cell;
+use std::time::Duration;
+
+use mongodb::bson::{DateTime, Document, doc, oid::ObjectId};
+use mongodb::error::{Error, ErrorKind, WriteFailure};
+use mongodb::{Client, Collection};
+
+use crate::address::{self, Address, AddressError};
+
+/// How long one write may take before the server counts as away.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// How long is looked for a server, as in pypushflow.
+const SEARCH: Duration = Duration::from_secs(10);
+
+/// E11000: there is another document with this `_id`.
+const DUPLICATE: i32 = 11000;
+/// What MongoDB says of a document that is too large or too deep, or that is no document to it.
+const TOO_LARGE: [i32; 2] = [10334, 17419];
+const NOT_A_DOCUMENT: [i32; 3] = [15, 22, 17280];
+
+/// What became of a write.
+#[derive(Debug)]
+pub enum Trouble {
+    /// The server is not there, is too slow, or takes nothing from us: later it may.
+    Away(String),
+    /// There is another document with this `_id`.
+    Taken,
+    /// The document would be too large.
+    TooLarge,
+    /// It never takes this.
+    Refused(String),
+}
+
+/// A collection on a server.
+#[derive(Debug)]
+pub struct Server {
+    collection: Collection<Document>,
+    /// It has answered.
+    answered: Cell<bool>,
+    /// The servers, for messages.
+    pub hosts: String,
+}
+
+impl Server {
+    /// The server at an address; whether it is there is seen later.
+    pub async fn at(address: &Address, database: &str, collection: &str) -> Result<Self, AddressError> {
+        let mut options = address.options().await?;
+        options.server_selection_timeout.get_or_insert(SEARCH);
+        options.app_name.get_or_insert_with(|| "pushflow-mx".to_owned());
+        let hosts = address::hosts(&options);
+        let client = Client::with_options(options).map_err(|error| address.wrong(&error))?;
+        let collection = client.database(database).collection(collection);
+        Ok(Server { collection, answered: Cell::new(false), hosts })
+    }
+
+    /// Whether it has answered.
+    pub fn has_answered(&self) -> bool {
+        self.answered.get()
+    }
+
+    /// Writes a new document.
+    pub async fn insert(&self, document: &Document) -> Result<(), Trouble> {
+        self.within(async { self.collection.insert_one(document).await }).await.map(|_| ())
+    }
+
+    /// Sets fields of a document that began at this time. Whether it was there.
+    pub async fn set(&self, id: ObjectId, start: i64, fields: Document) -> Result<bool, Trouble> {
+        let which = doc! { "_id": id, "startTime": DateTime::from_millis(start) };
+        let change = doc! { "$set": fields };
+        self.within(async { self.collection.update_one(which, change).await }).await.map(|done| done.matched_count > 0)
+    }
+
+    async fn within<T>(&self, write: impl Future<Output = mongodb::error::Result<T>>) -> Result<T, Trouble> {
+        match tokio::time::timeout(PATIENCE, write).await {
+            Ok(Ok(done)) => {
+                self.answered.set(true);
+                Ok(done)
+            }
+            Ok(Err(error)) => Err(trouble(&error)),
+            Err(_) => Err(Trouble::Away(format!("it has not answered within {} seconds", PATIENCE.as_secs()))),
+        }
+    }
+
+    /// When the document with this `_id` began, where there is one.
+    pub async fn start_of(&self, id: ObjectId) -> Result<Option<i64>, Trouble> {
+        let found = self
+            .within(async { self.collection.find_one(doc! { "_id": id }).projection(doc! { "startTime": 1 }).await });
+        let found = found.await?;
+        Ok(found.and_then(|found| found.get_datetime("startTime").ok().map(|time| time.timestamp_millis())))
+    }
+}
+
+fn trouble(error: &Error) -> Trouble {
+    match error.kind.as_ref() {
+        ErrorKind::Write(WriteFailure::WriteError(error)) => coded(error.code, &error.message)
+            .unwrap_or_else(|| Trouble::Refused(format!("{} (code {})", error.message, error.code))),
+        ErrorKind::Command(error) => {
+            coded(error.code, &error.message).unwrap_or_else(|| Trouble::Away(format!("it says: {}", error.message)))
+        }
+        ErrorKind::Bson(_) | ErrorKind::InvalidArgument { .. } => Trouble::Refused(error.to_string()),
+        ErrorKind::Authentication { message, .. } => Trouble::Away(message.clone()),
+        _ => Trouble::Away(first_line(&error.to_string())),
+    }
+}
+
+fn coded(code: i32, message: &str) -> Option<Trouble> {
+    match code {
+        DUPLICATE => Some(Trouble::Taken),
+        code if TOO_LARGE.contains(&code) => Some(Trouble::TooLarge),
+        code if NOT_A_DOCUMENT.contains(&code) => Some(Trouble::Refused(message.to_owned())),
+        _ => None,
+    }
+}
+
+/// What the driver says of servers it does not find goes on for pages.
+fn first_line(text: &str) -> String {
+    let line = text.lines().next().unwrap_or_default();
+    match line.char_indices().nth(300) {
+        Some((at, _)) => format!("{}…", &line[..at]),
+        None => line.to_owned(),
+    }
+}

@@ -1,0 +1,140 @@
+//! Values of the history as BSON, replaced where BSON cannot hold them, as pypushflow's recorder replaces them.
+
+use mongodb::bson::{Binary, Bson, DateTime, Document, oid::ObjectId, spec::BinarySubtype};
+use serde_json::{Map, Number, Value as Json};
+
+/// A JSON object as a document.
+pub fn document(object: &Map<String, Json>) -> Document {
+    object.iter().map(|(key, value)| (clean(key), bson(value))).collect()
+}
+
+/// A value as BSON. What the history has as `{"$type", "$repr", …}` (see `src/worker/python/forms.py`) is what it stands for, or
+/// its repr.
+pub fn bson(json: &Json) -> Bson {
+    match json {
+        Json::Null => Bson::Null,
+        Json::Bool(value) => Bson::Boolean(*value),
+        Json::Number(number) => self::number(number),
+        Json::String(text) => Bson::String(text.clone()),
+        Json::Array(items) => Bson::Array(items.iter().map(bson).collect()),
+        Json::Object(object) => stands_for(object).unwrap_or_else(|| Bson::Document(document(object))),
+    }
+}
+
+/// An integer is the smallest type that holds it, as pymongo writes it; one beyond 64 bits is text.
+fn number(number: &Number) -> Bson {
+    let text = number.to_string();
+    if text.contains(['.', 'e', 'E']) {
+        return text.parse().map_or(Bson::String(text), Bson::Double);
+    }
+    integer(&text)
+}
+
+fn integer(text: &str) -> Bson {
+    match text.parse::<i64>() {
+        Ok(int) => i32::try_from(int).map_or(Bson::Int64(int), Bson::Int32),
+        Err(_) => Bson::String(text.to_owned()),
+    }
+}
+
+/// What an object with `$type` stands for.
+fn stands_for(object: &Map<String, Json>) -> Option<Bson> {
+    let kind = object.get("$type")?.as_str()?;
+    if let Some(size) = object.get("$bytes").and_then(Json::as_u64) {
+        let start = object.get("$start").and_then(Json::as_str).map_or(String::new(), |start| format!(" {start}…"));
+        return (object.len() <= 3).then(|| Bson::String(format!("<{kind} of {size} bytes, not recorded>{start}")));
+    }
+    let repr = object.get("$repr")?.as_str()?;
+    let exactly = object.iter().find(|(key, _)| *key != "$type" && *key != "$repr");
+    let Some((how, what)) = exactly else { return Some(Bson::String(repr.to_owned())) };
+    if object.len() > 3 {
+        return None;
+    }
+    let text = what.as_str();
+    Some(match how.as_str() {
+        "$items" => bson(what),
+        "$int" => integer(text?),
+        "$text" => Bson::String(text?.to_owned()),
+        "$float" => Bson::Double(text?.parse().ok()?),
+        "$date" => Bson::DateTime(DateTime::from_millis(what.as_i64()?)),
+        "$hex" => Bson::Binary(Binary { subtype: BinarySubtype::Generic, bytes: unhex(text?)? }),
+        "$oid" => Bson::ObjectId(ObjectId::parse_str(text?).ok()?),
+        _ => return None,
+    })
+}
+
+fn unhex(text: &str) -> Option<Vec<u8>> {
+    let digits = text.as_bytes();
+    let digit = |byte: u8| char::from(byte).to_digit(16).map(|digit| digit as u8);
+    digits.chunks(2).map(|two| Some(digit(*two.first()?)? << 4 | digit(*two.get(1)?)?)).collect()
+}
+
+/// A key without what BSON ends it at.
+fn clean(key: &str) -> String {
+    key.replace('\0', "\u{fffd}")
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use mongodb::bson::doc;
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn numbers_have_the_types_that_pymongo_gives_them() {
+        let text = r#"{"a": 1, "b": 2147483648, "c": 2.0, "d": -0.0, "e": 1e300, "f": 36893488147419103232, "g": -2147483648}"#;
+        let object: Map<String, Json> = serde_json::from_str(text).unwrap();
+        let wanted = doc! {
+            "a": 1_i32, "b": 2_147_483_648_i64, "c": 2.0, "d": -0.0, "e": 1e300,
+            "f": "36893488147419103232", "g": i32::MIN,
+        };
+        assert_eq!(document(&object), wanted);
+    }
+
+    #[test]
+    fn what_the_history_marks_is_what_it_stands_for_or_its_repr() {
+        let cases = [
+            (json!({"$type": "set", "$repr": "{1}", "$items": [1]}), Bson::Array(vec![Bson::Int32(1)])),
+            (json!({"$type": "int", "$repr": "1", "$int": "1"}), Bson::Int32(1)),
+            (json!({"$type": "int", "$repr": "…", "$int": "18446744073709551616"}), "18446744073709551616".into()),
+            (json!({"$type": "float", "$repr": "-inf", "$float": "-inf"}), Bson::Double(f64::NEG_INFINITY)),
+            (
+                json!({"$type": "datetime.datetime", "$repr": "…", "$date": -1}),
+                Bson::DateTime(DateTime::from_millis(-1)),
+            ),
+            (
+                json!({"$type": "bytes", "$repr": "…", "$hex": "00fF"}),
+                Bson::Binary(Binary { subtype: BinarySubtype::Generic, bytes: vec![0, 255] }),
+            ),
+            (json!({"$type": "numpy.ndarray", "$repr": "array([0])"}), "array([0])".into()),
+            (json!({"$type": "list", "$bytes": 5}), "<list of 5 bytes, not recorded>".into()),
+            (json!({"$type": "str", "$bytes": 5, "$start": "ab"}), "<str of 5 bytes, not recorded> ab…".into()),
+        ];
+        for (json, wanted) in cases {
+            assert_eq!(bson(&json), wanted, "{json}");
+        }
+        let Bson::Double(nan) = bson(&json!({"$type": "float", "$repr": "nan", "$float": "nan"})) else { panic!() };
+        assert!(nan.is_nan());
+    }
+
+    #[test]
+    fn objects_of_a_workflows_own_that_look_alike_stay_as_they_are() {
+        for json in [
+            json!({"$type": "x"}),
+            json!({"$type": 1, "$repr": "x"}),
+            json!({"$type": "x", "$repr": "y", "$hex": "0"}),
+            json!({"$type": "x", "$repr": "y", "more": 1}),
+            json!({"$type": "x", "$repr": "y", "$int": "1", "more": 1}),
+            json!({"$oid": "x"}),
+        ] {
+            assert!(matches!(bson(&json), Bson::Document(_)), "{json}");
+        }
+    }
+
+    #[test]
+    fn a_key_ends_where_it_ends() {
+        assert_eq!(bson(&json!({"a\0b": 1, "": 2, "a.b": 3})), Bson::Document(doc! {"a\u{fffd}b": 1, "": 2, "a.b": 3}));
+    }
+}

@@ -1,0 +1,125 @@
+"""Values as JSON for records in MongoDB: sent along with a value that JSON has no form for, where runs are recorded.
+
+What BSON can hold is kept exactly (bytes, dates, sets as lists, integers of any size), the rest is its repr, as in pypushflow's
+recorder. Each such thing is an object with `$type` and `$repr`, and one key more that holds it exactly: `$items`,
+`$hex`, `$date` (milliseconds since the epoch), `$float`, `$int`, `$text`, `$oid`. The Rust side is `src/mx/value.rs`.
+"""
+
+from json import dumps
+from math import isfinite
+
+#: A value whose pickle is larger is not recorded, only its type and its size.
+LARGEST = 1 << 20
+#: The history says a larger one in short, and Rust does not see into one in shared memory.
+SMALL = 2 << 10
+#: A repr is no longer, in characters.
+LONGEST_REPR = 1 << 20
+
+
+def form(value, size):
+    """The JSON text of a value whose pickle has so many bytes, or None where its pickle says as much."""
+    if size > LARGEST:
+        return dumps({"$type": _name(value), "$bytes": size}).encode()
+    try:
+        if size <= SMALL and _is_plain(value):
+            return None
+        return dumps(_said(value), ensure_ascii=False, allow_nan=False).encode()
+    except Exception:  # it contains itself, is nested too deeply, or one of its methods raises
+        return dumps(_in_words(value)).encode()
+
+
+def _is_plain(value):
+    """Whether JSON has a form for it that keeps its types, but for tuples, which are lists to BSON too."""
+    check = PLAIN.get(type(value))
+    return check is not None and check(value)
+
+
+def _all_plain(items):
+    return all(map(_is_plain, items))
+
+
+PLAIN = {
+    type(None): lambda value: True,
+    bool: lambda value: True,
+    int: lambda value: -(1 << 63) <= value < 1 << 63,
+    float: isfinite,
+    str: lambda value: value.isascii() or _is_unicode(value),
+    list: _all_plain,
+    tuple: _all_plain,
+    dict: lambda value: all(type(key) is str and _is_unicode(key) for key in value) and _all_plain(value.values()),
+}
+
+
+def _said(value):
+    """The value, in pypushflow's order of questions: mapping, list, integer, what BSON has a type for, the rest."""
+    if _is_plain(value):
+        return value
+    from collections.abc import Mapping
+
+    if isinstance(value, Mapping):
+        return {_key(key): _said(item) for key, item in value.items()}
+    if isinstance(value, set):
+        return _exactly(value, "$items", [_said(item) for item in value])
+    if isinstance(value, (list, tuple)):
+        return [_said(item) for item in value]
+    if isinstance(value, int):
+        return _exactly(value, "$int", str(int(value)))
+    if isinstance(value, str):
+        text = str.__str__(value)
+        return text if _is_unicode(text) else _exactly(value, "$text", text.encode("utf-8", "backslashreplace").decode())
+    if isinstance(value, float):
+        number = float(value)
+        return number if isfinite(number) and type(value) is float else _exactly(value, "$float", float.__repr__(number))
+    if isinstance(value, bytes):
+        return _exactly(value, "$hex", value.hex())
+    from datetime import datetime
+
+    if isinstance(value, datetime):
+        return _exactly(value, "$date", _milliseconds(value))
+    if type(value).__name__ == "ObjectId" and hasattr(value, "binary"):
+        return _exactly(value, "$oid", value.binary.hex())
+    return _in_words(value)
+
+
+def _milliseconds(value):
+    """Since the epoch; a time without a zone is taken for UTC, as pymongo takes it."""
+    from datetime import datetime, timedelta, timezone
+
+    value = value.replace(tzinfo=timezone.utc) if value.tzinfo is None else value
+    return (value - datetime(1970, 1, 1, tzinfo=timezone.utc)) // timedelta(milliseconds=1)
+
+
+def _key(key):
+    key = str.__str__(key) if isinstance(key, str) else str(key)
+    return key if _is_unicode(key) else key.encode("utf-8", "backslashreplace").decode()
+
+
+def _exactly(value, key, what):
+    return {"$type": _name(value), "$repr": _repr(value), key: what}
+
+
+def _in_words(value):
+    return {"$type": _name(value), "$repr": _repr(value)}
+
+
+def _name(value):
+    kind = type(value)
+    return kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
+
+
+def _repr(value):
+    try:
+        text = repr(value)
+    except Exception as error:
+        text = f"<its repr raises {type(error).__qualname__}>"
+    if len(text) > LONGEST_REPR:
+        text = f"{text[:LONGEST_REPR]}… ({len(text)} characters)"
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
+def _is_unicode(text):
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

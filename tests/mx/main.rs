@@ -1,0 +1,12 @@
+//! pushflow-mx: the real recorder between a real history and a MongoDB server, and what pypushflow writes beside it.
+//!
+//! The server is `server.py`; with a `mongod` on PATH it is that.
+
+#![allow(clippy::unwrap_used)]
+
+mod catching_up;
+mod child;
+mod documents;
+mod history;
+mod recorder;
+mod server;
