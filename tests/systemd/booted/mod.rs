@@ -2,6 +2,8 @@
 
 mod access;
 mod limits;
+mod packages;
+mod readme;
 mod service;
 mod users;
 

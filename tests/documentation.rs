@@ -1,4 +1,5 @@
-//! The manual pages and completions that the packages install, in the eyes of the programs that read them.
+//! The manual pages and completions that the packages install, in the eyes of the programs that read them; and what the
+//! README says of commands and messages, held against the program. (tests/systemd runs the commands that it prints.)
 
 #![allow(clippy::unwrap_used)]
 
@@ -121,4 +122,87 @@ fn fish_and_zsh_take_their_completions() {
         autoload -U compinit && compinit -u -D && print -r -- "$_comps[pushflow]" && autoload -X +X _pushflow && whence -w _pushflow"#;
     let said = output(Command::new("zsh").args(["-fc", script]).env("PROGRAM", program).env("HOME", folder.path()));
     assert_eq!(said, "_pushflow\n_pushflow: function\n");
+}
+
+const README: &str = include_str!("../README.md");
+
+/// What stands between grave accents in the prose of the README.
+fn inline_code() -> Vec<String> {
+    let mut prose = String::new();
+    let mut fenced = false;
+    for line in README.lines() {
+        if line.starts_with("```") {
+            fenced = !fenced;
+        } else if !fenced {
+            prose.push_str(line);
+            prose.push('\n');
+        }
+    }
+    // A line may end within it. In a table a bar is written with a backslash.
+    let words = |code: &str| code.split_whitespace().collect::<Vec<_>>().join(" ").replace("\\|", "|");
+    prose.split('`').skip(1).step_by(2).map(words).collect()
+}
+
+#[test]
+fn the_readme_names_verbs_and_options_that_there_are() {
+    let verbs = verbs();
+    let mut seen = 0;
+    for code in inline_code() {
+        let Some(rest) = code.strip_prefix("pushflow ") else { continue };
+        let verb = rest.split(' ').next().unwrap();
+        // `pushflow check-pools`, and the `check-daemonic` that follows it.
+        assert!(verbs.iter().any(|known| known == verb) || verb.starts_with("-"), "`{code}`: there is no verb {verb}");
+        seen += 1;
+        let help = pushflow(&[verb, "--help"]);
+        for option in rest.split(' ').skip(1).filter(|word| word.starts_with('-') && *word != "-") {
+            assert!(
+                help.contains(&format!("{option} ")) || help.contains(&format!("{option}\n")),
+                "`{code}`: no {option}"
+            );
+        }
+    }
+    assert!(seen > 20, "{seen}");
+}
+
+/// All that the sources hold, as they are written.
+fn sources(folder: &Path, into: &mut String) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            sources(&path, into);
+        } else if path.extension().is_some_and(|ending| ending == "rs" || ending == "py") {
+            into.push_str(&fs::read_to_string(&path).unwrap());
+        }
+    }
+}
+
+#[test]
+fn the_readme_explains_messages_that_there_are() {
+    // Those of Python and of the kernel.
+    let others =
+        ["No module named", "missing 1 required", "daemonic processes are not", "Permission denied", "Read-only file"];
+    let mut code = String::new();
+    sources(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &mut code);
+    let code = code.replace("\\\"", "\"");
+    let (_, section) = README.split_once("\n## When something goes wrong\n").unwrap();
+    let rows = section.split("\n## ").next().unwrap().lines().filter(|line| line.starts_with("| `"));
+    let mut count = 0;
+    for row in rows {
+        let first = row.split(" | ").next().unwrap().trim_start_matches("| ");
+        for message in first.split('`').skip(1).step_by(2) {
+            count += 1;
+            if others.iter().any(|other| message.starts_with(other)) {
+                continue;
+            }
+            // What varies is written as … or NAME, and is a pair of braces in the code.
+            for part in message.split(['…']).flat_map(|part| part.split("NAME")).map(str::trim) {
+                let part = part
+                    .replace("SIGSEGV", "")
+                    .replace("SIGKILL", if message.contains("survive") { "SIGKILL" } else { "" });
+                let part = part.trim();
+                assert!(code.contains(part), "the README explains {message:?}: nothing says {part:?}");
+            }
+        }
+    }
+    assert!(count > 20, "{count}");
 }
