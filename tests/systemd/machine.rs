@@ -47,6 +47,12 @@ impl Machine {
         Machine { kind, files: tempfile::tempdir().expect("a temporary folder"), command }
     }
 
+    /// Gives the script so many seconds, start of the machine included.
+    pub(crate) fn patient(mut self, seconds: u32) -> Self {
+        self.command.args(["--timeout", &seconds.to_string()]);
+        self
+    }
+
     /// Puts a file or folder of this host into the machine.
     pub(crate) fn path(mut self, here: &Path, there: &str) -> Self {
         self.command.arg("--file").arg(format!("{}={there}", here.display()));

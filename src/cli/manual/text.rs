@@ -61,6 +61,6 @@ mod tests {
     #[test]
     fn text_is_no_request() {
         assert_eq!(plain(".br 'x' a-b \"c\""), "\\&.br \\(aqx\\(aq a\\-b \\(dqc\\(dq");
-        assert_eq!(with_code("see `pushflow serve`."), "see \\fBpushflow serve\\fR.");
+        assert_eq!(with_code("see `pushflow serve`."), "see \\fBpushflow serve\\fR\\&.");
     }
 }

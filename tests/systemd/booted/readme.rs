@@ -158,7 +158,14 @@ prepare_ps() {
         if printed.command.starts_with("pushflow ps integrate") {
             script.push_str("prepare_ps\n");
         }
-        let _ = writeln!(script, "echo '=== command'\n{} 2>&1\necho \"=== status $?\"", with_errors(&printed.command));
+        let command = with_errors(&printed.command);
+        // A reader is slower than the run that was asked for before.
+        let wait = if command.contains(" Outputs") {
+            format!("outputs() {{ ! {command} | grep -q 's \"\"'; }}\neventually outputs\n")
+        } else {
+            String::new()
+        };
+        let _ = writeln!(script, "{wait}echo '=== command'\n{command} 2>&1\necho \"=== status $?\"");
     }
     let machine = Machine::without_pushflow("container")
         .path(&deb, &format!("/root/checkout/{name}"))
