@@ -179,7 +179,7 @@ is state "$(property own ActiveState)" inactive
 is processes "$(pgrep -u pushflow)" ''
 rm -r /usr/bin/pushflow /usr/lib/systemd/*/pushflow* /usr/share/pushflow
 sh /root/POSTUN 0 || exit 1
-is units "$(systemctl list-units --all --no-legend 'pushflow@*')" ''
+is units "$(systemctl list-units --all --no-legend 'pushflow*')" ''
 test -d /var/lib/pushflow/own || exit 1
 "#;
     let script = script.replace("\nOWN\n", &format!("\n{OWN}\n"));
