@@ -6,6 +6,8 @@ use crate::systemd::escape::{bus_label, name_of_label};
 
 /// What every service's bus name begins with.
 pub const PREFIX: &str = "org.pushflow.Workflow1.";
+/// The name that every service waits for: the bus policy (packaging/dbus/org.pushflow.conf) is about those who do.
+pub const SHARED: &str = "org.pushflow.Workflow1";
 /// The object that every service has.
 pub const ROOT: &str = "/org/pushflow/workflow";
 /// Its interface.

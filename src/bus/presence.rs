@@ -74,6 +74,8 @@ async fn attend(office: &Arc<Office>, connection: &Connection, notices: &Receive
     for run in runs {
         RunObject::put(office, server, run).await?;
     }
+    // First the name that makes it a service in the eyes of the bus policy, and that only one of them gets.
+    connection.request_name_with_flags(names::SHARED, RequestNameFlags::empty()).await?;
     connection.request_name_with_flags(names::service(&office.name), RequestNameFlags::DO_NOT_QUEUE).await?;
     office.came();
     show_processes(office, server).await?;

@@ -2,7 +2,9 @@
 
 mod accounting;
 mod check;
+mod completions;
 mod convert;
+mod doctor;
 mod exit;
 mod graph;
 mod history;
@@ -10,6 +12,7 @@ mod inputs;
 mod load;
 mod locate;
 mod logging;
+mod manual;
 mod pools;
 mod progress;
 mod ps;
@@ -26,14 +29,14 @@ pub use exit::Exit;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 use signal_hook::consts::SIGPIPE;
 
 use crate::config::Style;
 
 /// Runs workflow graphs and supervises every process of them.
 #[derive(Debug, Parser)]
-#[command(name = "pushflow", version, about, max_term_width = 100, after_help = AFTER_HELP)]
+#[command(name = "pushflow", version, about, max_term_width = 100, after_help = AFTER_HELP, subcommand_value_name = "COMMAND")]
 struct Cli {
     #[command(flatten)]
     logging: logging::LoggingArgs,
@@ -80,8 +83,21 @@ enum Verb {
     CheckPools(pools::CheckPoolsArgs),
     /// Say which workers are daemonic, in their own eyes and in the supervisor's
     CheckDaemonic(pools::CheckDaemonicArgs),
+    /// Say what this host lacks for running workflows, and what to do about it
+    Doctor(doctor::DoctorArgs),
     /// Print the JSON Schema of the workflow file, for editors
+    #[command(after_help = schema::AFTER_HELP)]
     Schema,
+    /// Print what a shell needs to complete this command
+    Completions(completions::CompletionsArgs),
+    /// Write the manual pages into a folder
+    Man(manual::ManArgs),
+}
+
+/// The command line, for those who describe it.
+fn command() -> clap::Command {
+    // `pushflow help VERB` says what `pushflow VERB --help` says.
+    Cli::command().disable_help_subcommand(true)
 }
 
 /// The whole program: parses the command line, runs the verb, prints its error if it has one.
@@ -113,6 +129,9 @@ pub fn main() -> ExitCode {
         Verb::Show(args) => show::show(&args),
         Verb::CheckPools(args) => pools::check_pools(&args),
         Verb::CheckDaemonic(args) => pools::check_daemonic(&args),
+        Verb::Doctor(args) => doctor::run(&args),
+        Verb::Completions(args) => completions::run(&args),
+        Verb::Man(args) => manual::run(&args),
         Verb::Schema => schema::run(&mut io::stdout().lock()).map(|()| Exit::Finished).map_err(cannot_write),
     };
     match exit {

@@ -4,6 +4,14 @@ use std::io::{self, Write};
 
 use crate::config;
 
+/// What `--help` says below its options.
+pub(super) const AFTER_HELP: &str = "\
+An editor that knows TOML (with taplo, or Even Better TOML) takes it from the first line of a workflow file:
+  #:schema ./workflow.schema.json
+
+Example:
+  pushflow schema > workflow.schema.json";
+
 /// Prints the schema.
 ///
 /// # Errors

@@ -22,7 +22,10 @@ Usually systemd starts it:
   systemctl --user start pushflow@hello
 
 The section [service] of the workflow says whether it runs once (mode = \"run\") or waits for runs to be asked for (mode =
-\"resident\"). SIGTERM stops it, SIGHUP reads the workflow file again.")]
+\"resident\"). SIGTERM stops it, SIGHUP reads the workflow file again.
+
+Example:
+  pushflow serve --user hello")]
 pub(super) struct ServeArgs {
     /// The name of an installed workflow
     name: String,

@@ -195,7 +195,7 @@ pub(super) static POOL: Section = Section {
     ],
 };
 
-static SERVICE: Section = Section {
+pub(super) static SERVICE: Section = Section {
     id: "service",
     title: "[service]",
     doc: "How `pushflow serve` behaves.",
@@ -275,7 +275,7 @@ pub(super) static SUBMODEL: Section = Section {
     ]],
 };
 
-const KIND: &[Key] = &[key("kind", Shape::Word(KINDS), "What the actor is. Default: python.")];
+pub(super) const KIND: &[Key] = &[key("kind", Shape::Word(KINDS), "What the actor is. Default: python.")];
 
 const FALLIBLE: &[Key] =
     &[key("bubble_errors", Shape::Bool, "Whether its errors also go to the on_error actors around it.")];

@@ -16,6 +16,7 @@ mod links;
 mod names;
 mod plain;
 mod reach;
+mod reference;
 mod render;
 mod scripts;
 mod settings;
@@ -30,6 +31,7 @@ mod words;
 
 pub use diagnostics::{ConfigErrors, Diagnostic, Label, Severity};
 pub use json_schema::json_schema;
+pub use reference::{KeyReference, TableReference, reference};
 pub use render::{Style, render};
 pub use source::{Position, Source};
 pub use units::duration as parse_duration;

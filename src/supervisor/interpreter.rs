@@ -25,7 +25,7 @@ impl Interpreter {
 }
 
 /// The interpreter that a path names: itself, or that of the environment whose folder it is.
-fn interpreter_in(path: &Path) -> PathBuf {
+pub(crate) fn interpreter_in(path: &Path) -> PathBuf {
     if !path.is_dir() {
         return path.to_owned();
     }

@@ -42,6 +42,7 @@ pub use accounts::usage_of_the_supervisor;
 pub use error::SupervisorError;
 pub use ground::{CgroupUse, subtree_for};
 pub use happening::{Happening, RunId};
+pub(crate) use interpreter::interpreter_in;
 pub use recorder::RecorderCommand;
 pub use strays::StrayCount;
 pub use whom::Whom;

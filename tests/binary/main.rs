@@ -5,6 +5,7 @@
 mod accounting;
 mod cache;
 mod commands;
+mod doctor;
 mod errors;
 mod inputs;
 mod lost_workers;

@@ -20,10 +20,14 @@ const FILES: [(&str, &str); 12] = [
     ("conf/workflows", "/usr/share/pushflow/workflows"),
 ];
 
-/// What a script begins with: the end of the installation, and words for what follows.
+/// What a script begins with: the end of the installation.
 const INSTALL: &str = r#"
 systemd-sysusers && systemd-tmpfiles --create pushflow.conf && journalctl --update-catalog || exit 1
 systemctl daemon-reload && systemctl reload dbus.service || exit 1
+"#;
+
+/// Words for what follows.
+pub(crate) const WORDS: &str = r#"
 # is WHAT FOUND EXPECTED
 is() { [ "$2" = "$3" ] || { printf 'wrong: %s is %s, not %s\n' "$1" "$2" "$3"; journalctl -o cat -n 40; exit 1; }; }
 # has WHAT TEXT PART
@@ -65,8 +69,8 @@ impl Machine {
         machine.file("/etc/pushflow/workflows/res.toml", WORKFLOW).file("/etc/pushflow/workflows/res.py", TASK)
     }
 
-    /// Runs a script in it that uses the words of [`INSTALL`].
+    /// Runs a script in it that uses [`WORDS`].
     pub(crate) fn check(self, script: &str) -> String {
-        self.installed().run(&format!("{INSTALL}{script}")).ok()
+        self.installed().run(&format!("{INSTALL}{WORDS}{script}")).ok()
     }
 }

@@ -36,11 +36,21 @@ impl Machine {
     }
 
     fn new(kind: &'static str) -> Self {
+        Machine::without_pushflow(kind).path(Path::new(env!("CARGO_BIN_EXE_pushflow")), "/usr/bin/pushflow")
+    }
+
+    /// One that has no pushflow yet; `vm` or `container`.
+    pub(crate) fn without_pushflow(kind: &'static str) -> Self {
         let here = Path::new(env!("CARGO_MANIFEST_DIR"));
         let mut command = Command::new(here.join("tests/systemd/machine"));
         command.arg(kind);
-        let machine = Machine { kind, files: tempfile::tempdir().expect("a temporary folder"), command };
-        machine.path(Path::new(env!("CARGO_BIN_EXE_pushflow")), "/usr/bin/pushflow")
+        Machine { kind, files: tempfile::tempdir().expect("a temporary folder"), command }
+    }
+
+    /// Gives the script so many seconds, start of the machine included.
+    pub(crate) fn patient(mut self, seconds: u32) -> Self {
+        self.command.args(["--timeout", &seconds.to_string()]);
+        self
     }
 
     /// Puts a file or folder of this host into the machine.

@@ -3,5 +3,7 @@
 //! Whatever is below `booted` boots one of them, needs root, and is what `tests/run --quick` leaves out.
 
 mod booted;
+#[path = "../packages/built.rs"]
+mod built;
 mod installed;
 mod machine;

@@ -15,6 +15,11 @@ use super::{Candidate, Line, PoolsArgs};
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 A daemonic worker is terminated at the end, and Python lets it have no children; a non-daemonic one is waited for.
+
+Examples:
+  pushflow check-daemonic
+  pushflow check-daemonic --python /opt/env --pool billiard --json
+
 Exit status 1 if the two do not agree in a row.")]
 pub(crate) struct CheckDaemonicArgs {
     #[command(flatten)]

@@ -28,6 +28,7 @@ multiprocessing.Pool; mpprocess a multiprocessing.Process with a Manager; bpool 
 billiard.Process with a Manager.
 
 Each cell: works; refused, by Python or for want of a package; failed; hangs, if it had to be ended.
+
 Exit status 1 if a cell failed or hangs, or if processes were left behind. mppool and bpool in workers that gevent has
 patched do not count: they are known not to work.
 

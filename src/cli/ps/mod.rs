@@ -26,6 +26,10 @@ Without --system, --user or -H it shows what this user runs in the foreground, a
 user. D processes are daemonic: they are terminated when their parent ends. N ones are waited for. A process with * was not
 announced by the Python that started it, but found.
 
+Examples:
+  pushflow ps
+  pushflow ps integrate --watch
+
 Exit status 3 if nothing is running.")]
 pub(super) struct PsArgs {
     /// Only the runs of this workflow, the service of this name, or the one with this process [default: all]

@@ -108,8 +108,8 @@ impl Client {
             "ServiceUnknown" | "NameHasNoOwner" => self.not_running(name),
             "InvalidInputs" => Failure::usage(anyhow!("{name}: {text}")),
             "NoSuchRun" | "UnknownObject" => Failure::Because(Exit::NotFound, anyhow!("{name}: {text}")),
-            // The bus's own refusal is long and says nothing to people.
-            "AccessDenied" if text.contains("matched rules") => {
+            // The bus's own refusal, dbus-daemon's or dbus-broker's, says nothing to people.
+            "AccessDenied" if text.contains("matched rules") || text.contains("not authorized to send") => {
                 anyhow!("you may look at {name}, but not act on it: only root and members of the group pushflow may")
                     .into()
             }

@@ -14,6 +14,10 @@ use crate::cli::{Exit, Failure};
 
 /// The arguments of `pushflow list`.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  pushflow list
+  pushflow list --user --json")]
 pub(in crate::cli) struct ListArgs {
     #[command(flatten)]
     place: PlaceArgs,

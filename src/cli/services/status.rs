@@ -15,6 +15,15 @@ const SHOWN: usize = 20;
 
 /// The arguments of `pushflow status`.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "\
+The newest 20 runs are shown; --json has all that the service remembers, and its actors.
+
+Examples:
+  pushflow status
+  pushflow status integrate
+  pushflow status integrate --json
+
+Exit status 3 if the service is not running.")]
 pub(in crate::cli) struct StatusArgs {
     /// The service [default: all that are running]
     name: Option<String>,

@@ -31,7 +31,7 @@ pub(in crate::cli) struct StopArgs {
     abort: bool,
 
     /// Why, for the log
-    #[arg(long, value_name = "TEXT", default_value = "")]
+    #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
     reason: String,
 
     #[command(flatten)]

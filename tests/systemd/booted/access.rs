@@ -39,6 +39,23 @@ fn everyone_may_look_and_only_the_group_may_act() {
 }
 
 #[test]
+fn the_policy_holds_for_every_service_beside_others() {
+    Machine::container().check(&format!(
+        r#"{PEOPLE}
+        for name in a b; do cp /etc/pushflow/workflows/res.toml /etc/pushflow/workflows/$name.toml; systemctl start pushflow@$name || exit 1; done
+        for name in res a b; do
+            as member pushflow submit $name --wait >/dev/null || exit 1
+            has "act on $name" "$(as looker pushflow submit $name 2>&1)" 'only root and members of the group pushflow may'
+            has "look at $name" "$(as looker pushflow status $name)" '1 over'
+        done
+        # Also when the one ends that has the name that they share.
+        systemctl stop pushflow@res
+        as member pushflow submit a --wait >/dev/null && as member pushflow submit b --wait >/dev/null || exit 1
+        "#
+    ));
+}
+
+#[test]
 fn the_data_of_a_run_is_for_root_and_whoever_asked_for_it() {
     Machine::container().check(&format!(
         r#"{PEOPLE}

@@ -3,6 +3,8 @@
 mod access;
 mod clients;
 mod limits;
+mod packages;
+mod readme;
 mod service;
 mod users;
 

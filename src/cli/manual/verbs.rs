@@ -1,0 +1,151 @@
+//! pushflow(1), and a page for each verb, from what `--help` says.
+
+use clap::Command;
+use clap_mangen::Man;
+use roff::{Roff, bold, roman};
+
+use super::Page;
+use super::text::{plain, with_code};
+
+/// Where there is more to read about a verb than in pushflow(1).
+const ALSO: [(&str, &str); 13] = [
+    ("run", "pushflow.toml(5), pushflow-check(1), pushflow-ps(1)"),
+    ("ps", "pushflow-status(1), systemd-cgls(1)"),
+    ("check", "pushflow.toml(5), pushflow-schema(1)"),
+    ("graph", "pushflow.toml(5)"),
+    ("serve", "pushflow@.service(8), pushflow.toml(5), org.pushflow.Workflow1(5)"),
+    ("list", "pushflow-status(1), pushflow@.service(8)"),
+    ("submit", "pushflow-status(1), pushflow-stop(1), pushflow@.service(8), org.pushflow.Workflow1(5)"),
+    ("status", "pushflow-list(1), pushflow-stop(1), journalctl(1), org.pushflow.Workflow1(5)"),
+    ("stop", "pushflow-status(1), pushflow@.service(8)"),
+    ("check-pools", "pushflow-check-daemonic(1), pushflow-doctor(1), pushflow.toml(5)"),
+    ("check-daemonic", "pushflow-check-pools(1), pushflow-doctor(1), pushflow.toml(5)"),
+    ("doctor", "pushflow-check-pools(1), pushflow@.service(8), user@.service(5)"),
+    ("schema", "pushflow-check(1), pushflow.toml(5)"),
+];
+
+/// What only the page of the command itself begins with.
+const DESCRIPTION: &str = "\
+A workflow is a file, pushflow.toml(5), and some Python: actors that do something, joined by links, with or without cycles. \
+One supervisor runs one workflow as one process tree, in the foreground (`pushflow run`) or as a service, pushflow@.service(8). \
+It accounts for every process of it, and leaves none behind.
+";
+
+const FILES: [(&str, &str); 4] = [
+    (
+        "/etc/pushflow/workflows/NAME.toml, /usr/share/pushflow/workflows/NAME.toml",
+        "Installed workflows; the first that is there wins.",
+    ),
+    ("~/.config/pushflow/workflows/NAME.toml", "Those of a user; they win over the others."),
+    ("/etc/pushflow/pushflow.toml", "Defaults for every workflow of this host, pushflow.toml(5)."),
+    ("~/.config/pushflow/pushflow.toml", "Defaults of a user, in place of the host's."),
+];
+
+const ENVIRONMENT: [(&str, &str); 4] = [
+    ("PUSHFLOW_LOG", "What is logged, in place of what `-v` and `-q` mean: `debug`, or `pushflow::cgroup=debug,warn`."),
+    ("NO_COLOR", "No colours, if it is not empty."),
+    ("XDG_CONFIG_HOME", "Where the files of a user are, in place of `~/.config`."),
+    ("XDG_RUNTIME_DIR", "Where `pushflow ps` finds what runs in the foreground, in its folder `pushflow`."),
+];
+
+pub(super) fn pages() -> Vec<Page> {
+    let mut command = crate::cli::command();
+    command.build();
+    let mut pages: Vec<Page> = command.get_subcommands().map(|verb| page(verb, &also(verb.get_name()), "")).collect();
+    pages.push(page(&command, ALSO_OF_ALL, &everything(&command)));
+    pages
+}
+
+const ALSO_OF_ALL: &str = "pushflow.toml(5), pushflow@.service(8), org.pushflow.Workflow1(5), systemctl(1)";
+
+fn also(verb: &str) -> String {
+    let more = ALSO.iter().find(|(name, _)| *name == verb).map_or("", |(_, also)| also);
+    if more.is_empty() { "pushflow(1)".to_owned() } else { format!("pushflow(1), {more}") }
+}
+
+/// What only the page of the command itself has.
+fn everything(command: &Command) -> String {
+    let mut roff = String::from(".SH COMMANDS\n");
+    for verb in command.get_subcommands() {
+        let about = verb.get_about().map(ToString::to_string).unwrap_or_default();
+        let name = format!("pushflow-{}(1)", verb.get_name());
+        roff.push_str(&format!(".TP\n\\fB{}\\fR\n{}.\n", plain(&name), with_code(&about)));
+    }
+    for (title, list) in [("FILES", FILES.as_slice()), ("ENVIRONMENT", ENVIRONMENT.as_slice())] {
+        roff.push_str(&format!(".SH {title}\n"));
+        for (name, what) in list {
+            roff.push_str(&format!(".TP\n\\fB{}\\fR\n{}\n", plain(name), with_code(what)));
+        }
+    }
+    roff
+}
+
+fn page(command: &Command, also: &str, more: &str) -> Page {
+    let name = command.get_display_name().unwrap_or_else(|| command.get_name()).to_owned();
+    let man = Man::new(command.clone());
+    // Not clap_mangen's title: without a date, which would change with each build, it has the fields in the wrong places.
+    let title = format!(".TH {} 1 \"\" \"pushflow {}\" pushflow\n", plain(&name), env!("CARGO_PKG_VERSION"));
+    let mut out = title.into_bytes();
+    let mut parts = man.render_name_section(&mut out);
+    parts = parts.and_then(|()| man.render_synopsis_section(&mut out));
+    parts = parts.and_then(|()| man.render_description_section(&mut out));
+    let after = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+    let (mut description, sections) = taken_apart(&after);
+    if also == ALSO_OF_ALL {
+        description.insert_str(0, &format!(".PP\n{}", with_code(DESCRIPTION)));
+    }
+    out.extend(description.as_bytes());
+    parts = parts.and_then(|()| man.render_options_section(&mut out));
+    parts.expect("memory takes what is written to it");
+    out.extend(more.as_bytes());
+    out.extend(sections.as_bytes());
+    let mut end = Roff::new();
+    end.control("SH", ["SEE ALSO"]);
+    end.text(references(also));
+    out.extend(end.to_roff().as_bytes());
+    let roff = String::from_utf8(out).expect("what is made of strings is text");
+    Page { name, section: "1", roff }
+}
+
+/// `pushflow-run(1), …`: the names in bold, as manual pages have them.
+fn references(also: &str) -> Vec<roff::Inline> {
+    let mut inlines = Vec::new();
+    for (at, reference) in also.split(", ").enumerate() {
+        let (name, section) = reference.split_at(reference.rfind('(').unwrap_or(reference.len()));
+        if at > 0 {
+            inlines.push(roman(", "));
+        }
+        inlines.extend([bold(name), roman(section)]);
+    }
+    inlines
+}
+
+/// The text below the options of `--help`: what belongs to the description, and the sections that follow the options.
+/// Paragraphs are separated by empty lines; the first word of one says what it is.
+fn taken_apart(after_help: &str) -> (String, String) {
+    let (mut description, mut sections) = (String::new(), String::new());
+    let mut paragraphs: Vec<&str> = after_help.split("\n\n").filter(|paragraph| !paragraph.is_empty()).collect();
+    // The usual order of a page, whatever that of `--help` is.
+    paragraphs.sort_by_key(|paragraph| paragraph.starts_with("Example"));
+    for paragraph in paragraphs {
+        let (first, rest) = paragraph.split_once('\n').unwrap_or((paragraph, ""));
+        match first {
+            "Example:" | "Examples:" => sections.push_str(&format!(".SH EXAMPLES\n{}", unfilled(rest))),
+            "Exit status:" => sections.push_str(&format!(".SH \"EXIT STATUS\"\n{}", unfilled(rest))),
+            first if first.starts_with("Exit status") => {
+                sections.push_str(&format!(".SH \"EXIT STATUS\"\n{}\n", with_code(paragraph)));
+            }
+            first if first.ends_with(':') && rest.starts_with(' ') => {
+                description.push_str(&format!(".PP\n{}\n.PP\n{}", with_code(first), unfilled(rest)));
+            }
+            _ => description.push_str(&format!(".PP\n{}\n", with_code(paragraph))),
+        }
+    }
+    (description, sections)
+}
+
+/// Lines that stay lines.
+fn unfilled(lines: &str) -> String {
+    let lines: Vec<String> = lines.lines().map(|line| plain(line.strip_prefix("  ").unwrap_or(line))).collect();
+    format!(".RS 4\n.nf\n{}\n.fi\n.RE\n", lines.join("\n"))
+}

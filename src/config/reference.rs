@@ -1,0 +1,134 @@
+//! What the manual says of the keys of the workflow file: made from the same list that the reader goes by.
+
+use super::keys::{FILE, KIND, Key, LINK, POOL, SERVICE, SUBMODEL, Section, Shape, WORKFLOW, actor_section};
+use super::words::{KINDS, KindWord, Word};
+
+/// A table of the file.
+#[derive(Debug)]
+pub struct TableReference {
+    /// How it is written: `[pool], [pools.NAME]`.
+    pub written: String,
+    /// What it is.
+    pub doc: &'static str,
+    /// Its keys, without those that a table before it has explained.
+    pub keys: Vec<KeyReference>,
+    /// The keys that are explained elsewhere, and in which table.
+    pub elsewhere: Vec<(String, Vec<&'static str>)>,
+}
+
+/// A key of it.
+#[derive(Debug)]
+pub struct KeyReference {
+    /// Its name.
+    pub name: &'static str,
+    /// What it holds, in words.
+    pub holds: String,
+    /// What it is for.
+    pub doc: &'static str,
+    /// Whether it must be there.
+    pub required: bool,
+}
+
+/// All tables, in the order in which one reads about them.
+pub fn reference() -> Vec<TableReference> {
+    let mut written: Vec<(String, &'static Section)> = vec![
+        ("the file".to_owned(), &FILE),
+        ("[workflow]".to_owned(), &WORKFLOW),
+        ("[pool], [pools.NAME]".to_owned(), &POOL),
+        ("[service]".to_owned(), &SERVICE),
+        ("[[links]], or an entry of links = [ … ]".to_owned(), &LINK),
+    ];
+    written.extend(KINDS.iter().filter_map(|word| {
+        let kind = KindWord::of(word)?;
+        let default = if kind == KindWord::Python { ", or without kind" } else { "" };
+        Some((format!("[actors.NAME] with kind = \"{word}\"{default}"), actor_section(kind)))
+    }));
+    written.push(("[submodels.NAME]".to_owned(), &SUBMODEL));
+    let mut explained: Vec<(&'static [Key], String)> = Vec::new();
+    written.into_iter().map(|(written, section)| table(written, section, &mut explained)).collect()
+}
+
+fn table(written: String, section: &'static Section, explained: &mut Vec<(&'static [Key], String)>) -> TableReference {
+    let mut table = TableReference { written, doc: section.doc, keys: Vec::new(), elsewhere: Vec::new() };
+    for group in section.groups.iter().copied().filter(|group| !group.is_empty()) {
+        match explained.iter().find(|(known, _)| std::ptr::eq(*known, group)) {
+            // That of an actor is in the heading.
+            Some(_) if std::ptr::eq(group, KIND) => {}
+            Some((_, place)) => {
+                let keys = group.iter().map(|key| key.name);
+                match table.elsewhere.iter_mut().find(|(known, _)| known == place) {
+                    Some((_, known)) => known.extend(keys),
+                    None => table.elsewhere.push((place.clone(), keys.collect())),
+                }
+            }
+            None => {
+                table.keys.extend(group.iter().map(|key| KeyReference {
+                    name: key.name,
+                    holds: holds(&key.shape),
+                    doc: key.doc,
+                    required: key.required,
+                }));
+                explained.push((group, table.written.clone()));
+            }
+        }
+    }
+    table
+}
+
+fn holds(shape: &Shape) -> String {
+    match shape {
+        Shape::Text => "text".to_owned(),
+        Shape::Bool => "true or false".to_owned(),
+        Shape::Integer { least, most } if *most >= i64::from(u32::MAX) => format!("a number from {least} on"),
+        Shape::Integer { least, most } => format!("a number from {least} to {most}"),
+        Shape::Workers => "a number from 1 on, or -1".to_owned(),
+        Shape::Duration { .. } => "a duration".to_owned(),
+        Shape::Size => "a size".to_owned(),
+        Shape::Cpus => "CPUs, or a text in percent".to_owned(),
+        Shape::Word(words) => {
+            let words: Vec<String> = words.iter().map(|word| format!("\"{word}\"")).collect();
+            words.join(", ")
+        }
+        Shape::Texts { .. } => "a list of texts".to_owned(),
+        Shape::Integers { least, most } => format!("a list of numbers from {least} to {most}"),
+        Shape::Environment => "a table of texts".to_owned(),
+        Shape::Item => "text, or the position of an argument".to_owned(),
+        Shape::Port => "text, true, false, or a number".to_owned(),
+        Shape::Values => "a table of values".to_owned(),
+        Shape::Table(_) => "a table".to_owned(),
+        Shape::Tables(_) | Shape::Actors => "tables, by name".to_owned(),
+        Shape::List(_) => "a list of tables".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::reference;
+
+    /// Every key that the JSON Schema has.
+    fn names(schema: &serde_json::Value, into: &mut BTreeSet<String>) {
+        if let Some(properties) = schema.get("properties").and_then(serde_json::Value::as_object) {
+            into.extend(properties.keys().cloned());
+        }
+        match schema {
+            serde_json::Value::Object(object) => object.values().for_each(|value| names(value, into)),
+            serde_json::Value::Array(list) => list.iter().for_each(|value| names(value, into)),
+            _ => {}
+        }
+    }
+
+    #[test]
+    fn every_key_of_the_schema_is_explained_once_in_each_group() {
+        let mut known = BTreeSet::new();
+        names(&super::super::json_schema(), &mut known);
+        let tables = reference();
+        let explained: BTreeSet<String> =
+            tables.iter().flat_map(|table| &table.keys).map(|key| key.name.to_owned()).collect();
+        assert_eq!(explained, known);
+        let exec = tables.iter().find(|table| table.written.contains("exec")).expect("the kind exec");
+        let elsewhere: Vec<_> = exec.elsewhere.iter().flat_map(|(_, keys)| keys).collect();
+        assert!(elsewhere.contains(&&"retries") && elsewhere.contains(&&"memory_max"), "{elsewhere:?}");
+    }
+}

@@ -1,0 +1,187 @@
+//! The packages on a real system: installed, used, upgraded, removed, purged.
+
+use std::fs::File;
+use std::process::{Command, Stdio};
+
+use crate::built::Built;
+use crate::installed::WORDS;
+use crate::machine::Machine;
+
+/// The machine has no manual pages and no documentation of its own; those of the package are wanted.
+const START: &str = r#"
+rm -f /etc/dpkg/dpkg.cfg.d/*mmdebstrap*
+export DEBIAN_FRONTEND=noninteractive
+systemctl is-system-running --wait >/dev/null
+# What there is, without what changes by itself.
+everything() {
+    find / -xdev \( -path /proc -o -path /sys -o -path /run -o -path /tmp -o -path /dev -o -path /root -o -path /exchange \
+        -o -path /var/log -o -path /var/tmp -o -path /var/cache -o -path /var/lib/dpkg -o -path /var/lib/apt -o -path /var/lib/systemd \) \
+        -prune -o -print | sort
+}
+install() { apt-get install -qq --no-install-recommends --allow-downgrades "$1" >/root/apt.log 2>&1 || { cat /root/apt.log; exit 1; }; }
+"#;
+
+/// From the README: a workflow of one's own, which becomes a service.
+const OWN: &str = r#"
+cat > /etc/pushflow/workflows/own.toml <<'END'
+links = [{ from = "start", to = "greet" }, { from = "greet", to = "stop" }]
+
+[service]
+mode = "resident"
+
+[actors.greet]
+script = "own.py"
+END
+cat > /etc/pushflow/workflows/own.py <<'END'
+import time
+def run(name="you", wait=0, **inputs):
+    print("greeting", name, flush=True)
+    time.sleep(wait)
+    return {"reply": f"Hello {name}!"}
+END
+"#;
+
+#[test]
+fn the_deb_is_installed_used_upgraded_removed_and_purged() {
+    let (old, new) = (Built::version("0.0.1"), Built::version("9.9.9"));
+    let machine = Machine::without_pushflow("vm").path(&old.deb(), "/root/old.deb").path(&new.deb(), "/root/new.deb");
+    let script = r#"
+everything > /root/before
+
+# Installed: nothing runs, everything is known.
+install /root/old.deb
+is units "$(systemctl list-units --all --no-legend 'pushflow*')" ''
+is enabled "$(systemctl list-unit-files --state=enabled --no-legend 'pushflow*')" ''
+has user "$(getent passwd pushflow)" ':/var/lib/pushflow:'
+has group "$(getent group pushflow)" 'pushflow:'
+is modes "$(stat -c '%a %U %n' /etc/pushflow /etc/pushflow/*)" '755 root /etc/pushflow
+700 root /etc/pushflow/credentials
+644 root /etc/pushflow/pushflow.toml
+755 root /etc/pushflow/workflows'
+is verify "$(systemd-analyze verify pushflow@hello.service pushflow.slice 2>&1)" ''
+has catalogue "$(journalctl --list-catalog)" 'A run of the workflow'
+is doctor "$(pushflow doctor --json | python3 -c '
+import json, sys
+for check in json.load(sys.stdin)["checks"]:
+    if check["state"] != "ok":
+        print(check)')" ''
+for page in man1/pushflow.1 man1/pushflow-run.1 man5/pushflow.toml.5 man5/org.pushflow.Workflow1.5 man8/pushflow@.service.8; do
+    test -f /usr/share/man/$page.gz || { echo "no $page"; exit 1; }
+done
+is example "$(cd /root && pushflow run hello -i name=World -q)" '{"name":"World","reply":"Hello World!"}'
+
+# Used.
+OWN
+is check "$(pushflow check /etc/pushflow/workflows/own.toml)" '/etc/pushflow/workflows/own.toml: ok (1 actor, 2 links, 1 pool)'
+systemctl enable -q --now pushflow@own || exit 1
+is output "$(pushflow submit own -i name=World --wait)" '{"name":"World","reply":"Hello World!"}'
+mkdir -p /etc/systemd/system/pushflow@own.service.d
+printf '[Service]\nEnvironment=BEAMLINE=7\n' > /etc/systemd/system/pushflow@own.service.d/beamline.conf
+printf '[service]\nmax_queued_runs = 7\n' >> /etc/pushflow/pushflow.toml
+systemctl daemon-reload
+systemctl restart pushflow@own
+
+# Upgraded while a run goes on: it is not disturbed, and what is new begins with the next start.
+pushflow submit own -i wait=25 >/dev/null || exit 1
+greeting() { journalctl -o cat _SYSTEMD_INVOCATION_ID="$(property own InvocationID)" PUSHFLOW_RUN=1 | grep -q greeting; }
+eventually greeting
+pid=$(property own MainPID)
+install /root/new.deb
+is version "$(dpkg-query -f '${Version}' -W pushflow)" 9.9.9-1
+is process "$(property own MainPID) $(property own NRestarts) $(property own ActiveState)" "$pid 0 active"
+has program "$(readlink /proc/$pid/exe)" '(deleted)'
+ended() { [ "$(busctl get-property org.pushflow.Workflow1.own /org/pushflow/workflow/run/1 org.pushflow.Run1 Status)" = 's "finished"' ]; }
+eventually ended
+is output "$(pushflow submit own -i name=again --wait)" '{"name":"again","reply":"Hello again!"}'
+has configuration "$(cat /etc/pushflow/pushflow.toml)" 'max_queued_runs = 7'
+has drop-in "$(systemctl cat pushflow@own)" 'BEAMLINE=7'
+is reload "$(property own NeedDaemonReload)" no
+systemctl reload pushflow@own || exit 1
+systemctl restart pushflow@own
+is program "$(readlink /proc/$(property own MainPID)/exe)" /usr/bin/pushflow
+
+# Removed: what ran has ended, what people have written is still there.
+(cd /root && pushflow run hello -q >/dev/null)
+touch /var/lib/pushflow/own/kept
+apt-get remove -qq pushflow >/dev/null 2>&1 || exit 1
+is state "$(systemctl show --value -p ActiveState pushflow@own)" inactive
+is processes "$(pgrep -u pushflow)" ''
+test -e /usr/bin/pushflow && exit 1
+for path in /etc/pushflow/workflows/own.toml /etc/pushflow/pushflow.toml /var/lib/pushflow/own/kept /etc/systemd/system/pushflow@own.service.d/beamline.conf; do
+    test -e $path || { echo "$path is gone"; exit 1; }
+done
+for path in /usr/share/pushflow /usr/lib/systemd/system/pushflow@.service /usr/share/dbus-1/system.d/org.pushflow.conf; do
+    test -e $path && { echo "$path is left"; exit 1; }
+done
+is catalogue "$(journalctl --list-catalog | grep -c 'A run of the workflow')" 0
+
+# Installed again: it is as it was.
+install /root/new.deb
+systemctl start pushflow@own || exit 1
+is output "$(pushflow submit own --wait)" '{"reply":"Hello you!"}'
+test -e /var/lib/pushflow/own/kept || exit 1
+
+# Purged while it runs: nothing is left but the user, whose number must not become another's.
+apt-get purge -qq pushflow >/dev/null 2>&1 || exit 1
+is processes "$(pgrep -u pushflow)" ''
+is units "$(systemctl list-units --all --no-legend 'pushflow*'; systemctl list-unit-files --no-legend 'pushflow*')" ''
+everything > /root/after
+is paths "$(diff /root/before /root/after)" ''
+is run "$(ls /run/pushflow 2>&1 >/dev/null | grep -c 'No such')" 1
+"#;
+    let script = script.replace("\nOWN\n", &format!("\n{OWN}\n"));
+    machine.patient(600).run(&format!("{START}{WORDS}{script}")).ok();
+}
+
+#[test]
+fn the_rpm_unpacked_and_its_scripts_run() {
+    let built = Built::version("0.0.1");
+    let rpm = built.rpm();
+    let unpacked = tempfile::tempdir().expect("a temporary folder");
+    let package = File::open(&rpm).expect("the package");
+    let mut archive = Command::new("rpm2archive")
+        .args(["--nocompression", "-"])
+        .stdin(package)
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("rpm2archive");
+    let mut tar = Command::new("tar");
+    tar.args(["-xp", "-C"]).arg(unpacked.path()).stdin(archive.stdout.take().expect("its output"));
+    assert!(tar.status().expect("tar").success() && archive.wait().expect("its end").success());
+    let script = |name: &str| {
+        let output =
+            Command::new("rpm").args(["-qp", "--qf", &format!("%{{{name}}}")]).arg(&rpm).output().expect("rpm");
+        String::from_utf8(output.stdout).expect("text")
+    };
+    let machine = ["etc", "usr"].iter().fold(Machine::without_pushflow("container"), |machine, top| {
+        machine.path(&unpacked.path().join(top), &format!("/{top}"))
+    });
+    let machine = ["POSTIN", "PREUN", "POSTUN"]
+        .iter()
+        .fold(machine, |machine, name| machine.file(&format!("/root/{name}"), &script(name)));
+    let script = r#"
+systemctl is-system-running --wait >/dev/null
+sh /root/POSTIN 1 || exit 1
+is units "$(systemctl list-units --all --no-legend 'pushflow*')" ''
+has user "$(getent passwd pushflow)" ':/var/lib/pushflow:'
+is folders "$(stat -c '%a %n' /etc/pushflow/workflows /etc/pushflow/credentials)" '755 /etc/pushflow/workflows
+700 /etc/pushflow/credentials'
+OWN
+systemctl start pushflow@own || exit 1
+is output "$(pushflow submit own -i name=World --wait)" '{"name":"World","reply":"Hello World!"}'
+# An upgrade: the scripts of the old package with 1, those of the new one with 2.
+pid=$(property own MainPID)
+sh /root/POSTIN 2 && sh /root/PREUN 1 && sh /root/POSTUN 1 || exit 1
+is process "$(property own MainPID) $(property own ActiveState)" "$pid active"
+# The end.
+sh /root/PREUN 0 || exit 1
+is state "$(property own ActiveState)" inactive
+is processes "$(pgrep -u pushflow)" ''
+rm -r /usr/bin/pushflow /usr/lib/systemd/*/pushflow* /usr/share/pushflow
+sh /root/POSTUN 0 || exit 1
+is units "$(systemctl list-units --all --no-legend 'pushflow*')" ''
+test -d /var/lib/pushflow/own || exit 1
+"#;
+    let script = script.replace("\nOWN\n", &format!("\n{OWN}\n"));
+    machine.run(&format!("{WORDS}{script}")).ok();
+}
