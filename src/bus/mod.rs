@@ -6,8 +6,10 @@
 
 mod actor;
 mod authority;
+mod census;
 pub mod names;
 mod presence;
+mod process;
 mod refusal;
 mod run;
 mod values;
@@ -23,6 +25,7 @@ use tracing::{info, warn};
 
 use crate::service::{Answer, Ask, Board, Notice, Refusal, Request};
 use authority::Authority;
+use census::Census;
 pub use refusal::answered;
 
 /// Which bus.
@@ -84,6 +87,7 @@ struct Office {
     board: Arc<Board>,
     to_loop: Loop,
     authority: Authority,
+    census: Census,
 }
 
 /// The pause before the bus is tried again: the first, and the longest.
@@ -97,7 +101,8 @@ pub fn start(
     to_loop: Loop,
     notices: async_channel::Receiver<Notice>,
 ) -> io::Result<thread::JoinHandle<()>> {
-    let office = Arc::new(Office { which, name: name.to_owned(), board, to_loop, authority: Authority::default() });
+    let (authority, census) = (Authority::default(), Census::default());
+    let office = Arc::new(Office { which, name: name.to_owned(), board, to_loop, authority, census });
     thread::Builder::new().name("bus".to_owned()).spawn(move || stay(&office, &notices))
 }
 

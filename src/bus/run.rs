@@ -41,7 +41,7 @@ impl RunObject {
     ) -> fdo::Result<String> {
         let denied = || fdo::Error::AccessDenied("the data of a run is for those who asked for it".to_owned());
         let call = call.ok_or_else(denied)?;
-        let owner = self.look(owner)?;
+        let owner = self.look(|run| run.owner(own_uid()))?;
         let caller = self.office.caller(connection, &call).await.ok_or_else(denied)?;
         if caller != 0 && caller != owner {
             return Err(denied());
@@ -50,9 +50,8 @@ impl RunObject {
     }
 }
 
-/// Whose run it is: a run that the service started by itself is the service's.
-fn owner(run: &RunFacts) -> u32 {
-    run.uid.unwrap_or_else(|| nix::unistd::geteuid().as_raw())
+fn own_uid() -> u32 {
+    nix::unistd::geteuid().as_raw()
 }
 
 #[interface(name = "org.pushflow.Run1", introspection_docs = false)]
@@ -112,7 +111,7 @@ impl RunObject {
 
     #[zbus(property(emits_changed_signal = "const"), name = "StartedByUID")]
     fn started_by_uid(&self) -> fdo::Result<u32> {
-        self.look(owner)
+        self.look(|run| run.owner(own_uid()))
     }
 
     #[zbus(property(emits_changed_signal = "false"))]

@@ -8,6 +8,7 @@ use zbus::object_server::SignalEmitter;
 use zbus::{Connection, ObjectPath, ObjectServer, OwnedObjectPath, OwnedVariant, interface};
 
 use super::authority::Action;
+use super::process::{Described, describe};
 use super::run::RunObject;
 use super::{Office, names, values};
 use crate::payload::Payload;
@@ -91,6 +92,18 @@ impl WorkflowObject {
         #[zbus(header)] call: Header<'_>,
     ) -> Result<(), Refusal> {
         self.0.manage(connection, &call, Ask::Reload).await
+    }
+
+    /// Everyone may look.
+    #[zbus(out_args("processes"))]
+    async fn list_processes(
+        &self,
+        #[zbus(connection)] connection: &Connection,
+        #[zbus(header)] call: Header<'_>,
+    ) -> Result<Vec<Described>, Refusal> {
+        let who = self.0.caller(connection, &call).await;
+        let listing = self.0.census.take(&self.0.to_loop).await?;
+        Ok(describe(&listing, &self.0.board, who))
     }
 
     #[zbus(property(emits_changed_signal = "const"))]

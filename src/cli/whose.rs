@@ -16,6 +16,10 @@ pub(super) struct WhoseArgs {
 }
 
 impl WhoseArgs {
+    pub(super) fn new(system: bool, user: bool) -> Self {
+        WhoseArgs { system, user }
+    }
+
     pub(super) fn whose(self) -> Whose {
         if self.user { Whose::User } else { Whose::System }
     }

@@ -85,6 +85,11 @@ impl Process {
         Process::find(self.pid).is_some_and(|now| now.started == self.started && !now.zombie)
     }
 
+    /// Whether the number still means this process, which may have ended and not been reaped.
+    pub fn is_there(&self) -> bool {
+        Process::find(self.pid).is_some_and(|now| now.started == self.started)
+    }
+
     /// Signals it, if the number still means this process.
     pub fn signal(&self, signal: Signal) -> bool {
         let Ok(pidfd) = PidFd::open(self.pid) else { return false };

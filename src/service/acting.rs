@@ -22,6 +22,7 @@ impl Service {
             Ask::Stop(run, reason) => self.end_run(run, Status::Stopped, &reason)?,
             Ask::Abort(run, reason) => self.end_run(run, Status::Aborted, &reason)?,
             Ask::Reload => self.reload().map_err(Refusal::InvalidFile)?,
+            Ask::Arrange(snapshot) => return Ok(Answer::Processes(self.supervisor.arrange(&snapshot))),
             Ask::BusTried => self.ready(),
         }
         Ok(Answer::Done)

@@ -103,6 +103,11 @@ pub struct RunFacts {
 }
 
 impl RunFacts {
+    /// Whose run it is: one that the service started by itself is the service's, whose user this is.
+    pub fn owner(&self, service: u32) -> u32 {
+        self.uid.unwrap_or(service)
+    }
+
     fn bytes(&self) -> usize {
         let text = |text: &Option<Arc<str>>| text.as_ref().map_or(0, |text| text.len());
         self.inputs.len() + text(&self.outputs) + text(&self.error)

@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use crate::graph::ActorId;
 use crate::payload::Payload;
+use crate::process::tree::Snapshot;
 use crate::supervisor::RunId;
+use crate::supervisor::listing::Listing;
 
 /// One method call: a message to the loop.
 #[derive(Debug)]
@@ -30,6 +32,8 @@ pub enum Ask {
     Abort(RunId, String),
     /// Read the workflow file again.
     Reload,
+    /// Say which of these processes are the service's, and whose.
+    Arrange(Snapshot),
     /// The service can be called over the bus from now on, or it has become clear that it cannot yet.
     BusTried,
 }
@@ -50,12 +54,14 @@ pub struct Order {
 }
 
 /// What the loop answers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Answer {
     /// It is done, or under way.
     Done,
     /// The run was accepted.
     Run(RunId),
+    /// The processes, in their order.
+    Processes(Listing),
 }
 
 /// Why something is not done.

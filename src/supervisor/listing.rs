@@ -1,4 +1,9 @@
-//! The process tree of a running workflow as others see it: `pushflow ps`, the log on SIGUSR1, later the bus.
+//! The process tree of a running workflow as others see it: `pushflow ps`, the bus, the log on SIGUSR1.
+//!
+//! Reading /proc is most of the work and needs no supervisor: only [`Supervisor::arrange`] is for its loop, the rest can be
+//! done by another thread.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 use tracing::info;
@@ -23,6 +28,9 @@ pub struct Listing {
     pub supervisor: i32,
     /// How many tasks run.
     pub tasks: usize,
+    /// Whether it has cgroups of its own.
+    #[serde(skip)]
+    pub divided: bool,
     /// How many processes tasks have left behind that were ended, and how many that were left alone.
     pub strays: (usize, usize),
     /// Parents before their children, which follow at once.
@@ -58,8 +66,14 @@ pub struct ListedProcess {
     pub memory_current: Option<u64>,
     /// How long ago it started, in ms.
     pub age_msec: u64,
+    /// When it started, in µs since the epoch, to the clock tick.
+    #[serde(default)]
+    pub started_at_usec: u64,
     /// Its command line, or its name in brackets where it has none.
     pub command: String,
+    /// The process itself: with its start time the number means no other.
+    #[serde(skip)]
+    pub process: Option<Process>,
 }
 
 /// What a process is to pushflow.
@@ -84,6 +98,30 @@ pub enum ProcessKind {
     Stray,
 }
 
+/// The kinds and the words for them, on the bus as in JSON.
+const KINDS: [(ProcessKind, &str); 8] = [
+    (ProcessKind::Guardian, "guardian"),
+    (ProcessKind::Supervisor, "supervisor"),
+    (ProcessKind::Forkserver, "forkserver"),
+    (ProcessKind::Launcher, "launcher"),
+    (ProcessKind::Worker, "worker"),
+    (ProcessKind::Program, "program"),
+    (ProcessKind::Child, "child"),
+    (ProcessKind::Stray, "stray"),
+];
+
+impl ProcessKind {
+    /// The word for it.
+    pub fn word(self) -> &'static str {
+        KINDS.iter().find(|(kind, _)| *kind == self).map_or("", |(_, word)| word)
+    }
+
+    /// The kind that a word means.
+    pub fn of_word(word: &str) -> Option<Self> {
+        KINDS.iter().find(|(_, its)| *its == word).map(|(kind, _)| *kind)
+    }
+}
+
 /// What a process has in common with those below it.
 #[derive(Debug, Clone, Copy, Default)]
 struct Place {
@@ -91,10 +129,28 @@ struct Place {
     task: Option<(u64, ActorId)>,
 }
 
+impl Listing {
+    /// Reads what costs a look into /proc for each process: command lines and cgroups.
+    pub fn look_closer(&mut self) {
+        for listed in &mut self.processes {
+            if let Some(process) = &listed.process {
+                listed.command = command(process, listed.kind);
+                listed.control_group = self.divided.then(|| control_group(process)).flatten();
+            }
+        }
+    }
+}
+
 impl Supervisor {
     /// The tree as it is now.
     pub fn listing(&mut self) -> Listing {
-        let snapshot = Snapshot::take();
+        let mut listing = self.arrange(&Snapshot::take());
+        listing.look_closer();
+        listing
+    }
+
+    /// The tree in a snapshot, with all that the supervisor knows of its processes; [`Listing::look_closer`] does the rest.
+    pub fn arrange(&mut self, snapshot: &Snapshot) -> Listing {
         self.hear_announcements();
         let me = Pid::this();
         let mut processes = Vec::new();
@@ -108,14 +164,19 @@ impl Supervisor {
             processes.push(self.listed(&process, depth, ProcessKind::Supervisor, Place::default()));
         }
         for child in ordered(snapshot.children(me)) {
+            if !self.children.contains_key(&child.pid) && !child.is_there() {
+                // Reaped since the snapshot was taken: nothing is known of it any more.
+                continue;
+            }
             let (kind, place) = self.kind_of(child);
-            self.list_branch(&snapshot, child, (depth + 1, kind, place), &mut processes);
+            self.list_branch(snapshot, child, (depth + 1, kind, place), &mut processes);
         }
         Listing {
             workflow: self.workflow.name.clone(),
             pid: guardian.unwrap_or(me).as_raw(),
             supervisor: me.as_raw(),
             tasks: self.runs.values().map(|run| run.jobs.len()).sum(),
+            divided: self.subtree().is_some(),
             strays: (self.stray_count().ended, self.stray_count().left),
             processes,
         }
@@ -182,6 +243,7 @@ impl Supervisor {
             ProcessKind::Worker => place.pool.is_some_and(|pool| self.workflow.pool(pool).kind.is_daemonic()),
             _ => known.and_then(|known| known.daemonic).unwrap_or(false),
         };
+        let age = process.age();
         ListedProcess {
             pid: process.pid.as_raw(),
             parent: process.parent.as_raw(),
@@ -192,11 +254,13 @@ impl Supervisor {
             pool: place.pool.map(|pool| self.workflow.pool(pool).name.clone()),
             actor: place.task.map(|(_, actor)| self.actor_name(actor).to_owned()),
             run: place.task.map(|(run, _)| run),
-            control_group: self.subtree().and_then(|_| control_group(process)),
+            control_group: None,
             cpu_usage_nsec: u64::try_from(process.cpu().as_nanos()).unwrap_or(u64::MAX),
             memory_current: (!process.zombie).then(|| process.memory()),
-            age_msec: u64::try_from(process.age().as_millis()).unwrap_or(u64::MAX),
-            command: command(process, kind),
+            age_msec: u64::try_from(age.as_millis()).unwrap_or(u64::MAX),
+            started_at_usec: since_epoch(age),
+            command: String::new(),
+            process: Some(process.clone()),
         }
     }
 
@@ -215,6 +279,12 @@ impl Supervisor {
             info!("{indent}{} {command} ({flag}{found}{pool}{actor}{run})", process.pid);
         }
     }
+}
+
+/// The moment that is so long ago, in µs since the epoch.
+fn since_epoch(age: Duration) -> u64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(now.saturating_sub(age).as_micros()).unwrap_or(u64::MAX)
 }
 
 fn numbered((run, actor): (super::RunId, ActorId)) -> (u64, ActorId) {

@@ -7,6 +7,7 @@ mod clients;
 mod ending;
 mod hostile;
 mod interfaces;
+mod processes;
 #[path = "../binary/support.rs"]
 #[allow(dead_code)]
 mod support;

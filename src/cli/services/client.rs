@@ -1,6 +1,7 @@
 //! A client of services: the connection, calls, and what errors mean to people.
 
 use std::collections::{BTreeMap, HashMap};
+use std::time::Duration;
 
 use anyhow::anyhow;
 use serde::Serialize;
@@ -9,6 +10,7 @@ use zbus::{Connection, Message, OwnedObjectPath, OwnedVariant, wire};
 
 use super::PlaceArgs;
 use crate::bus::{Which, answered, names};
+use crate::cli::locate::Whose;
 use crate::cli::{Exit, Failure};
 
 /// A bus on which services may be.
@@ -22,6 +24,9 @@ pub(super) type Properties = BTreeMap<String, OwnedVariant>;
 /// Objects, their interfaces, and the properties of those.
 pub(super) type Objects = HashMap<OwnedObjectPath, BTreeMap<String, Properties>>;
 
+/// A service that hangs is not waited for any longer, as with most clients of D-Bus.
+const PATIENCE: Duration = Duration::from_secs(25);
+
 const BUS: &str = "org.freedesktop.DBus";
 const BUS_PATH: &str = "/org/freedesktop/DBus";
 
@@ -33,6 +38,7 @@ impl Client {
             (None, Which::System) => (Builder::system(), which.word().to_owned()),
             (None, Which::Session) => (Builder::session(), which.word().to_owned()),
         };
+        let builder = builder.method_timeout(PATIENCE);
         let connection = builder.build().await.map_err(|error| anyhow!("cannot reach the {at}: {error}"))?;
         Ok(Client { connection, place: place.clone() })
     }
@@ -42,6 +48,19 @@ impl Client {
         let reply = self.connection.call_method(Some(BUS), BUS_PATH, Some(BUS), "ListNames", &()).await;
         let names: Vec<String> = reply.and_then(|reply| reply.body().deserialize()).map_err(anyhow::Error::new)?;
         Ok(names.iter().filter_map(|name| names::name_of_service(name)).collect())
+    }
+
+    /// Whether a service is on the bus.
+    pub(super) async fn has(&self, name: &str) -> bool {
+        let service = names::service(name);
+        let reply =
+            self.connection.call_method(Some(BUS), BUS_PATH, Some(BUS), "NameHasOwner", &service.as_str()).await;
+        reply.and_then(|reply| reply.body().deserialize()).unwrap_or(false)
+    }
+
+    /// Whose services these are.
+    pub(super) fn whose(&self) -> Whose {
+        self.place.whose()
     }
 
     /// Asks the bus to pass on the signals that a rule describes.

@@ -2,12 +2,14 @@
 
 mod client;
 mod list;
+mod processes;
 mod status;
 mod stop;
 mod submit;
 mod text;
 
 pub(super) use list::{ListArgs, list};
+pub(super) use processes::Services;
 pub(super) use status::{StatusArgs, status};
 pub(super) use stop::{StopArgs, stop};
 pub(super) use submit::{SubmitArgs, submit};
@@ -27,6 +29,10 @@ pub(super) struct PlaceArgs {
 }
 
 impl PlaceArgs {
+    pub(super) fn new(system: bool, user: bool, host: Option<String>) -> Self {
+        PlaceArgs { whose: WhoseArgs::new(system, user), host }
+    }
+
     fn whose(&self) -> Whose {
         self.whose.whose()
     }

@@ -1,143 +1,22 @@
-//! `pushflow ps`: the process trees of the workflows that run here.
+//! Trees of processes as people like to read them.
 
-use std::fs;
-use std::io::{self, IsTerminal, Read, Write};
-use std::os::unix::net::UnixStream;
-use std::path::{Path, PathBuf};
+use std::io;
 use std::time::Duration;
 
-use anyhow::Context as _;
 use comfy_table::presets::NOTHING;
 use comfy_table::{CellAlignment, Table};
 
-use super::{Exit, Failure, cannot_write};
+use super::Shown;
 use crate::supervisor::listing::{ListedProcess, Listing, ProcessKind, plain};
-use crate::supervisor::viewers::{is_private, runtime_folders};
-
-/// How often `--watch` looks.
-const EVERY: Duration = Duration::from_secs(1);
-/// A supervisor answers within one turn of its loop.
-const PATIENCE: Duration = Duration::from_secs(5);
-
-/// The arguments of `pushflow ps`.
-#[derive(Debug, clap::Args)]
-#[command(after_help = "\
-D processes are daemonic: they are terminated when their parent ends. N ones are waited for. A process with * was not
-announced by the Python that started it, but found.
-
-Exit status 3 if nothing is running.")]
-pub(super) struct PsArgs {
-    /// Only the runs of this workflow, or the one with this process [default: all]
-    #[arg(value_name = "NAME|PID")]
-    which: Option<String>,
-
-    /// Print JSON: a list of runs, with their processes
-    #[arg(long)]
-    json: bool,
-
-    /// Show it again every second, until Ctrl-C or until nothing is running any more
-    #[arg(short, long)]
-    watch: bool,
-}
-
-pub(super) fn run(args: &PsArgs) -> Result<Exit, Failure> {
-    let mut first = true;
-    loop {
-        let listings: Vec<Listing> = running().into_iter().filter(|listing| args.wants(listing)).collect();
-        if listings.is_empty() && first {
-            let what =
-                args.which.as_ref().map_or("nothing is running".to_owned(), |which| format!("{which} is not running"));
-            return Err(Failure::Because(Exit::NotFound, anyhow::anyhow!("{what} here (looked in {})", folders())));
-        }
-        if listings.is_empty() {
-            return Ok(Exit::Finished);
-        }
-        let text = if args.json {
-            let json = serde_json::to_string(&listings).context("cannot write the list as JSON")?;
-            format!("{json}\n")
-        } else {
-            let screen = io::stdout().is_terminal().then(Screen::now);
-            let text = as_tables(&listings, screen.as_ref());
-            match &screen {
-                Some(screen) if args.watch => screen.redrawn(&text, first),
-                _ if args.watch && !first => format!("\n{text}"),
-                _ => text,
-            }
-        };
-        let mut out = io::stdout().lock();
-        out.write_all(text.as_bytes()).and_then(|()| out.flush()).map_err(cannot_write)?;
-        drop(out);
-        if !args.watch {
-            return Ok(Exit::Finished);
-        }
-        first = false;
-        std::thread::sleep(EVERY);
-    }
-}
-
-impl PsArgs {
-    fn wants(&self, listing: &Listing) -> bool {
-        let Some(which) = &self.which else { return true };
-        *which == listing.workflow
-            || which.parse().is_ok_and(|pid: i32| pid == listing.pid || pid == listing.supervisor)
-    }
-}
-
-fn folders() -> String {
-    runtime_folders().iter().map(|folder| folder.display().to_string()).collect::<Vec<_>>().join(", ")
-}
-
-/// What runs here, the oldest first.
-fn running() -> Vec<Listing> {
-    let mut listings: Vec<Listing> = sockets().iter().filter_map(|socket| ask(socket)).collect();
-    listings.sort_by_key(|listing| {
-        let age = listing.processes.iter().map(|process| process.age_msec).max();
-        (std::cmp::Reverse(age), listing.pid)
-    });
-    listings
-}
-
-fn sockets() -> Vec<PathBuf> {
-    let folders = runtime_folders();
-    let folders = folders.iter().filter(|folder| is_private(folder));
-    let entries = folders.filter_map(|folder| fs::read_dir(folder).ok()).flatten().flatten();
-    entries.map(|entry| entry.path()).filter(|path| path.extension().is_some_and(|end| end == "sock")).collect()
-}
-
-/// Asks a supervisor for its tree. A socket that nobody listens at is removed.
-fn ask(socket: &Path) -> Option<Listing> {
-    let mut stream = match UnixStream::connect(socket) {
-        Ok(stream) => stream,
-        Err(error) => {
-            if error.kind() == io::ErrorKind::ConnectionRefused {
-                // Somebody else may have done so.
-                let _ = fs::remove_file(socket);
-            }
-            return None;
-        }
-    };
-    let mut text = Vec::new();
-    let read = stream.set_read_timeout(Some(PATIENCE)).and_then(|()| stream.read_to_end(&mut text));
-    let listing = read.map_err(|error| error.to_string()).and_then(|_| match text.as_slice() {
-        // It ended meanwhile.
-        [] => Ok(None),
-        text => serde_json::from_slice(text).map(Some).map_err(|error| error.to_string()),
-    });
-    listing.unwrap_or_else(|error| {
-        let name = socket.file_stem().unwrap_or_default().to_string_lossy();
-        eprintln!("pushflow: the supervisor {name} does not answer: {error}");
-        None
-    })
-}
 
 /// The terminal, as it is now.
-struct Screen {
+pub(super) struct Screen {
     columns: usize,
     rows: usize,
 }
 
 impl Screen {
-    fn now() -> Self {
+    pub(super) fn now() -> Self {
         let size = rustix::termios::tcgetwinsize(io::stdout()).ok().filter(|size| size.ws_col > 0 && size.ws_row > 0);
         size.map_or(Screen { columns: 80, rows: 24 }, |size| Screen {
             columns: usize::from(size.ws_col),
@@ -146,7 +25,7 @@ impl Screen {
     }
 
     /// The text over what was there before: written in one piece, nothing is blank in between.
-    fn redrawn(&self, text: &str, first: bool) -> String {
+    pub(super) fn redrawn(&self, text: &str, first: bool) -> String {
         let mut drawn = String::from(if first { "\x1b[2J\x1b[H" } else { "\x1b[H" });
         let lines: Vec<&str> = text.lines().collect();
         let room = self.rows.saturating_sub(1);
@@ -163,11 +42,28 @@ impl Screen {
     }
 }
 
-fn as_tables(listings: &[Listing], screen: Option<&Screen>) -> String {
-    listings.iter().map(|listing| as_table(listing, screen)).collect::<Vec<_>>().join("\n")
+pub(super) fn as_tables(shown: &[Shown], screen: Option<&Screen>) -> String {
+    shown.iter().map(|shown| as_table(shown, screen)).collect::<Vec<_>>().join("\n")
 }
 
-fn as_table(listing: &Listing, screen: Option<&Screen>) -> String {
+/// What is running, in a line.
+fn title(Shown { listing, service }: &Shown) -> String {
+    let processes = match listing.processes.len() {
+        1 => "1 process".to_owned(),
+        processes => format!("{processes} processes"),
+    };
+    let Listing { workflow, pid, tasks, .. } = listing;
+    let Some(service) = service else {
+        let tasks = if *tasks == 1 { "1 task runs".to_owned() } else { format!("{tasks} tasks run") };
+        return format!("{workflow} (pid {pid}): {tasks}, {processes}");
+    };
+    let runs = if service.active_runs == 1 { "1 run".to_owned() } else { format!("{} runs", service.active_runs) };
+    let queued = if service.queued_runs == 0 { String::new() } else { format!(", {} queued", service.queued_runs) };
+    format!("{workflow} ({} service, pid {pid}): {}, {runs}{queued}, {processes}", service.bus, service.state)
+}
+
+fn as_table(shown: &Shown, screen: Option<&Screen>) -> String {
+    let listing = &shown.listing;
     let mut table = Table::new();
     table.load_style(NOTHING).set_header(["PID", "D/N", "POOL", "ACTOR", "RUN", "CPU", "MEMORY", "AGE", "COMMAND"]);
     for (at, process) in listing.processes.iter().enumerate() {
@@ -190,9 +86,7 @@ fn as_table(listing: &Listing, screen: Option<&Screen>) -> String {
             column.set_cell_alignment(CellAlignment::Right);
         }
     }
-    let tasks = if listing.tasks == 1 { "1 task runs".to_owned() } else { format!("{} tasks run", listing.tasks) };
-    let processes = listing.processes.len();
-    let title = format!("{} (pid {}): {tasks}, {processes} processes", listing.workflow, listing.pid);
+    let title = title(shown);
     let mut text = String::new();
     for line in [title.as_str()].into_iter().chain(table.to_string().lines()) {
         let line = line.trim_end();
@@ -272,6 +166,7 @@ mod tests {
     #![allow(clippy::unwrap_used)]
 
     use super::*;
+    use crate::cli::ps::ServiceFacts;
 
     fn process(pid: i32, depth: usize, kind: ProcessKind, command: &str) -> ListedProcess {
         ListedProcess {
@@ -288,16 +183,19 @@ mod tests {
             cpu_usage_nsec: 61_500_000_000 * depth as u64,
             memory_current: (kind != ProcessKind::Stray).then_some(1_500_000 * pid as u64),
             age_msec: 3_700_000,
+            started_at_usec: 0,
             command: command.to_owned(),
+            process: None,
         }
     }
 
-    fn listing() -> Listing {
-        Listing {
+    fn shown(service: Option<ServiceFacts>) -> Shown {
+        let listing = Listing {
             workflow: "integrate".to_owned(),
             pid: 10,
             supervisor: 11,
             tasks: 1,
+            divided: false,
             strays: (0, 0),
             processes: vec![
                 process(10, 0, ProcessKind::Guardian, "pushflow run"),
@@ -306,17 +204,25 @@ mod tests {
                 process(13, 3, ProcessKind::Child, "sh -c \x1b[2J\nxds"),
                 process(900, 2, ProcessKind::Stray, "[daemon]"),
             ],
-        }
+        };
+        Shown { listing, service }
     }
 
     #[test]
     fn a_pipe_gets_plain_lines() {
-        insta::assert_snapshot!(as_tables(&[listing()], None));
+        insta::assert_snapshot!(as_tables(&[shown(None)], None));
     }
 
     #[test]
     fn a_terminal_gets_a_tree_that_fits() {
-        insta::assert_snapshot!(as_tables(&[listing()], Some(&Screen { columns: 90, rows: 24 })));
+        insta::assert_snapshot!(as_tables(&[shown(None)], Some(&Screen { columns: 90, rows: 24 })));
+    }
+
+    #[test]
+    fn a_service_says_what_it_is_doing() {
+        let facts = ServiceFacts { bus: "system", state: "running".to_owned(), active_runs: 1, queued_runs: 3 };
+        let title = title(&shown(Some(facts)));
+        assert_eq!(title, "integrate (system service, pid 10): running, 1 run, 3 queued, 5 processes");
     }
 
     #[test]

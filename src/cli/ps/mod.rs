@@ -1,0 +1,164 @@
+//! `pushflow ps`: the process trees of the workflows that run here, in the foreground or as services.
+
+mod local;
+mod table;
+
+use std::io::{self, IsTerminal, Write};
+use std::time::Duration;
+
+use anyhow::{Context as _, anyhow};
+use serde::Serialize;
+
+use super::locate::Whose;
+use super::services::{PlaceArgs, Services};
+use super::{Exit, Failure, cannot_write};
+use crate::supervisor::listing::Listing;
+use crate::supervisor::viewers::runtime_folders;
+use table::{Screen, as_tables};
+
+/// How often `--watch` looks.
+const EVERY: Duration = Duration::from_secs(1);
+
+/// The arguments of `pushflow ps`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Without --system, --user or -H it shows what this user runs in the foreground, and the services of the system and of this
+user. D processes are daemonic: they are terminated when their parent ends. N ones are waited for. A process with * was not
+announced by the Python that started it, but found.
+
+Exit status 3 if nothing is running.")]
+pub(super) struct PsArgs {
+    /// Only the runs of this workflow, the service of this name, or the one with this process [default: all]
+    #[arg(value_name = "NAME|PID")]
+    which: Option<String>,
+
+    /// Only services of the system
+    #[arg(long, conflicts_with = "user")]
+    system: bool,
+
+    /// Only services of this user
+    #[arg(long)]
+    user: bool,
+
+    /// Services of another host, over ssh
+    #[arg(short = 'H', long, value_name = "[USER@]HOST", conflicts_with = "user")]
+    host: Option<String>,
+
+    /// Print JSON: a list of runs and services, with their processes
+    #[arg(long)]
+    json: bool,
+
+    /// Show it again every second, until Ctrl-C or until nothing is running any more
+    #[arg(short, long)]
+    watch: bool,
+}
+
+/// A tree, and what it is the tree of.
+#[derive(Debug, Serialize)]
+pub(super) struct Shown {
+    #[serde(flatten)]
+    pub(super) listing: Listing,
+    /// None for a run in the foreground.
+    pub(super) service: Option<ServiceFacts>,
+}
+
+/// What a service says of itself.
+#[derive(Debug, Serialize)]
+pub(super) struct ServiceFacts {
+    /// `system` or `user`.
+    pub(super) bus: &'static str,
+    pub(super) state: String,
+    pub(super) active_runs: u64,
+    pub(super) queued_runs: u64,
+}
+
+pub(super) fn run(args: &PsArgs) -> Result<Exit, Failure> {
+    let services = args.services()?;
+    let mut first = true;
+    loop {
+        let shown = args.running(&services)?;
+        if shown.is_empty() && first {
+            return Err(args.nothing(&services));
+        }
+        if shown.is_empty() {
+            return Ok(Exit::Finished);
+        }
+        let text = if args.json {
+            let json = serde_json::to_string(&shown).context("cannot write the list as JSON")?;
+            format!("{json}\n")
+        } else {
+            let screen = io::stdout().is_terminal().then(Screen::now);
+            let text = as_tables(&shown, screen.as_ref());
+            match &screen {
+                Some(screen) if args.watch => screen.redrawn(&text, first),
+                _ if args.watch && !first => format!("\n{text}"),
+                _ => text,
+            }
+        };
+        let mut out = io::stdout().lock();
+        out.write_all(text.as_bytes()).and_then(|()| out.flush()).map_err(cannot_write)?;
+        drop(out);
+        if !args.watch {
+            return Ok(Exit::Finished);
+        }
+        first = false;
+        std::thread::sleep(EVERY);
+    }
+}
+
+impl PsArgs {
+    /// Whether one kind of services was asked for, and nothing else.
+    fn is_particular(&self) -> bool {
+        self.system || self.user || self.host.is_some()
+    }
+
+    fn services(&self) -> Result<Services, Failure> {
+        if self.is_particular() {
+            return Services::of(&PlaceArgs::new(self.system, self.user, self.host.clone()));
+        }
+        Ok(Services::within_reach())
+    }
+
+    fn wants(&self, name: &str, pids: &[i32]) -> bool {
+        self.which.as_ref().is_none_or(|which| which == name || which.parse().is_ok_and(|pid| pids.contains(&pid)))
+    }
+
+    /// What is running and was asked for, the oldest first.
+    fn running(&self, services: &Services) -> Result<Vec<Shown>, Failure> {
+        let mut shown: Vec<Shown> = match self.is_particular() {
+            true => Vec::new(),
+            false => local::running().into_iter().map(|listing| Shown { listing, service: None }).collect(),
+        };
+        // Of a number it is known only afterwards whose it is.
+        let pid = self.which.as_ref().is_some_and(|which| which.parse::<i32>().is_ok());
+        shown.extend(services.running(self.which.as_deref().filter(|_| !pid))?);
+        shown.retain(|it| self.wants(&it.listing.workflow, &[it.listing.pid, it.listing.supervisor]));
+        shown.sort_by_key(|it| {
+            let age = it.listing.processes.iter().map(|process| process.age_msec).max();
+            (std::cmp::Reverse(age), it.listing.pid)
+        });
+        Ok(shown)
+    }
+
+    /// Says that nothing is running of what was asked for.
+    fn nothing(&self, services: &Services) -> Failure {
+        let Some(which) = self.which.as_ref() else {
+            let what =
+                if self.is_particular() { "no service is running".to_owned() } else { nowhere("nothing is running") };
+            return Failure::Because(Exit::NotFound, anyhow!(what));
+        };
+        if self.is_particular() {
+            return services.not_running(which);
+        }
+        let installed = [Whose::System, Whose::User].into_iter().find(|whose| whose.workflow_file(which).is_ok());
+        let start = installed
+            .map(|whose| format!("; as a service it is started with: {} start pushflow@{which}", whose.systemctl()));
+        let what = nowhere(&format!("{which} is not running"));
+        Failure::Because(Exit::NotFound, anyhow!("{what}{}", start.unwrap_or_default()))
+    }
+}
+
+fn nowhere(what: &str) -> String {
+    let folders: Vec<String> = runtime_folders().iter().map(|folder| folder.display().to_string()).collect();
+    format!("{what} here, in the foreground (looked in {}) or as a service", folders.join(", "))
+}

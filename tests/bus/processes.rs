@@ -1,0 +1,172 @@
+//! The processes of a service: listed on the bus, and by `pushflow ps`.
+
+use serde_json::{Value, json};
+
+use crate::bus::{Bus, Installed};
+use crate::support::Running;
+
+/// A task with a daemonic child, a program that it announces, and one below that which nobody does; until a file is there.
+pub(crate) const FAMILY: &str = "
+import multiprocessing, os, subprocess, time
+def sleep(): time.sleep(1000)
+def run(until=None, **_):
+    daemonic = multiprocessing.Process(target=sleep, daemon=True)
+    daemonic.start()
+    found = f'found-{os.getpid()}'
+    program = subprocess.Popen(['sh', '-c', f'sleep 1000 & echo $! > {found}; wait'])
+    while not os.path.exists(found) or not open(found).read(): time.sleep(0.01)
+    print('pids', os.getpid(), daemonic.pid, program.pid, open(found).read().strip(), flush=True)
+    while until is None or not os.path.exists(until): time.sleep(0.01)
+    return {}
+";
+
+/// Starts a run of [`FAMILY`]: the worker, its daemonic child, the program, and what that has started.
+pub(crate) fn family(bus: &Bus, service: &mut Running) -> [i64; 4] {
+    let answer = bus.call("w", "Run", &["a{sv}a{sv}", "0", "0"]);
+    assert_eq!(answer.code, Some(0), "{}", answer.stderr);
+    let line = service.wait_for("pids");
+    let mut pids = line.split("pids ").nth(1).unwrap().split_whitespace().map(|pid| pid.parse().unwrap());
+    std::array::from_fn(|_| pids.next().unwrap())
+}
+
+/// What ListProcesses says, by the words of D-Bus.
+fn listed(bus: &Bus) -> Vec<Value> {
+    let arguments = ["--user", "--json=short", "call", "org.pushflow.Workflow1.w", "/org/pushflow/workflow"];
+    let told = bus.run("busctl", &[&arguments[..], &["org.pushflow.Workflow1", "ListProcesses"]].concat());
+    assert_eq!(told.code, Some(0), "{}", told.stderr);
+    let processes = told.json()["data"][0].as_array().unwrap().clone();
+    let plain = |process: Value| {
+        let values = process.as_object().unwrap().clone().into_iter();
+        Value::Object(values.map(|(name, value)| (name, value["data"].clone())).collect())
+    };
+    processes.into_iter().map(plain).collect()
+}
+
+fn find(processes: &[Value], key: &str, pid: i64) -> Value {
+    processes.iter().find(|process| process[key] == pid).unwrap_or_else(|| panic!("{pid} in {processes:?}")).clone()
+}
+
+#[test]
+fn every_process_is_listed_on_the_bus_with_its_place() {
+    let (bus, project) = (Bus::new(), Installed::resident("", FAMILY));
+    let mut service = bus.serve(&project, "w");
+    let pids = family(&bus, &mut service);
+    let processes = listed(&bus);
+    let kinds: Vec<_> = processes.iter().map(|process| process["Kind"].as_str().unwrap()).collect();
+    assert_eq!(kinds, ["supervisor", "forkserver", "worker", "child", "child", "child"], "{processes:?}");
+    assert_eq!(processes[0]["Pid"], i64::from(service.pid().as_raw()));
+    let [worker, daemonic, program, found] = pids.map(|pid| find(&processes, "Pid", pid));
+    for its in [&worker, &daemonic, &program, &found] {
+        assert_eq!((&its["Pool"], &its["Actor"]), (&json!("default"), &json!("task")), "{its}");
+        assert_eq!(its["Run"], "/org/pushflow/workflow/run/1", "{its}");
+        assert!(its["MemoryCurrent"].as_u64().unwrap() > 100_000 && its["CPUUsageNSec"].is_u64(), "{its}");
+        assert!(its["StartedAt"].as_u64().unwrap() > processes[0]["StartedAt"].as_u64().unwrap(), "{its}");
+    }
+    let flags = |its: &Value| (its["Daemonic"] == true, its["Announced"] == true);
+    assert_eq!(
+        [&worker, &daemonic, &program, &found].map(flags),
+        [(false, true), (true, true), (false, true), (false, false)]
+    );
+    assert_eq!((&found["ParentPid"], &found["Command"]), (&program["Pid"], &json!("sleep 1000")));
+    // What there is not is left out.
+    assert_eq!((processes[0].get("Run"), processes[0].get("Pool")), (None, None));
+}
+
+#[test]
+fn other_clients_read_the_list_too() {
+    let (bus, project) = (Bus::new(), Installed::resident("", "def run(**_): return {}"));
+    let service = bus.serve(&project, "w");
+    let program = "
+import dbus
+workflow = dbus.SessionBus().get_object('org.pushflow.Workflow1.w', '/org/pushflow/workflow')
+for process in workflow.ListProcesses(dbus_interface='org.pushflow.Workflow1'):
+    print(int(process['Pid']), str(process['Kind']), bool(process['Daemonic']))
+";
+    let said = bus.run("/usr/bin/python3", &["-c", program]);
+    assert_eq!(said.stdout.lines().next(), Some(&*format!("{} supervisor False", service.pid())), "{}", said.stderr);
+    let (name, method) = ("org.pushflow.Workflow1.w", "org.pushflow.Workflow1.ListProcesses");
+    let path = "/org/pushflow/workflow";
+    let said = bus.run("gdbus", &["call", "--session", "--dest", name, "--object-path", path, "--method", method]);
+    assert!(said.stdout.contains(&format!("'Pid': <uint32 {}>", service.pid())), "{}{}", said.stdout, said.stderr);
+}
+
+#[test]
+fn ps_shows_a_service_as_it_shows_a_run_in_the_foreground() {
+    let (bus, project) = (Bus::new(), Installed::resident("", FAMILY));
+    let mut service = bus.serve(&project, "w");
+    let pids = family(&bus, &mut service);
+    let shown = bus.pushflow(&project, &["ps", "w"]);
+    let title = format!("w (user service, pid {}): running, 1 run, 6 processes\n", service.pid());
+    assert!(shown.stdout.starts_with(&title), "{}{}", shown.stdout, shown.stderr);
+    let line = shown.stdout.lines().find(|line| line.trim_start().starts_with(&pids[3].to_string())).unwrap();
+    let words: Vec<_> = line.split_whitespace().collect();
+    assert_eq!(words[1..5], ["N*", "default", "task", "1"], "{}", shown.stdout);
+    assert!(line.ends_with("        sleep 1000"), "a grandchild of a worker is four levels deep: {}", shown.stdout);
+    let json = bus.pushflow(&project, &["ps", "--json"]).json();
+    assert_eq!(json[0]["workflow"], "w");
+    assert_eq!(json[0]["service"], json!({"bus": "user", "state": "running", "active_runs": 1, "queued_runs": 0}));
+    let daemonic = find(json[0]["processes"].as_array().unwrap(), "pid", pids[1]);
+    assert_eq!((&daemonic["daemonic"], &daemonic["run"]), (&json!(true), &json!(1)));
+}
+
+#[test]
+fn ps_without_a_name_shows_services_and_what_runs_in_the_foreground() {
+    let bus = Bus::new();
+    let project = Installed::resident("", "def run(**_): return {}")
+        .file(
+            "front.toml",
+            &format!(
+                "links = [{{ from = 'start', to = 'task' }}, {{ from = 'task', to = 'stop' }}]\n[workflow]\npython = {:?}\n\
+                 [pool]\ngrace = '300ms'\n[actors.task]\nscript = 'front.py'\n",
+                crate::support::python()
+            ),
+        )
+        .file("front.py", "import time\ndef run(**_):\n    print('it runs', flush=True)\n    time.sleep(1000)\n");
+    std::fs::create_dir(project.path("runtime")).unwrap();
+    let on_this_bus = |arguments: &[&str]| {
+        let mut command = project.command(arguments);
+        command.env("XDG_CONFIG_HOME", project.path("")).env("XDG_RUNTIME_DIR", project.path("runtime"));
+        command.env("DBUS_SESSION_BUS_ADDRESS", bus.address());
+        command
+    };
+    let _service = bus.serve(&project, "w");
+    let mut front = project.start_as(&mut on_this_bus(&["run", "front.toml"]));
+    front.wait_for("it runs");
+    let shown = crate::support::finished(on_this_bus(&["ps", "--json"]).output().unwrap()).json();
+    let of = |name: &str| {
+        let found = shown.as_array().unwrap().iter().find(|it| it["workflow"] == name);
+        found.unwrap_or_else(|| panic!("{name} in {shown}")).clone()
+    };
+    assert_eq!((&of("front")["service"], &of("w")["service"]["bus"]), (&Value::Null, &json!("user")));
+    let only = crate::support::finished(on_this_bus(&["ps", "--user", "--json"]).output().unwrap()).json();
+    assert_eq!(only.as_array().unwrap().len(), 1, "{only}");
+    front.signal(nix::sys::signal::Signal::SIGINT);
+    assert_eq!(front.finish().code, Some(130));
+}
+
+#[test]
+fn ps_watches_a_service_until_it_has_ended() {
+    let (bus, project) = (Bus::new(), Installed::resident("", "def run(**_): return {}"));
+    let service = bus.serve(&project, "w");
+    let mut command = project.command(&["ps", "w", "--user", "--watch", "--json"]);
+    command.env("XDG_CONFIG_HOME", project.path("")).env("DBUS_SESSION_BUS_ADDRESS", bus.address());
+    let mut watching = command.stdout(std::process::Stdio::piped()).spawn().unwrap();
+    let mut seen = std::io::BufReader::new(watching.stdout.take().unwrap());
+    let mut line = String::new();
+    std::io::BufRead::read_line(&mut seen, &mut line).unwrap();
+    assert!(line.contains("\"workflow\":\"w\""), "{line}");
+    service.signal(nix::sys::signal::Signal::SIGTERM);
+    assert_eq!(service.finish().code, Some(0));
+    std::io::Read::read_to_string(&mut seen, &mut line).unwrap();
+    assert_eq!(watching.wait().unwrap().code(), Some(0));
+}
+
+#[test]
+fn ps_of_a_service_that_is_not_running_says_how_to_start_it() {
+    let (bus, project) = (Bus::new(), Installed::resident("", "def run(**_): return {}"));
+    let said = bus.pushflow(&project, &["ps", "w"]);
+    assert_eq!(said.code, Some(3), "{}", said.stderr);
+    assert_eq!(said.stderr, "pushflow: w is not running; start it with: systemctl --user start pushflow@w\n");
+    let said = bus.pushflow(&project, &["ps"]);
+    assert_eq!((said.code, said.stderr.as_str()), (Some(3), "pushflow: no service is running\n"));
+}
