@@ -67,6 +67,12 @@ impl PythonError {
         }
     }
 
+    /// Whether it was made here, of this class.
+    pub fn is(&self, class: ErrorClass) -> bool {
+        let head = format!("pushflow.{}: ", class.name());
+        self.traceback.first().is_some_and(|line| line.strip_prefix(&head).map(str::trim_end) == Some(&self.message))
+    }
+
     /// `{"errorMessage": …, "traceBack": […]}`, as pypushflow writes it under `WorkflowException`.
     pub fn summary(&self) -> Value {
         let lines = self.traceback.iter().cloned().map(Plain::Text).collect();

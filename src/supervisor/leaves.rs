@@ -5,7 +5,7 @@
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
-use tracing::{debug, warn};
+use tracing::{debug, error, warn};
 
 use super::Supervisor;
 use super::jobs::failed;
@@ -16,7 +16,7 @@ use crate::graph::{ActorId, Kind, PoolId, Workflow};
 use crate::payload::ErrorClass;
 use crate::pool::{JobId, WorkerId};
 use crate::process::Ended;
-use crate::process::sys::Signal;
+use crate::process::sys::{Pid, Signal};
 
 /// The leaves and what is in them.
 #[derive(Default)]
@@ -203,10 +203,31 @@ impl Supervisor {
         Some(OutOfMemory { limit, peak: place.leaf.memory_peak() })
     }
 
-    /// The outcome of a job that was killed so.
-    pub(super) fn ran_out_of_memory(&self, job: JobId, oom: &OutOfMemory, kind: FailureKind) -> Outcome {
-        let actor = self.job_actor(job).map(|(_, actor)| self.actor_name(actor));
-        failed(kind, ErrorClass::OutOfMemory, oom.message(actor.unwrap_or("the output")))
+    /// The outcome of a job that was killed so, in a process of this pool. Said in the log at once, with the figures, whatever
+    /// becomes of the error.
+    pub(super) fn ran_out_of_memory(
+        &self,
+        (pool, pid): (PoolId, Option<Pid>),
+        job: JobId,
+        oom: &OutOfMemory,
+        kind: FailureKind,
+    ) -> Outcome {
+        let task = self.job_actor(job);
+        let (run, actor) = (task.map(|(run, _)| run.0), task.map(|(_, actor)| self.actor_name(actor)));
+        let message = oom.message(actor.unwrap_or("the output"));
+        let (limit, whose) = oom.limit.as_ref().map(|(limit, whose)| (*limit, whose.as_str())).unzip();
+        error!(
+            target: "task_out_of_memory",
+            actor,
+            run,
+            pool = self.workflow.pool(pool).name,
+            worker_pid = pid.map(Pid::as_raw),
+            memory_limit = limit,
+            memory_limit_of = whose,
+            memory_peak = oom.peak,
+            "{message}"
+        );
+        failed(kind, ErrorClass::OutOfMemory, message)
     }
 
     /// Says in the log what the limits of a worker or program did to a task that has ended.

@@ -113,7 +113,9 @@ impl Supervisor {
                 failed(FailureKind::Interrupted, ErrorClass::TaskInterrupted, message)
             }
             Kind::Exec(exec) => match (&oom, program_outcome(exec, ended, program.stdout, &last_lines)) {
-                (Some(oom), Outcome::Failed(_)) => self.ran_out_of_memory(orphan.job, oom, FailureKind::Raised),
+                (Some(oom), Outcome::Failed(_)) => {
+                    self.ran_out_of_memory((pool, Some(program.process.0)), orphan.job, oom, FailureKind::Raised)
+                }
                 (_, outcome) => outcome,
             },
             _ => return,

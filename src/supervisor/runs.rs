@@ -9,7 +9,7 @@ use tracing::{debug, error, info, warn};
 use super::{Happening, RunId, Supervisor};
 use crate::engine::{Effect, Failure, FailureKind, Run, TaskId};
 use crate::graph::{ActorId, Kind, Stdin};
-use crate::payload::Payload;
+use crate::payload::{ErrorClass, Payload};
 use crate::pool::{JobId, Needs, Step};
 
 use super::jobs::{AfterDescribing, Job};
@@ -157,6 +157,10 @@ impl Supervisor {
     fn log_failure(&self, run: RunId, actor: ActorId, failure: &Failure, handled: bool) {
         let name = self.actor_name(actor);
         let run = run.0;
+        if failure.error.is(ErrorClass::OutOfMemory) {
+            // Said when the kernel had killed it, with the figures.
+            return;
+        }
         if failure.kind == FailureKind::Lost {
             error!(target: "task_lost", actor = name, run, "{}", headline(failure));
             return;

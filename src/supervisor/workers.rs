@@ -381,11 +381,14 @@ impl Supervisor {
         self.say_what_was_refused(pool, worker, actor);
         self.close_meter(pool, worker);
         self.leave_leaf(pool, worker);
+        let place_of_death = (pool, process.process.as_ref().map(|(pid, _)| *pid));
         for place in process.places {
             let orphan = self.tell_pool(pool, |pool, effects| pool.on_worker_ended(place, effects));
             if let Some(orphan) = orphan {
                 let outcome = match &oom {
-                    Some(oom) if !orphan.interrupted => self.ran_out_of_memory(orphan.job, oom, FailureKind::Lost),
+                    Some(oom) if !orphan.interrupted => {
+                        self.ran_out_of_memory(place_of_death, orphan.job, oom, FailureKind::Lost)
+                    }
                     _ => lost(orphan, process.fault.as_deref(), ended),
                 };
                 self.job_ended(orphan.job, outcome);
