@@ -5,6 +5,8 @@ use std::sync::Arc;
 use zbus::{fdo, interface};
 
 use super::Office;
+use super::figures::{UNKNOWN, cpu};
+use crate::accounting::Totals;
 use crate::graph::ActorId;
 use crate::service::{ActorFacts, State};
 
@@ -22,6 +24,22 @@ impl ActorObject {
             .board
             .with(|state| state.actors.get(self.id.index()).map(|actor| look(state, actor)))
             .ok_or_else(gone)
+    }
+}
+
+impl ActorObject {
+    /// What it has used up to now.
+    async fn used(&self, figure: fn(&Totals) -> Option<u64>) -> fdo::Result<u64> {
+        self.settle().await?;
+        self.look(|state, _| figure(&state.used_by(self.id)).unwrap_or(UNKNOWN))
+    }
+
+    /// Has what is going on read.
+    async fn settle(&self) -> fdo::Result<()> {
+        if self.look(|state, actor| state.active > 0 && actor.running > 0)? {
+            self.office.account().await;
+        }
+        Ok(())
     }
 }
 
@@ -50,5 +68,31 @@ impl ActorObject {
     #[zbus(property(emits_changed_signal = "false"))]
     fn failures(&self) -> fdo::Result<u64> {
         self.look(|_, actor| actor.failures)
+    }
+
+    #[zbus(property(emits_changed_signal = "false"), name = "CPUUsageNSec")]
+    async fn cpu_usage_nsec(&self) -> fdo::Result<u64> {
+        self.used(cpu).await
+    }
+
+    #[zbus(property(emits_changed_signal = "false"))]
+    async fn memory_peak(&self) -> fdo::Result<u64> {
+        self.used(|used| used.memory_peak.value).await
+    }
+
+    #[zbus(property(emits_changed_signal = "false"), name = "IOReadBytes")]
+    async fn io_read_bytes(&self) -> fdo::Result<u64> {
+        self.used(|used| used.read.value).await
+    }
+
+    #[zbus(property(emits_changed_signal = "false"), name = "IOWriteBytes")]
+    async fn io_write_bytes(&self) -> fdo::Result<u64> {
+        self.used(|used| used.written.value).await
+    }
+
+    #[zbus(property(emits_changed_signal = "false"), name = "LastDurationUSec")]
+    async fn last_duration_usec(&self) -> fdo::Result<u64> {
+        self.office.account().await;
+        self.look(|_, actor| actor.last.and_then(|took| u64::try_from(took.as_micros()).ok()).unwrap_or(UNKNOWN))
     }
 }

@@ -7,15 +7,18 @@
 mod actor;
 mod authority;
 mod census;
+mod figures;
 pub mod names;
 mod presence;
 mod process;
 mod refusal;
 mod run;
+mod turn;
 mod values;
 mod workflow;
 
 use std::io;
+use std::path::Path;
 use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::Duration;
@@ -26,6 +29,8 @@ use tracing::{info, warn};
 use crate::service::{Answer, Ask, Board, Notice, Refusal, Request};
 use authority::Authority;
 use census::Census;
+use figures::Figures;
+use process::Shown;
 pub use refusal::answered;
 
 /// Which bus.
@@ -88,21 +93,33 @@ struct Office {
     to_loop: Loop,
     authority: Authority,
     census: Census,
+    shown: Shown,
+    figures: Figures,
 }
 
 /// The pause before the bus is tried again: the first, and the longest.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
 
-/// Puts a service on the bus, and keeps it there until it is told to let go ([`Notice::Close`]).
+/// Puts a service on the bus, and keeps it there until it is told to let go ([`Notice::Close`]). `cgroup`: the path and the
+/// folder of its own, if it has one.
 pub fn start(
     which: Which,
     name: &str,
     board: Arc<Board>,
     to_loop: Loop,
     notices: async_channel::Receiver<Notice>,
+    cgroup: Option<(&str, &Path)>,
 ) -> io::Result<thread::JoinHandle<()>> {
-    let (authority, census) = (Authority::default(), Census::default());
-    let office = Arc::new(Office { which, name: name.to_owned(), board, to_loop, authority, census });
+    let office = Arc::new(Office {
+        which,
+        name: name.to_owned(),
+        board,
+        to_loop,
+        authority: Authority::default(),
+        census: Census::default(),
+        shown: Shown::default(),
+        figures: Figures::of(cgroup),
+    });
     thread::Builder::new().name("bus".to_owned()).spawn(move || stay(&office, &notices))
 }
 

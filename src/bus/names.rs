@@ -15,6 +15,9 @@ pub const RUN: &str = "org.pushflow.Run1";
 /// An actor's.
 pub const ACTOR: &str = "org.pushflow.Actor1";
 
+/// A process's.
+pub const PROCESS: &str = "org.pushflow.Process1";
+
 /// The bus name of the service of this name.
 pub fn service(name: &str) -> String {
     format!("{PREFIX}{}", bus_label(name))
@@ -28,6 +31,11 @@ pub fn name_of_service(bus_name: &str) -> Option<String> {
 /// The object of a run.
 pub fn run(id: RunId) -> String {
     format!("{ROOT}/run/{id}")
+}
+
+/// The object of a process.
+pub fn process(pid: i32) -> String {
+    format!("{ROOT}/process/{pid}")
 }
 
 /// The object of an actor.

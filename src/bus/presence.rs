@@ -15,9 +15,9 @@ use zbus::{Connection, ObjectPath, ObjectServer, Variant, fdo};
 use super::actor::ActorObject;
 use super::run::RunObject;
 use super::workflow::WorkflowObject;
-use super::{Office, Which, answered, names};
+use super::{Office, Which, answered, names, process};
 use crate::graph::{ActorId, Workflow};
-use crate::service::Notice;
+use crate::service::{Notice, Refusal};
 use crate::supervisor::RunId;
 
 /// So many notices are told before what has changed is.
@@ -66,6 +66,7 @@ pub(super) async fn be_present(office: &Arc<Office>, notices: &Receiver<Notice>)
 /// Shows what there is, takes the name, and tells what happens.
 async fn attend(office: &Arc<Office>, connection: &Connection, notices: &Receiver<Notice>) -> zbus::Result<Left> {
     let server = connection.object_server();
+    office.shown.forget();
     let mut workflow = office.board.with(|state| Arc::clone(&state.workflow));
     put_actors(office, server, &workflow).await?;
     let runs = office.board.with(|state| state.runs.keys().copied().collect::<Vec<_>>());
@@ -74,6 +75,7 @@ async fn attend(office: &Arc<Office>, connection: &Connection, notices: &Receive
     }
     connection.request_name_with_flags(names::service(&office.name), RequestNameFlags::DO_NOT_QUEUE).await?;
     office.came();
+    show_processes(office, server).await?;
 
     let mut closed = pin!(connection.closed());
     let mut told = Told::default();
@@ -100,11 +102,21 @@ async fn attend(office: &Arc<Office>, connection: &Connection, notices: &Receive
                     workflow = office.board.with(|state| Arc::clone(&state.workflow));
                     put_actors(office, server, &workflow).await?;
                 }
+                Some(Notice::Processes) => show_processes(office, server).await?,
                 Some(other) => tell(office, connection, &workflow, other).await?,
             }
             notice = None;
         }
         told.changes(office, connection).await?;
+    }
+}
+
+/// Brings the objects of processes up to date.
+async fn show_processes(office: &Arc<Office>, server: &ObjectServer) -> zbus::Result<()> {
+    match process::people(office, server).await {
+        // A service that ends has none to show.
+        Ok(_) | Err(Refusal::ShuttingDown(_)) => Ok(()),
+        Err(refusal) => Err(zbus::Error::Failure(refusal.text().to_owned())),
     }
 }
 
@@ -153,7 +165,7 @@ async fn tell(office: &Arc<Office>, connection: &Connection, workflow: &Workflow
             let Some(actor) = workflow.actors.get(actor.index()) else { return Ok(()) };
             WorkflowObject::actor_finished(&root, path(run)?, actor.display_name(), outcome).await?;
         }
-        Notice::Changed | Notice::Replaced | Notice::Close => {}
+        Notice::Changed | Notice::Replaced | Notice::Processes | Notice::Close => {}
     }
     Ok(())
 }

@@ -12,6 +12,8 @@ impl Refusal {
         match self {
             Refusal::InvalidInputs(text) => ("org.pushflow.Error.InvalidInputs", text),
             Refusal::NoSuchRun(text) => ("org.pushflow.Error.NoSuchRun", text),
+            Refusal::NoSuchProcess(text) => ("org.pushflow.Error.NoSuchProcess", text),
+            Refusal::InvalidArguments(text) => ("org.freedesktop.DBus.Error.InvalidArgs", text),
             Refusal::QueueFull(text) => ("org.pushflow.Error.QueueFull", text),
             Refusal::ShuttingDown(text) => ("org.pushflow.Error.ShuttingDown", text),
             Refusal::InvalidFile(text) => ("org.pushflow.Error.InvalidFile", text),
@@ -22,6 +24,13 @@ impl Refusal {
             }
             Refusal::Failed(text) => ("org.freedesktop.DBus.Error.Failed", text),
         }
+    }
+}
+
+impl Refusal {
+    /// Why, for people.
+    pub(super) fn text(&self) -> &str {
+        self.parts().1
     }
 }
 

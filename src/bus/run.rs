@@ -6,7 +6,9 @@ use zbus::message::Header;
 use zbus::object_server::SignalEmitter;
 use zbus::{Connection, ObjectServer, fdo, interface};
 
+use super::figures::{UNKNOWN, cpu};
 use super::{Office, names};
+use crate::accounting::Totals;
 use crate::service::{Ask, Refusal, RunFacts};
 use crate::supervisor::RunId;
 
@@ -29,6 +31,14 @@ impl RunObject {
     fn look<T>(&self, look: impl FnOnce(&RunFacts) -> T) -> fdo::Result<T> {
         let gone = || fdo::Error::UnknownObject(format!("run {} is over and was forgotten", self.id));
         self.office.board.run(self.id, look).ok_or_else(gone)
+    }
+
+    /// What it has used up to now.
+    async fn used(&self, figure: fn(&Totals) -> Option<u64>) -> fdo::Result<u64> {
+        if self.look(|run| run.started_at.is_some() && run.ended_at.is_none())? {
+            self.office.account().await;
+        }
+        self.look(|run| run.used.as_deref().and_then(figure).unwrap_or(UNKNOWN))
     }
 
     /// Something that is the data of whoever asked for the run: theirs, root's, and the service's own. Others do not find
@@ -128,6 +138,26 @@ impl RunObject {
                 Some(state.runs.get(&self.id)?.running.keys().map(name).collect())
             })
             .ok_or_else(|| fdo::Error::UnknownObject(format!("run {} is over and was forgotten", self.id)))
+    }
+
+    #[zbus(property(emits_changed_signal = "false"), name = "CPUUsageNSec")]
+    async fn cpu_usage_nsec(&self) -> fdo::Result<u64> {
+        self.used(cpu).await
+    }
+
+    #[zbus(property(emits_changed_signal = "false"))]
+    async fn memory_peak(&self) -> fdo::Result<u64> {
+        self.used(|used| used.memory_peak.value).await
+    }
+
+    #[zbus(property(emits_changed_signal = "false"), name = "IOReadBytes")]
+    async fn io_read_bytes(&self) -> fdo::Result<u64> {
+        self.used(|used| used.read.value).await
+    }
+
+    #[zbus(property(emits_changed_signal = "false"), name = "IOWriteBytes")]
+    async fn io_write_bytes(&self) -> fdo::Result<u64> {
+        self.used(|used| used.written.value).await
     }
 
     #[zbus(property(emits_changed_signal = "const"))]

@@ -8,7 +8,8 @@ use zbus::object_server::SignalEmitter;
 use zbus::{Connection, ObjectPath, ObjectServer, OwnedObjectPath, OwnedVariant, interface};
 
 use super::authority::Action;
-use super::process::{Described, describe};
+use super::figures::{cpu, cpu_of_cgroup};
+use super::process::{Described, describe, people};
 use super::run::RunObject;
 use super::{Office, names, values};
 use crate::payload::Payload;
@@ -99,11 +100,23 @@ impl WorkflowObject {
     async fn list_processes(
         &self,
         #[zbus(connection)] connection: &Connection,
+        #[zbus(object_server)] server: &ObjectServer,
         #[zbus(header)] call: Header<'_>,
     ) -> Result<Vec<Described>, Refusal> {
         let who = self.0.caller(connection, &call).await;
-        let listing = self.0.census.take(&self.0.to_loop).await?;
-        Ok(describe(&listing, &self.0.board, who))
+        let people = people(&self.0, server).await?;
+        Ok(describe(&people.listing, &self.0.board, who))
+    }
+
+    #[zbus(name = "Signal")]
+    async fn signal_processes(
+        &self,
+        whom: String,
+        signal: i32,
+        #[zbus(connection)] connection: &Connection,
+        #[zbus(header)] call: Header<'_>,
+    ) -> Result<(), Refusal> {
+        self.0.manage(connection, &call, Ask::Signal(whom, signal)).await
     }
 
     #[zbus(property(emits_changed_signal = "const"))]
@@ -154,6 +167,41 @@ impl WorkflowObject {
     #[zbus(property(emits_changed_signal = "invalidates"))]
     fn graph(&self) -> String {
         self.0.board.with(|state| graph(&state.workflow).to_string())
+    }
+
+    #[zbus(property(emits_changed_signal = "const"))]
+    fn control_group(&self) -> String {
+        self.0.figures.control_group.clone()
+    }
+
+    #[zbus(property(emits_changed_signal = "false"), name = "CPUUsageNSec")]
+    async fn cpu_usage_nsec(&self) -> u64 {
+        self.0.figure(cpu_of_cgroup, cpu).await
+    }
+
+    #[zbus(property(emits_changed_signal = "false"))]
+    fn memory_current(&self) -> u64 {
+        self.0.cgroup_figure(|reading| reading.memory)
+    }
+
+    #[zbus(property(emits_changed_signal = "false"))]
+    fn memory_peak(&self) -> u64 {
+        self.0.cgroup_figure(|reading| reading.memory_peak)
+    }
+
+    #[zbus(property(emits_changed_signal = "false"))]
+    fn tasks_current(&self) -> u64 {
+        self.0.cgroup_figure(|reading| reading.processes)
+    }
+
+    #[zbus(property(emits_changed_signal = "false"), name = "IOReadBytes")]
+    async fn io_read_bytes(&self) -> u64 {
+        self.0.figure(|reading| reading.io.map(|io| io.read), |used| used.read.value).await
+    }
+
+    #[zbus(property(emits_changed_signal = "false"), name = "IOWriteBytes")]
+    async fn io_write_bytes(&self) -> u64 {
+        self.0.figure(|reading| reading.io.map(|io| io.written), |used| used.written.value).await
     }
 
     #[zbus(signal)]

@@ -8,6 +8,7 @@ use anyhow::Context;
 use super::whose::WhoseArgs;
 use super::{Exit, Failure, load};
 use crate::bus::{self, Loop};
+use crate::cgroup::Subtree;
 use crate::service::{Board, End, Line, Service};
 use crate::supervisor::{CgroupUse, Supervisor, subtree_for};
 use crate::systemd::Notifier;
@@ -58,15 +59,17 @@ fn serve(args: &ServeArgs, workflow: Arc<crate::graph::Workflow>, file: std::pat
     let whose = args.whose.whose();
     let mut supervisor = Supervisor::new(Arc::clone(&workflow))?;
     // The unit delegates its cgroup; a service that runs without one has no limits, and says so.
-    if let Some(subtree) = subtree_for(&workflow, CgroupUse::default()) {
+    if let Some(subtree) = subtree_for(&workflow, CgroupUse { accounting: true, ask_systemd: false }) {
         supervisor.use_subtree(subtree);
     }
     let board = Arc::new(Board::new(workflow));
     let (ask, requests) = mpsc::channel();
     let (notices, told) = async_channel::unbounded();
     let to_loop = Loop::new(ask, supervisor.waker()?);
-    let bus =
-        bus::start(whose.bus(), &args.name, Arc::clone(&board), to_loop, told).context("cannot start a thread")?;
+    let path = supervisor.control_group();
+    let cgroup = path.as_deref().zip(supervisor.subtree().map(Subtree::folder));
+    let bus = bus::start(whose.bus(), &args.name, Arc::clone(&board), to_loop, told, cgroup)
+        .context("cannot start a thread")?;
     let load = Box::new(move || load::again(&file, whose.defaults_file().as_deref()));
     let service = Service::new(supervisor, board, Line { requests, notices }, Rc::new(Notifier::default()), load);
     let end = service.serve().context("the supervisor failed")?;

@@ -71,8 +71,12 @@ impl Process {
 
     /// How long ago it started, to the clock tick.
     pub fn age(&self) -> Duration {
-        let started = Duration::from_millis(self.started * 1000 / procfs::ticks_per_second());
-        sys::since_boot().saturating_sub(started)
+        sys::since_boot().saturating_sub(self.since_boot())
+    }
+
+    /// When it started, as time since boot, to the clock tick.
+    pub fn since_boot(&self) -> Duration {
+        Duration::from_millis(self.started * 1000 / procfs::ticks_per_second())
     }
 
     /// When it had certainly started, as time since boot: at the end of the clock tick that /proc names.
@@ -179,6 +183,8 @@ pub fn is_below(pid: Pid, root: Pid) -> bool {
 const MOST_LOOKS: usize = 100;
 /// The same for a signal that a process may answer by starting another: a pool that replaces its workers.
 const MOST_ROUNDS: usize = 5;
+/// So many processes are named in one message.
+const NAMED: usize = 5;
 
 /// Sends a signal to everything below these processes, deepest first, and to what appears meanwhile. The processes
 /// themselves are not meant, and what is below the guardian of another pushflow gets it from there: once. Returns to whom
@@ -271,4 +277,12 @@ pub fn names<'a>(processes: impl IntoIterator<Item = &'a Process>) -> String {
         format!("{} ({}{blocked})", process.pid, process.name)
     });
     named.collect::<Vec<_>>().join(", ")
+}
+
+/// The same, of the first few where they are many.
+pub fn some_names(processes: &[Process]) -> String {
+    match processes.len().checked_sub(NAMED) {
+        None | Some(0) => names(processes),
+        Some(more) => format!("{} and {more} more", names(&processes[..NAMED])),
+    }
 }

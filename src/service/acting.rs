@@ -6,7 +6,7 @@ use std::time::Instant;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use tracing::{error, info, warn};
 
-use super::{Answer, Ask, Ending, Notice, Refusal, Service};
+use super::{Answer, Ask, Ending, Notice, Refusal, Service, processes};
 use crate::engine::Status;
 use crate::graph::ServiceMode;
 use crate::pool::Step;
@@ -22,7 +22,10 @@ impl Service {
             Ask::Stop(run, reason) => self.end_run(run, Status::Stopped, &reason)?,
             Ask::Abort(run, reason) => self.end_run(run, Status::Aborted, &reason)?,
             Ask::Reload => self.reload().map_err(Refusal::InvalidFile)?,
-            Ask::Arrange(snapshot) => return Ok(Answer::Processes(self.supervisor.arrange(&snapshot))),
+            Ask::Arrange(snapshot, took) => return Ok(Answer::Processes(self.arrange(&snapshot, took))),
+            Ask::Signal(whom, signal) => processes::signal(&mut self.supervisor, &whom, signal)?,
+            Ask::Kill(process, signal) => processes::kill(&process, signal)?,
+            Ask::Account => self.account_so_far(),
             Ask::BusTried => self.ready(),
         }
         Ok(Answer::Done)
@@ -42,7 +45,7 @@ impl Service {
                 self.supervisor.signal_leftovers(Signal::SIGTERM);
             }
             (SIGTERM, _) => {
-                let patience = self.supervisor.workflow().service.stop_timeout;
+                let patience = self.settings().stop_timeout;
                 info!("SIGTERM: no new task starts, running tasks may finish within {patience:?}");
                 self.stop(SIGTERM, Status::Stopped);
                 self.supervisor.stop_runs("the workflow was stopped by SIGTERM");
@@ -59,7 +62,7 @@ impl Service {
     }
 
     fn stop(&mut self, signal: i32, queued: Status) {
-        let patience = self.supervisor.workflow().service.stop_timeout;
+        let patience = self.settings().stop_timeout;
         let by = Instant::now().checked_add(patience);
         self.ending = Ending::Stopping { signal, by, patience_ends: by, impatient: false };
         self.end_queued(&queued);
@@ -105,8 +108,8 @@ impl Service {
             )));
         }
         info!(run = run.0, "{reason}");
+        let patience = self.settings().stop_timeout;
         if !aborting && let Some(active) = self.active.get_mut(&run) {
-            let patience = self.supervisor.workflow().service.stop_timeout;
             active.patience_ends = active.patience_ends.or(Instant::now().checked_add(patience));
         }
         Ok(())
@@ -115,22 +118,28 @@ impl Service {
     /// Reads the workflow file again. What is wrong with it is logged and returned, and changes nothing.
     fn reload(&mut self) -> Result<(), String> {
         self.notifier.reloading();
-        let loaded = (self.load)().and_then(|workflow| {
-            // One that is to run once has begun, and one that takes runs was promised to those that call it.
-            match (self.mode(), workflow.service.mode) {
-                (ServiceMode::Run, ServiceMode::Resident) | (ServiceMode::Resident, ServiceMode::Run) => {
-                    Err("[service] mode does not change by a reload: restart the service".to_owned())
-                }
-                _ => Ok(workflow),
-            }
-        });
-        let result = match loaded {
+        let result = match (self.load)() {
             Ok(workflow) => {
-                match self.active.len() {
-                    0 => info!("the workflow file was read again"),
-                    active => info!(
-                        "the workflow file was read again: runs start with it once the {active} running have ended"
+                match (self.mode, self.active.len()) {
+                    (ServiceMode::Run, _) => info!(
+                        "the workflow file was read again: this run goes on with what it began with, [service] stop_timeout \
+                         holds now, and the rest when the service is started again"
                     ),
+                    (_, 0) => info!("the workflow file was read again"),
+                    (_, active) => info!(
+                        "the workflow file was read again: runs start with it once the {active} running have ended; \
+                         [service] max_queued_runs and stop_timeout hold now"
+                    ),
+                }
+                // One that is to run once has begun, and one that takes runs was promised to those that call it.
+                if workflow.service.mode != self.mode {
+                    let word = |mode| if mode == ServiceMode::Run { "run" } else { "resident" };
+                    warn!(
+                        "[service] mode is {:?} in the file, and stays {:?} until the service is restarted; the rest of the file \
+                         holds",
+                        word(workflow.service.mode),
+                        word(self.mode)
+                    );
                 }
                 self.replacement = Some(Arc::new(workflow));
                 Ok(())
@@ -169,5 +178,5 @@ impl Service {
 }
 
 fn reason_or(reason: &str, usual: &str) -> String {
-    if reason.is_empty() { usual.to_owned() } else { format!("{usual}: {reason}") }
+    if reason.is_empty() { usual.to_owned() } else { format!("{usual}: {}", processes::shortened(reason)) }
 }

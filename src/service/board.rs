@@ -1,11 +1,12 @@
 //! What there is to see of a service: written by the loop, read by the bus, which so never has to ask.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde_json::{Value as Json, json};
 
+use crate::accounting::{RunAccount, Totals};
 use crate::engine::ActorEnd;
 use crate::graph::{ActorId, Kind, Workflow};
 use crate::supervisor::RunId;
@@ -38,6 +39,10 @@ pub struct State {
     pub finished: u64,
     /// How many of those did not end well.
     pub failed: u64,
+    /// What all runs and their workers have used up to the last readings, without the supervisor itself.
+    pub used: Totals,
+    /// What the actors of runs that go on have used up to the last readings.
+    so_far: BTreeMap<RunId, BTreeMap<ActorId, Totals>>,
     /// Runs that are over, oldest end first.
     over: VecDeque<RunId>,
     over_bytes: usize,
@@ -100,6 +105,8 @@ pub struct RunFacts {
     pub running: BTreeMap<ActorId, u64>,
     /// Its actors that have been done with, at least once.
     pub been: BTreeSet<ActorId>,
+    /// What it has used, up to the last reading. Those that wait in thousands have none.
+    pub used: Option<Box<Totals>>,
 }
 
 impl RunFacts {
@@ -110,7 +117,7 @@ impl RunFacts {
 
     fn bytes(&self) -> usize {
         let text = |text: &Option<Arc<str>>| text.as_ref().map_or(0, |text| text.len());
-        self.inputs.len() + text(&self.outputs) + text(&self.error)
+        self.label.len() + self.inputs.len() + text(&self.outputs) + text(&self.error)
     }
 }
 
@@ -123,6 +130,10 @@ pub struct ActorFacts {
     pub executions: u64,
     /// How many of those failed.
     pub failures: u64,
+    /// How long the last of its tasks took that has ended.
+    pub last: Option<Duration>,
+    /// What it has used in runs that are over.
+    used: Totals,
 }
 
 impl Board {
@@ -137,6 +148,8 @@ impl Board {
             active: 0,
             finished: 0,
             failed: 0,
+            used: Totals::default(),
+            so_far: BTreeMap::new(),
             over: VecDeque::new(),
             over_bytes: 0,
         }))
@@ -196,6 +209,40 @@ impl State {
                 }
             }
         }
+    }
+
+    /// What a run has used; `over`: it uses nothing more.
+    pub fn has_used(&mut self, id: RunId, account: &RunAccount, over: bool) {
+        if let Some(run) = self.runs.get_mut(&id) {
+            run.used = Some(Box::new(account.total));
+        }
+        let actors = account.actors.iter().map(|(actor, its)| (*actor, its.totals));
+        if !over {
+            self.so_far.insert(id, actors.collect());
+            return;
+        }
+        self.so_far.remove(&id);
+        for (actor, used) in actors {
+            if let Some(facts) = self.actors.get_mut(actor.index()) {
+                facts.used.merge(&used);
+            }
+        }
+    }
+
+    /// How long the last tasks of some actors took.
+    pub fn tasks_took(&mut self, latest: &HashMap<ActorId, Duration>) {
+        for (actor, took) in latest {
+            if let Some(facts) = self.actors.get_mut(actor.index()) {
+                facts.last = Some(*took);
+            }
+        }
+    }
+
+    /// What an actor has used since the service started.
+    pub fn used_by(&self, actor: ActorId) -> Totals {
+        let mut used = self.actors.get(actor.index()).map(|facts| facts.used).unwrap_or_default();
+        self.so_far.values().filter_map(|actors| actors.get(&actor)).for_each(|more| used.merge(more));
+        used
     }
 
     /// A run is over. Those that had to make place for it are returned.

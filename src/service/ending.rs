@@ -5,11 +5,11 @@ use std::time::{Duration, Instant};
 use signal_hook::consts::SIGTERM;
 use tracing::info;
 
-use super::{Notice, Phase, Service};
+use super::{Answer, Ask, Line, Notice, Phase, Refusal, Service, processes};
 use crate::engine::Status;
 use crate::graph::ServiceMode;
 use crate::service::End;
-use crate::supervisor::SupervisorError;
+use crate::supervisor::{Supervisor, SupervisorError};
 
 /// Whether it ends.
 #[derive(Debug)]
@@ -58,12 +58,12 @@ impl Ending {
 impl Service {
     pub(super) fn is_over(&self) -> bool {
         let asked = !matches!(self.ending, Ending::NotAsked);
-        self.active.is_empty() && self.queue.is_empty() && (asked || self.mode() == ServiceMode::Run)
+        self.active.is_empty() && self.queue.is_empty() && (asked || self.mode == ServiceMode::Run)
     }
 
     /// systemd gives the service no less time than what it may wait for.
     pub(super) fn extend_timeout(&self) {
-        let patience = self.supervisor.workflow().service.stop_timeout;
+        let patience = self.settings().stop_timeout;
         self.notifier.extend_timeout(patience + 3 * self.supervisor.grace() + Duration::from_secs(10));
     }
 
@@ -85,13 +85,30 @@ impl Service {
             Ending::Stopping { signal: SIGTERM, by: Some(by), .. } => by.saturating_duration_since(Instant::now()),
             Ending::Stopping { .. } => grace,
             _ if ended_early => grace,
-            _ => self.supervisor.workflow().service.stop_timeout,
+            _ => self.settings().stop_timeout,
         };
         self.notifier.status("ending: waiting for what tasks have started");
-        self.supervisor.shut_down(patience)?;
+        let (supervisor, line) = (&mut self.supervisor, &self.line);
+        supervisor.shut_down_while(patience, &mut |supervisor| answer_at_the_end(supervisor, line))?;
         self.notifier.status("every process is gone");
         info!("every process is gone");
         self.tell(Notice::Close);
         Ok(())
+    }
+}
+
+/// What is asked while the last processes are waited for: who they are, and to signal them.
+fn answer_at_the_end(supervisor: &mut Supervisor, line: &Line) {
+    while let Ok(request) = line.requests.try_recv() {
+        let answer = match request.ask {
+            Ask::Arrange(snapshot, _) => Ok(Answer::Processes(supervisor.arrange(&snapshot))),
+            Ask::Signal(whom, signal) => processes::signal(supervisor, &whom, signal).map(|()| Answer::Done),
+            Ask::Kill(process, signal) => processes::kill(&process, signal).map(|()| Answer::Done),
+            Ask::Drain | Ask::AbortAll(_) | Ask::Account | Ask::BusTried => Ok(Answer::Done),
+            Ask::Stop(run, _) | Ask::Abort(run, _) => Err(Refusal::NoSuchRun(format!("run {run} is over"))),
+            Ask::Run(_) | Ask::Reload => Err(Refusal::ShuttingDown("the service is ending".to_owned())),
+        };
+        // Who asked may have gone.
+        let _ = request.answer.try_send(answer);
     }
 }

@@ -3,9 +3,11 @@
 //! The loop is the supervisor's. What others want comes as [`Request`]s, one a method call; what they may see stands on
 //! the [`Board`]; what they are told are [`Notice`]s. Nothing here knows of D-Bus.
 
+mod accounts;
 mod acting;
 mod board;
 mod ending;
+mod processes;
 mod queue;
 mod request;
 mod running;
@@ -22,11 +24,12 @@ use std::time::{Duration, Instant};
 use tracing::info;
 
 use crate::engine::Status;
-use crate::graph::{ServiceMode, Workflow};
+use crate::graph::{Service as Settings, ServiceMode, Workflow};
 use crate::supervisor::{Happening, RunId, Supervisor, SupervisorError};
 use crate::systemd::Notifier;
 
 use ending::Ending;
+use processes::Population;
 use queue::Queue;
 use running::Active;
 use status::StatusLine;
@@ -77,6 +80,9 @@ pub struct Service {
     status: StatusLine,
     /// Until when to wait for the bus before the service is said to be ready; none once it is.
     ready_by: Option<Instant>,
+    /// Whether it runs once, or takes runs: what it was started as.
+    mode: ServiceMode,
+    population: Population,
 }
 
 impl Service {
@@ -84,7 +90,10 @@ impl Service {
     pub fn new(mut supervisor: Supervisor, board: Arc<Board>, line: Line, notifier: Rc<Notifier>, load: Load) -> Self {
         // People count the runs of a service from 1.
         supervisor.new_run_id();
+        supervisor.keep_accounts();
         Service {
+            mode: supervisor.workflow().service.mode,
+            population: Population::default(),
             supervisor,
             board,
             line,
@@ -107,7 +116,7 @@ impl Service {
             let notifier = Rc::clone(&self.notifier);
             self.supervisor.set_heartbeat(every, move || notifier.alive());
         }
-        if self.mode() == ServiceMode::Run {
+        if self.mode == ServiceMode::Run {
             let accepted = self.accept(Order::default(), true);
             self.only = accepted.ok();
         }
@@ -126,8 +135,9 @@ impl Service {
         Ok(self.end)
     }
 
-    fn mode(&self) -> ServiceMode {
-        self.supervisor.workflow().service.mode
+    /// The settings that hold: what was loaded last says it, also while the runs of the old workflow go on.
+    fn settings(&self) -> &Settings {
+        &self.replacement.as_ref().unwrap_or(self.supervisor.workflow()).service
     }
 
     fn on_happening(&mut self, happening: Happening) {
@@ -163,7 +173,8 @@ impl Service {
 
     fn next_time(&self) -> Option<Instant> {
         let runs = self.active.values().filter_map(|active| active.patience_ends);
-        runs.chain(self.ending.next_time()).chain(self.status.next_time()).chain(self.ready_by).min()
+        let others = self.ending.next_time().into_iter().chain(self.status.next_time()).chain(self.ready_by);
+        runs.chain(others).chain(self.population.next_time()).min()
     }
 
     fn on_time(&mut self, now: Instant) {
@@ -174,6 +185,7 @@ impl Service {
         }
         self.update_phase();
         self.show_status(now);
+        self.tell_of_processes(now);
     }
 
     /// The service can be controlled, or cannot for now and goes on without.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::graph::ActorId;
 use crate::payload::Payload;
-use crate::process::tree::Snapshot;
+use crate::process::tree::{Process, Snapshot};
 use crate::supervisor::RunId;
 use crate::supervisor::listing::Listing;
 
@@ -32,8 +32,14 @@ pub enum Ask {
     Abort(RunId, String),
     /// Read the workflow file again.
     Reload,
-    /// Say which of these processes are the service's, and whose.
-    Arrange(Snapshot),
+    /// Say which of these processes are the service's, and whose. So long it takes to find and describe them.
+    Arrange(Snapshot, Duration),
+    /// Send a signal to processes: `all`, `daemonic`, `non-daemonic`, `actor:ID`.
+    Signal(String, i32),
+    /// Send a signal to one process.
+    Kill(Process, i32),
+    /// Write on the board what running runs have used up to now.
+    Account,
     /// The service can be called over the bus from now on, or it has become clear that it cannot yet.
     BusTried,
 }
@@ -71,6 +77,10 @@ pub enum Refusal {
     InvalidInputs(String),
     /// There is no such run, or it is over.
     NoSuchRun(String),
+    /// There is no such process any more.
+    NoSuchProcess(String),
+    /// An argument is none that it could be.
+    InvalidArguments(String),
     /// Too much is waiting.
     QueueFull(String),
     /// It accepts nothing more.
@@ -106,6 +116,8 @@ pub enum Notice {
     Changed,
     /// Another workflow is in its place.
     Replaced,
+    /// Processes have been started or have ended.
+    Processes,
     /// Let go of the bus.
     Close,
 }

@@ -54,10 +54,10 @@ impl Service {
         inputs.merge(&order.inputs);
         let text: Arc<str> = Json::Object(written(&inputs)).to_string().into();
         // The text, the values, and what a pickle of them takes.
-        let bytes = 2 * text.len();
-        let service = &self.supervisor.workflow().service;
+        let bytes = 2 * text.len() + order.label.len();
+        let most = self.settings().max_queued_runs;
         if !self.can_start()
-            && let Some(why) = self.queue.refuses(bytes, service.max_queued_runs)
+            && let Some(why) = self.queue.refuses(bytes, most)
         {
             return Err(Refusal::QueueFull(why));
         }
@@ -114,6 +114,7 @@ impl Service {
     }
 
     pub(super) fn on_run_ended(&mut self, run: RunId, status: Status, output: Option<Payload>) {
+        self.account_at_the_end(run);
         let grace = self.supervisor.grace();
         let Some(active) = self.active.get_mut(&run) else { return };
         active.ended = Some(status);

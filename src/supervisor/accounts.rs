@@ -5,7 +5,7 @@
 //! a [`Budget`] bounds what it costs.
 
 use std::collections::{BTreeMap, HashMap};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::jobs::Job;
 use super::meters::{Budget, Meter, of_cgroup, of_rusage};
@@ -28,6 +28,8 @@ pub(super) struct Accounts {
     metered: HashMap<(PoolId, WorkerId), Metered>,
     runs: BTreeMap<RunId, RunAccount>,
     workflow: WorkflowAccount,
+    /// How long the last task of each actor took that has ended since somebody asked.
+    latest: HashMap<ActorId, Duration>,
 }
 
 /// One process, and what runs in it.
@@ -67,6 +69,11 @@ impl Metered {
 }
 
 impl Accounts {
+    /// Forgets how long the last tasks took, and says it.
+    pub(super) fn take_latest(&mut self) -> HashMap<ActorId, Duration> {
+        std::mem::take(&mut self.latest)
+    }
+
     /// Reads a meter, and books what was used since the last time.
     fn read(&mut self, key: (PoolId, WorkerId), now: Instant) {
         let (Some(metered), Some(budget)) = (self.metered.get_mut(&key), &mut self.budget) else { return };
@@ -155,6 +162,7 @@ impl Accounts {
         }
         let usage = task.own.filter(|_| metered.meter.read_at == now);
         let time = now.saturating_duration_since(task.since);
+        self.latest.insert(task.actor, time);
         self.runs.entry(task.run).or_default().task_ended(TaskAccount { actor: task.actor, time, usage });
     }
 }
@@ -168,6 +176,17 @@ impl Supervisor {
     /// The account of a run, complete when the run has ended, if books are kept. It stays until it is taken.
     pub fn take_account(&mut self, run: RunId) -> Option<RunAccount> {
         self.keeps_accounts().then(|| self.accounts.runs.remove(&run).unwrap_or_default())
+    }
+
+    /// What a run that goes on has used up to now, if books are kept.
+    pub fn account_so_far(&mut self, run: RunId) -> Option<&RunAccount> {
+        self.settle_account(run);
+        self.accounts.runs.get(&run)
+    }
+
+    /// How long the last task of each actor took, of those that have had one since this was asked last.
+    pub fn take_latest_durations(&mut self) -> HashMap<ActorId, Duration> {
+        self.accounts.take_latest()
     }
 
     /// What all runs and what was started for them have used, up to the last readings.

@@ -89,6 +89,11 @@ impl Announced {
         self.known.keys().copied()
     }
 
+    /// How many processes are known, some of which may have ended.
+    pub(super) fn len(&self) -> usize {
+        self.known.len() + self.starting.len()
+    }
+
     /// Whether no process is known, which may have ended by now.
     pub(super) fn is_empty(&self) -> bool {
         self.known.is_empty()

@@ -3,6 +3,7 @@
 //! Reading /proc is most of the work and needs no supervisor: only [`Supervisor::arrange`] is for its loop, the rest can be
 //! done by another thread.
 
+use std::sync::LazyLock;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
@@ -13,7 +14,7 @@ use super::announced::Host;
 use super::forkserver::Phase;
 use super::reaper::Child;
 use crate::graph::{ActorId, PoolId};
-use crate::process::sys::Pid;
+use crate::process::sys::{self, Pid};
 use crate::process::tree::{Process, Snapshot};
 use crate::worker::bundle;
 
@@ -182,6 +183,14 @@ impl Supervisor {
         }
     }
 
+    /// The cgroup that is divided up among what the supervisor starts, from the root of what this process sees; none where
+    /// there is none.
+    pub fn control_group(&self) -> Option<String> {
+        self.subtree()?;
+        // The supervisor itself is in a leaf.
+        control_group(&Process::find(Pid::this())?)?.rsplit_once('/').map(|(group, _)| group.to_owned())
+    }
+
     fn list_branch(
         &self,
         snapshot: &Snapshot,
@@ -243,7 +252,6 @@ impl Supervisor {
             ProcessKind::Worker => place.pool.is_some_and(|pool| self.workflow.pool(pool).kind.is_daemonic()),
             _ => known.and_then(|known| known.daemonic).unwrap_or(false),
         };
-        let age = process.age();
         ListedProcess {
             pid: process.pid.as_raw(),
             parent: process.parent.as_raw(),
@@ -257,8 +265,8 @@ impl Supervisor {
             control_group: None,
             cpu_usage_nsec: u64::try_from(process.cpu().as_nanos()).unwrap_or(u64::MAX),
             memory_current: (!process.zombie).then(|| process.memory()),
-            age_msec: u64::try_from(age.as_millis()).unwrap_or(u64::MAX),
-            started_at_usec: since_epoch(age),
+            age_msec: u64::try_from(process.age().as_millis()).unwrap_or(u64::MAX),
+            started_at_usec: started_at(process),
             command: String::new(),
             process: Some(process.clone()),
         }
@@ -281,10 +289,14 @@ impl Supervisor {
     }
 }
 
-/// The moment that is so long ago, in µs since the epoch.
-fn since_epoch(age: Duration) -> u64 {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(now.saturating_sub(age).as_micros()).unwrap_or(u64::MAX)
+/// When a process started, in µs since the epoch: the same each time.
+fn started_at(process: &Process) -> u64 {
+    // Read once: clocks are set.
+    static BOOT: LazyLock<Duration> = LazyLock::new(|| {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        now.saturating_sub(sys::since_boot())
+    });
+    u64::try_from((*BOOT + process.since_boot()).as_micros()).unwrap_or(u64::MAX)
 }
 
 fn numbered((run, actor): (super::RunId, ActorId)) -> (u64, ActorId) {

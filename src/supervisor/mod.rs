@@ -33,6 +33,7 @@ mod starting;
 mod strays;
 mod template;
 pub mod viewers;
+mod whom;
 mod workers;
 
 pub use accounts::usage_of_the_supervisor;
@@ -40,6 +41,7 @@ pub use error::SupervisorError;
 pub use ground::{CgroupUse, subtree_for};
 pub use happening::{Happening, RunId};
 pub use strays::StrayCount;
+pub use whom::Whom;
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::io;
@@ -89,6 +91,8 @@ pub struct Supervisor {
     pools: Vec<PoolState>,
     /// Every direct child, by its number, until it is reaped.
     children: HashMap<Pid, Child>,
+    /// How many processes were reaped.
+    reaped: u64,
     outputs: HashMap<Token, Output>,
     /// What output is read into.
     scratch: Vec<u8>,
@@ -173,6 +177,7 @@ impl Supervisor {
             window: None,
             sources,
             children: HashMap::new(),
+            reaped: 0,
             outputs: HashMap::new(),
             scratch: Vec::new(),
             doorway: None,

@@ -32,6 +32,7 @@ impl Supervisor {
 
     fn reap_children(&mut self) {
         while let Ok(Some(reaped)) = sys::reap() {
+            self.reaped += 1;
             let child = self.children.remove(&reaped.pid);
             self.account_reaped(child.as_ref(), &reaped);
             match child {

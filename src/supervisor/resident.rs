@@ -51,6 +51,11 @@ impl Supervisor {
         self.heartbeat = Some(Heartbeat { every, next: Instant::now(), beat: Box::new(beat) });
     }
 
+    /// Something that is another as soon as a process has been started or has ended, as far as the supervisor knows.
+    pub fn population(&self) -> (usize, usize, u64) {
+        (self.children.len(), self.announced.len(), self.reaped)
+    }
+
     /// Stops one run: nothing new starts, its running tasks finish. Whether there is such a run.
     pub fn stop_run(&mut self, run: RunId, reason: &str) -> bool {
         let now = Instant::now();
@@ -90,6 +95,7 @@ impl Supervisor {
         }
         self.interpreter = Interpreter::of(&workflow);
         self.pools = PoolState::all_of(&workflow);
+        self.accounts.take_latest();
         self.workflow = workflow;
         Ok(missed)
     }

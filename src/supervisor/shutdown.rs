@@ -23,6 +23,11 @@ impl Supervisor {
     /// Lets all workers go and waits for what is not daemonic, up to `patience`; whatever is left then below the
     /// supervisor gets SIGTERM, and after the grace time SIGKILL. Names what survives even that.
     pub fn shut_down(&mut self, patience: Duration) -> Result<(), SupervisorError> {
+        self.shut_down_while(patience, &mut |_| {})
+    }
+
+    /// The same; whenever something has happened meanwhile, or the loop was woken, this is called.
+    pub fn shut_down_while(&mut self, patience: Duration, also: Meanwhile<'_>) -> Result<(), SupervisorError> {
         self.hear_announcements();
         let awaited = if self.has_no_leftovers() { None } else { self.await_leftovers(patience) };
         self.end_strays(false);
@@ -34,21 +39,21 @@ impl Supervisor {
         let grace = self.grace();
         let begin = Instant::now();
         for (at, signal) in [(grace, Signal::SIGTERM), (grace * 2, Signal::SIGKILL)] {
-            match self.wait_for_nothing(later(begin, at.min(patience)))? {
+            match self.wait_for_nothing(later(begin, at.min(patience)), also)? {
                 Wait::Empty => return Ok(()),
-                Wait::Hurry => return self.end_everything(),
+                Wait::Hurry => return self.end_everything(also),
                 Wait::Over if at < patience => self.signal_daemonic(signal),
-                Wait::Over => return self.end_everything(),
+                Wait::Over => return self.end_everything(also),
             }
         }
-        match self.wait_for_nothing(later(begin, patience))? {
+        match self.wait_for_nothing(later(begin, patience), also)? {
             Wait::Empty => Ok(()),
-            Wait::Hurry | Wait::Over => self.end_everything(),
+            Wait::Hurry | Wait::Over => self.end_everything(also),
         }
     }
 
     /// SIGTERM, grace, SIGKILL for all that is left.
-    fn end_everything(&mut self) -> Result<(), SupervisorError> {
+    fn end_everything(&mut self, also: Meanwhile<'_>) -> Result<(), SupervisorError> {
         self.end_strays(true);
         let grace = self.grace();
         for signal in [Signal::SIGTERM, Signal::SIGKILL] {
@@ -58,7 +63,7 @@ impl Supervisor {
                 let processes = if told.len() == 1 { "process that was" } else { "processes that were" };
                 info!("sent {} to {} {processes} still running", signal.as_str(), told.len());
             }
-            if let Wait::Empty = self.wait_for_nothing(Instant::now() + grace)? {
+            if let Wait::Empty = self.wait_for_nothing(Instant::now() + grace, also)? {
                 return Ok(());
             }
         }
@@ -166,7 +171,7 @@ impl Supervisor {
     }
 
     /// Waits until there is nothing below the supervisor, until then at the latest, and less if a signal arrives.
-    fn wait_for_nothing(&mut self, deadline: Instant) -> Result<Wait, SupervisorError> {
+    fn wait_for_nothing(&mut self, deadline: Instant, also: Meanwhile<'_>) -> Result<Wait, SupervisorError> {
         while !sys::has_no_children() {
             if Instant::now() >= deadline {
                 return Ok(Wait::Over);
@@ -174,10 +179,14 @@ impl Supervisor {
             if self.turn(Some(deadline))?.iter().any(|happening| matches!(happening, Happening::Signal(_))) {
                 return Ok(Wait::Hurry);
             }
+            also(self);
         }
         Ok(Wait::Empty)
     }
 }
+
+/// What is done while the end is waited for.
+pub type Meanwhile<'a> = &'a mut dyn FnMut(&mut Supervisor);
 
 /// A point in time; durations from a file can be longer than the clock.
 fn later(begin: Instant, duration: Duration) -> Instant {

@@ -18,7 +18,7 @@ use super::announced::Host;
 use super::sources::Source;
 use crate::graph::ActorId;
 use crate::process::sys::{Pid, PidFd, Signal};
-use crate::process::tree::{self, Process, Snapshot};
+use crate::process::tree::{self, Process, Snapshot, some_names};
 
 /// A task that takes longer than so many looks is worth one.
 const WORTH_A_LOOK: u32 = 50;
@@ -30,8 +30,6 @@ const FIRST_COST: Duration = Duration::from_millis(2);
 const SOON: Duration = Duration::from_millis(5);
 /// So many processes that finished tasks have left running are watched.
 const MOST_WATCHED: usize = 256;
-/// So many processes are named in one message.
-const NAMED: usize = 5;
 
 /// The strays that are known.
 #[derive(Debug)]
@@ -353,12 +351,5 @@ impl Supervisor {
     /// How many processes tasks have left behind up to now.
     pub fn stray_count(&self) -> StrayCount {
         self.strays.count
-    }
-}
-
-fn some_names(processes: &[Process]) -> String {
-    match processes.len().checked_sub(NAMED) {
-        None | Some(0) => tree::names(processes),
-        Some(more) => format!("{} and {more} more", tree::names(&processes[..NAMED])),
     }
 }

@@ -29,10 +29,13 @@ fn the_installed_interfaces_are_the_live_ones() {
     let mut service = bus.serve(&project, "w");
     bus.call("w", "Run", &["a{sv}a{sv}", "0", "0"]);
     service.wait_for("run ended");
+    bus.call("w", "ListProcesses", &[]);
+    let process = format!("/org/pushflow/workflow/process/{}", service.pid());
     for (interface, path) in [
         ("org.pushflow.Workflow1", "/org/pushflow/workflow"),
         ("org.pushflow.Run1", "/org/pushflow/workflow/run/1"),
         ("org.pushflow.Actor1", "/org/pushflow/workflow/actor/task"),
+        ("org.pushflow.Process1", &*process),
     ] {
         let live =
             bus.run("busctl", &["--user", "--xml-interface", "introspect", "org.pushflow.Workflow1.w", path]).stdout;

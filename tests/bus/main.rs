@@ -5,9 +5,12 @@
 mod bus;
 mod clients;
 mod ending;
+mod figures;
 mod hostile;
 mod interfaces;
 mod processes;
+mod reload;
+mod signals;
 #[path = "../binary/support.rs"]
 #[allow(dead_code)]
 mod support;

@@ -42,6 +42,18 @@ fn listed(bus: &Bus) -> Vec<Value> {
     processes.into_iter().map(plain).collect()
 }
 
+/// The same once a process is among them: what is told can be a tenth of a second old.
+fn listed_with(bus: &Bus, pid: i64) -> Vec<Value> {
+    for _ in 0..100 {
+        let processes = listed(bus);
+        if processes.iter().any(|process| process["Pid"] == pid) {
+            return processes;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    panic!("{pid} is not listed");
+}
+
 fn find(processes: &[Value], key: &str, pid: i64) -> Value {
     processes.iter().find(|process| process[key] == pid).unwrap_or_else(|| panic!("{pid} in {processes:?}")).clone()
 }
@@ -51,7 +63,7 @@ fn every_process_is_listed_on_the_bus_with_its_place() {
     let (bus, project) = (Bus::new(), Installed::resident("", FAMILY));
     let mut service = bus.serve(&project, "w");
     let pids = family(&bus, &mut service);
-    let processes = listed(&bus);
+    let processes = listed_with(&bus, pids[3]);
     let kinds: Vec<_> = processes.iter().map(|process| process["Kind"].as_str().unwrap()).collect();
     assert_eq!(kinds, ["supervisor", "forkserver", "worker", "child", "child", "child"], "{processes:?}");
     assert_eq!(processes[0]["Pid"], i64::from(service.pid().as_raw()));
@@ -95,6 +107,7 @@ fn ps_shows_a_service_as_it_shows_a_run_in_the_foreground() {
     let (bus, project) = (Bus::new(), Installed::resident("", FAMILY));
     let mut service = bus.serve(&project, "w");
     let pids = family(&bus, &mut service);
+    listed_with(&bus, pids[3]);
     let shown = bus.pushflow(&project, &["ps", "w"]);
     let title = format!("w (user service, pid {}): running, 1 run, 6 processes\n", service.pid());
     assert!(shown.stdout.starts_with(&title), "{}{}", shown.stdout, shown.stderr);
@@ -169,4 +182,177 @@ fn ps_of_a_service_that_is_not_running_says_how_to_start_it() {
     assert_eq!(said.stderr, "pushflow: w is not running; start it with: systemctl --user start pushflow@w\n");
     let said = bus.pushflow(&project, &["ps"]);
     assert_eq!((said.code, said.stderr.as_str()), (Some(3), "pushflow: no service is running\n"));
+}
+
+fn object(bus: &Bus, pid: i64, property: &str) -> Value {
+    bus.property("w", &format!("/org/pushflow/workflow/process/{pid}"), "org.pushflow.Process1", property)
+}
+
+fn kill(bus: &Bus, pid: i64, signal: &str) -> crate::support::Finished {
+    let path = format!("/org/pushflow/workflow/process/{pid}");
+    bus.call_on("w", &path, "org.pushflow.Process1", "Kill", &["i", signal])
+}
+
+/// Waits until a process is gone, or is a zombie.
+pub(crate) fn ended(pid: i64) {
+    let alive = || {
+        let stat = procfs::process::Process::new(pid as i32).and_then(|process| process.stat());
+        stat.is_ok_and(|stat| stat.state != 'Z')
+    };
+    for _ in 0..1000 {
+        if !alive() {
+            return;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+    panic!("{pid} goes on");
+}
+
+#[test]
+fn a_process_is_an_object_that_tells_of_itself_and_can_be_killed() {
+    let (bus, project) = (Bus::new(), Installed::resident("", FAMILY));
+    let mut service = bus.serve(&project, "w");
+    let [worker, daemonic, program, found] = family(&bus, &mut service);
+    // Whoever has listed the processes may look at them at once.
+    listed_with(&bus, found);
+    assert_eq!((object(&bus, daemonic, "Pid"), object(&bus, daemonic, "ParentPid")), (json!(daemonic), json!(worker)));
+    let flags = |pid| (object(&bus, pid, "Daemonic") == true, object(&bus, pid, "Announced") == true);
+    assert_eq!(
+        [worker, daemonic, program, found].map(flags),
+        [(false, true), (true, true), (false, true), (false, false)]
+    );
+    for (property, value) in
+        [("Pool", "default"), ("Actor", "task"), ("Kind", "child"), ("Run", "/org/pushflow/workflow/run/1")]
+    {
+        assert_eq!(object(&bus, found, property), value);
+    }
+    let supervisor = i64::from(service.pid().as_raw());
+    for (property, value) in [("Pool", ""), ("Actor", ""), ("Kind", "supervisor"), ("Run", "/")] {
+        assert_eq!(object(&bus, supervisor, property), value);
+    }
+    assert!(object(&bus, worker, "MemoryCurrent").as_u64().unwrap() > 1 << 20);
+    assert!(object(&bus, worker, "CPUUsageNSec").as_u64().unwrap() < 60_000_000_000);
+    let started = object(&bus, found, "StartedAt");
+    assert!(started.as_u64() > object(&bus, supervisor, "StartedAt").as_u64());
+
+    let killed = kill(&bus, found, "15");
+    assert_eq!(killed.code, Some(0), "{}", killed.stderr);
+    ended(found);
+    ended(program);
+    service.wait_for(&format!("SIGTERM was sent to {found} (sleep)"));
+    let again = kill(&bus, found, "15");
+    assert!(again.stderr.contains("has ended") || again.stderr.contains("nknown object"), "{}", again.stderr);
+    for wrong in ["0", "-1", "32", "1000"] {
+        let refused = kill(&bus, worker, wrong);
+        assert!(refused.stderr.contains(&format!("{wrong} is not the number of a signal")), "{}", refused.stderr);
+    }
+    let path = format!("/org/pushflow/workflow/process/{worker}");
+    let refused = bus.call_on("w", &path, "org.pushflow.Process1", "Kill", &["s", "SIGTERM"]);
+    assert!(refused.stderr.contains("ignature mismatch"), "{}", refused.stderr);
+    assert_eq!(object(&bus, worker, "Kind"), "worker");
+}
+
+/// Prints what ObjectManager says of processes, until it has said so much.
+const WATCH: &str = "
+import dbus, dbus.mainloop.glib, sys
+from gi.repository import GLib
+dbus.mainloop.glib.DBusGMainLoop(set_as_default=True)
+bus, loop = dbus.SessionBus(), GLib.MainLoop()
+added, removed = set(), set()
+def on_added(path, interfaces):
+    if 'org.pushflow.Process1' in interfaces:
+        properties = interfaces['org.pushflow.Process1']
+        if properties['Kind'] == 'child':
+            added.add(int(properties['Pid']))
+def on_removed(path, interfaces):
+    pid = int(path.rsplit('/', 1)[1])
+    if pid in added:
+        removed.add(pid)
+        if len(removed) == len(added) >= int(sys.argv[1]):
+            loop.quit()
+bus.add_signal_receiver(on_added, 'InterfacesAdded', 'org.freedesktop.DBus.ObjectManager')
+bus.add_signal_receiver(on_removed, 'InterfacesRemoved', 'org.freedesktop.DBus.ObjectManager')
+print('watching', flush=True)
+GLib.timeout_add_seconds(60, loop.quit)
+loop.run()
+print(len(added), len(removed), flush=True)
+";
+
+#[test]
+fn processes_come_and_go_on_the_bus_by_themselves() {
+    let (bus, project) = (Bus::new(), Installed::resident("", FAMILY));
+    let mut service = bus.serve(&project, "w");
+    let mut watch = bus.command("/usr/bin/python3", &["-c", WATCH, "3"]);
+    let mut watching = watch.stdout(std::process::Stdio::piped()).spawn().unwrap();
+    let mut said = std::io::BufReader::new(watching.stdout.take().unwrap());
+    let mut line = String::new();
+    std::io::BufRead::read_line(&mut said, &mut line).unwrap();
+    let pids = family(&bus, &mut service);
+    // On the bus when it has said so, though nobody has asked.
+    let path = format!("/org/pushflow/workflow/process/{}", pids[3]);
+    let there = (0..500).any(|_| {
+        std::thread::sleep(std::time::Duration::from_millis(10));
+        bus.run("busctl", &["--user", "tree", "--list", "org.pushflow.Workflow1.w"])
+            .stdout
+            .lines()
+            .any(|line| line == path)
+    });
+    assert!(there, "{path} never comes");
+    bus.call("w", "Abort", &["s", ""]);
+    service.wait_for("run ended: aborted");
+    line.clear();
+    std::io::Read::read_to_string(&mut said, &mut line).unwrap();
+    assert_eq!(line, "3 3\n");
+    assert!(watching.wait().unwrap().success());
+}
+
+#[test]
+fn a_crowd_is_listed_whole_and_does_not_crowd_the_bus() {
+    let script = "
+import subprocess
+def run(count, **_):
+    crowd = [subprocess.Popen(['sleep', '1000']) for _ in range(count)]
+    print('all', count, 'are there', flush=True)
+    for process in crowd: process.wait()
+";
+    let (bus, project) = (Bus::new(), Installed::resident("", script));
+    let mut service = bus.serve(&project, "w");
+    bus.call("w", "Run", &["a{sv}a{sv}", "1", "count", "i", "400", "0"]);
+    service.wait_for("are there");
+    // What was read before may still be fresh.
+    let all = (0..100).any(|_| {
+        std::thread::sleep(std::time::Duration::from_millis(20));
+        listed(&bus).iter().filter(|process| process["Kind"] == "child").count() == 400
+    });
+    assert!(all, "{} processes", listed(&bus).len());
+    let objects = "
+import dbus
+manager = dbus.SessionBus().get_object('org.pushflow.Workflow1.w', '/org/pushflow/workflow')
+objects = manager.GetManagedObjects(dbus_interface='org.freedesktop.DBus.ObjectManager')
+kinds = [its['org.pushflow.Process1']['Kind'] for its in objects.values() if 'org.pushflow.Process1' in its]
+print(len(kinds), kinds.count('worker'), kinds.count('supervisor'))
+";
+    let said = bus.run("/usr/bin/python3", &["-c", objects]);
+    assert_eq!(said.stdout, "256 1 1\n", "{}", said.stderr);
+    bus.call("w", "Abort", &["s", ""]);
+    service.wait_for("run ended: aborted");
+}
+
+#[test]
+fn a_thousand_looks_at_once_are_all_answered_and_hold_up_no_run() {
+    let (bus, project) = (Bus::new(), Installed::resident("", "def run(**_): return {}"));
+    let mut service = bus.serve(&project, "w");
+    let client = "
+import dbus
+workflow = dbus.SessionBus().get_object('org.pushflow.Workflow1.w', '/org/pushflow/workflow')
+for _ in range(125):
+    assert workflow.ListProcesses(dbus_interface='org.pushflow.Workflow1')
+";
+    let clients: Vec<_> = (0..8).map(|_| bus.command("/usr/bin/python3", &["-c", client]).spawn().unwrap()).collect();
+    let run = bus.pushflow(&project, &["submit", "w", "--wait"]);
+    assert_eq!(run.code, Some(0), "{}", run.stderr);
+    service.wait_for("run ended");
+    for mut client in clients {
+        assert!(client.wait().unwrap().success());
+    }
 }

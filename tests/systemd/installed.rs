@@ -5,10 +5,14 @@ use std::path::Path;
 use crate::machine::Machine;
 
 /// Where the files of the repository go.
-const FILES: [(&str, &str); 8] = [
+const FILES: [(&str, &str); 12] = [
     ("units/system", "/usr/lib/systemd/system"),
     ("units/user", "/usr/lib/systemd/user"),
     ("packaging/dbus/org.pushflow.conf", "/usr/share/dbus-1/system.d/org.pushflow.conf"),
+    ("packaging/dbus/org.pushflow.Workflow1.xml", "/usr/share/dbus-1/interfaces/org.pushflow.Workflow1.xml"),
+    ("packaging/dbus/org.pushflow.Run1.xml", "/usr/share/dbus-1/interfaces/org.pushflow.Run1.xml"),
+    ("packaging/dbus/org.pushflow.Actor1.xml", "/usr/share/dbus-1/interfaces/org.pushflow.Actor1.xml"),
+    ("packaging/dbus/org.pushflow.Process1.xml", "/usr/share/dbus-1/interfaces/org.pushflow.Process1.xml"),
     ("packaging/polkit/org.pushflow.policy", "/usr/share/polkit-1/actions/org.pushflow.policy"),
     ("packaging/sysusers/pushflow.conf", "/usr/lib/sysusers.d/pushflow.conf"),
     ("packaging/tmpfiles/pushflow.conf", "/usr/lib/tmpfiles.d/pushflow.conf"),

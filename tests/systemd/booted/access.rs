@@ -17,13 +17,22 @@ fn everyone_may_look_and_only_the_group_may_act() {
         for verb in 'submit res' 'stop res' 'stop res 1' 'stop res --abort'; do
             has "$verb" "$(as looker pushflow $verb 2>&1)" 'only root and members of the group pushflow may'
         done
-        for call in 'Run a{{sv}}a{{sv}} 0 0' 'Drain' 'Abort s x' 'Reload'; do
+        for call in 'Run a{{sv}}a{{sv}} 0 0' 'RunJson sa{{sv}} {{}} 0' 'Drain' 'Abort s x' 'Reload' 'Signal si all 0'; do
             as looker busctl call org.pushflow.Workflow1.res /org/pushflow/workflow org.pushflow.Workflow1 $call 2>/dev/null && exit 1
         done
         as looker busctl call org.pushflow.Workflow1.res $run/1 org.pushflow.Run1 Abort s x 2>/dev/null && exit 1
+        supervisor=$(property res MainPID)
+        as looker busctl call org.pushflow.Workflow1.res /org/pushflow/workflow/process/$supervisor org.pushflow.Process1 Kill i 15 2>/dev/null && exit 1
+        is process "$(as looker busctl get-property org.pushflow.Workflow1.res /org/pushflow/workflow/process/$supervisor org.pushflow.Process1 Kind)" 's "supervisor"'
+        has ps "$(as looker pushflow ps res)" "res (system service, pid $supervisor): idle, 0 runs, "
+        has "ps of all" "$(as looker pushflow ps --json)" '"bus":"system","state":"idle"'
+        as looker busctl call org.pushflow.Workflow1.res /org/pushflow/workflow org.pushflow.Workflow1 ListProcesses >/dev/null || exit 1
+        figure=$(as looker busctl get-property org.pushflow.Workflow1.res /org/pushflow/workflow org.pushflow.Workflow1 CPUUsageNSec)
+        has figure "$figure" 't '
         has status "$(as looker pushflow status res)" 'idle: 0 active, 0 queued; 1 over'
         has introspection "$(as looker busctl introspect org.pushflow.Workflow1.res /org/pushflow/workflow 2>/dev/null)" RunFinished
         is state "$(property res ActiveState)" active
+        as member busctl call org.pushflow.Workflow1.res /org/pushflow/workflow org.pushflow.Workflow1 Signal si daemonic 15 || exit 1
         as member pushflow stop res >/dev/null || exit 1
         "#
     ));
@@ -35,6 +44,13 @@ fn the_data_of_a_run_is_for_root_and_whoever_asked_for_it() {
         r#"{PEOPLE}
         as member pushflow submit res -i secret= --wait >/dev/null
         pushflow submit res --wait >/dev/null
+        as member pushflow submit res -i leave=true -i sleep=1000 >/dev/null
+        eventually pgrep -x sleep
+        seen() {{ pushflow ps res | grep -q 'sleep 1000'; }}
+        eventually seen
+        has "command lines" "$(as member pushflow ps res)" 'sleep 1000'
+        has "others' command lines" "$(as looker pushflow ps res)" '[sleep]'
+        as looker pushflow ps res | grep -q 'sleep 1000' && exit 1
         read_it() {{ as "$1" busctl get-property org.pushflow.Workflow1.res $run/$2 org.pushflow.Run1 "$3" 2>&1; }}
         for name in Inputs Outputs Error; do
             has "$name of others" "$(read_it looker 1 $name)" 'ccess denied'
@@ -58,6 +74,10 @@ fn polkit_decides_beyond_that() {
         systemctl restart polkit
         as member pushflow submit res --wait >/dev/null || exit 1
         has refusal "$(as member pushflow stop res 2>&1)" 'polkit does not allow you org.pushflow.manage'
+        call="busctl call org.pushflow.Workflow1.res /org/pushflow/workflow"
+        has signal "$(as member $call org.pushflow.Workflow1 Signal si all 15 2>&1)" 'ccess denied'
+        has kill "$(as member $call/process/$(property res MainPID) org.pushflow.Process1 Kill i 15 2>&1)" 'ccess denied'
+        as member $call org.pushflow.Workflow1 ListProcesses >/dev/null || exit 1
         pushflow stop res >/dev/null || exit 1
         "#
     ));

@@ -54,6 +54,12 @@ fn a_reload_with_an_invalid_file_fails_and_the_service_goes_on_as_it_was() {
         sed -i s/scirpt/script/ /etc/pushflow/workflows/res.toml
         systemctl reload pushflow@res || exit 1
         pushflow submit res --wait >/dev/null || exit 1
+        # What does not change by a reload is said; the rest holds.
+        sed -i "s/mode = 'resident'/mode = 'run'/" /etc/pushflow/workflows/res.toml
+        systemctl reload pushflow@res || exit 1
+        said() { journalctl -o cat -p warning -u pushflow@res | grep -q 'mode is "run" in the file, and stays "resident" until the service is restarted'; }
+        eventually said
+        pushflow submit res --wait >/dev/null || exit 1
         is restarts "$(property res NRestarts)" 0
         "#,
     );
@@ -127,20 +133,60 @@ fn a_stop_waits_for_the_running_task_says_so_and_leaves_nothing() {
 
 #[test]
 fn in_a_virtual_machine_too_and_secrets_reach_the_tasks() {
-    let output = Machine::vm().check(&format!(
-        r#"
+    let machine = Machine::vm().file("/etc/pushflow/workflows/greedy.toml", GREEDY).file(
+        "/etc/pushflow/workflows/greedy.py",
+        "def run(**_):\n    data = bytearray(300 << 20)\n    data[::4096] = bytes(len(data) // 4096)\n    return {}\n",
+    );
+    let output = machine.check(&VM_SCRIPT.replace("KILLED", KILLED));
+    assert!(output.contains("/org/pushflow/workflow/actor/task"), "{output}");
+}
+
+/// A task that wants more than it may have.
+const GREEDY: &str = "links = [{ from = 'start', to = 'hungry' }, { from = 'hungry', to = 'stop' }]
+[service]
+mode = 'resident'
+[pool]
+memory_max = '60M'
+[actors.hungry]
+script = 'greedy.py'
+";
+
+const VM_SCRIPT: &str = r#"
         echo hidden > /etc/pushflow/credentials/token
         mkdir -p /run/systemd/system/pushflow@res.service.d
         printf '[Service]\nLoadCredential=token:/etc/pushflow/credentials/token\n' > /run/systemd/system/pushflow@res.service.d/secret.conf
         systemctl daemon-reload
-        {KILLED}
+        KILLED
         has output "$(pushflow submit res -i secret=token --wait)" '"secret":"hidden\n"'
+        get() { busctl get-property org.pushflow.Workflow1.res "/org/pushflow/workflow$1" "org.pushflow.$2" "$3" | cut -d ' ' -f 2; }
+        is ControlGroup "$(get '' Workflow1 ControlGroup)" '"/pushflow.slice/pushflow@res.service"'
+        # near WHAT FOUND EXPECTED: within a fifth
+        near() { [ "$2" -ge $(($3 * 4 / 5)) ] && [ "$2" -le $(($3 * 6 / 5)) ] || { printf 'wrong: %s is %s, not about %s\n' "$1" "$2" "$3"; exit 1; }; }
+        for figure in CPUUsageNSec MemoryCurrent TasksCurrent; do near $figure "$(get '' Workflow1 $figure)" "$(property res $figure)"; done
+        for figure in MemoryPeak IOReadBytes IOWriteBytes; do
+            [ "$(get '' Workflow1 $figure)" -lt 1000000000000 ] || { echo "$figure is not known"; exit 1; }
+        done
+        [ "$(get /actor/task Actor1 LastDurationUSec)" -lt 60000000 ] || { echo "no duration"; exit 1; }
+        [ "$(get /actor/task Actor1 CPUUsageNSec)" -lt 60000000000 ] || { echo "no CPU time"; exit 1; }
+        has ps "$(pushflow ps res --json)" '"control_group":"/pushflow.slice/pushflow@res.service/supervisor"'
+        # Out of memory: said in the journal with its figures, whatever the workflow makes of the error.
+        systemctl start pushflow@greedy
+        pushflow submit greedy --wait 2>/dev/null && exit 1
+        journalctl -o json MESSAGE_ID=561d9fdd0f3c4dbc88ba767040d5b10f PUSHFLOW_WORKFLOW=greedy > /run/oom
+        is lines "$(wc -l < /run/oom)" 1
+        for field in '"PUSHFLOW_ACTOR":"hungry"' '"PUSHFLOW_RUN":"1"' '"PUSHFLOW_POOL":"default"' '"PUSHFLOW_MEMORY_LIMIT":"62914560"' '"PUSHFLOW_MEMORY_LIMIT_OF":"pool default"' '"PRIORITY":"3"'; do
+            has "out of memory" "$(cat /run/oom)" "$field"
+        done
+        peak=$(sed -n 's/.*"PUSHFLOW_MEMORY_PEAK":"\([0-9]*\)".*/\1/p' /run/oom)
+        near peak "$peak" 62914560
+        has pid "$(cat /run/oom)" '"PUSHFLOW_WORKER_PID":"'
+        has text "$(journalctl -o cat -u pushflow@greedy)" 'hungry ran out of memory and was killed: limit 60 MiB (memory_max of pool default), peak 60 MiB'
+        has catalogue "$(journalctl -x -o short MESSAGE_ID=561d9fdd0f3c4dbc88ba767040d5b10f)" 'Its limit was 62914560 bytes'
+        is state "$(property greedy ActiveState)" active
+        systemctl stop pushflow@greedy
         has controllers "$(cat /sys/fs/cgroup/pushflow.slice/pushflow@res.service/cgroup.controllers)" memory
         has status "$(systemctl status pushflow@res)" 'Status: "idle'
         busctl tree org.pushflow.Workflow1.res 2>/dev/null
         systemctl stop pushflow@res
         is Result "$(property res Result)" success
-        "#,
-    ));
-    assert!(output.contains("/org/pushflow/workflow/actor/task"), "{output}");
-}
+"#;

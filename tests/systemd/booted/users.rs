@@ -17,6 +17,8 @@ fn an_ordinary_user_has_services_of_their_own() {
         as_worker systemctl --user start pushflow@res || exit 1
         has output "$(as_worker pushflow submit --user res --wait)" "\"user\":$(id -u worker)"
         has list "$(as_worker pushflow list --user)" 'res   idle'
+        has ps "$(as_worker pushflow ps)" 'res (user service, pid '
+        has "ps --user" "$(as_worker pushflow ps --user res)" '(supervisor)'
         has status "$(as_worker systemctl --user status pushflow@res)" 'Status: "idle'
         as_worker systemctl --user stop pushflow@res || exit 1
         is state "$(as_worker systemctl --user show --value -p Result pushflow@res)" success
@@ -38,6 +40,7 @@ fn services_of_another_host_are_reached_over_ssh() {
         eventually reached
         systemctl start pushflow@res
         has list "$(pushflow list -H root@beamline)" 'res   idle'
+        has ps "$(pushflow ps -H root@beamline res)" "res (system service, pid $(property res MainPID)): idle"
         has output "$(pushflow submit -H beamline res --wait)" '"secret":null'
         has said "$(pushflow status -H beamline other 2>&1)" 'other is not running; start it with: systemctl -H beamline start pushflow@other'
         has words "$(pushflow list -H 'a,b=c' 2>&1)" 'is not the name of a host'

@@ -1,0 +1,38 @@
+//! What runs and actors have used, written on the board: at the end of a run, and when somebody looks at one that goes on.
+
+use super::Service;
+use crate::supervisor::RunId;
+
+impl Service {
+    /// Somebody looks: the meters of what runs are read.
+    pub(super) fn account_so_far(&mut self) {
+        for run in self.active.keys() {
+            if let Some(account) = self.supervisor.account_so_far(*run) {
+                self.board.with(|state| state.has_used(*run, account, false));
+            }
+        }
+        self.account_for_all();
+    }
+
+    /// A run has ended.
+    pub(super) fn account_at_the_end(&mut self, run: RunId) {
+        if let Some(account) = self.supervisor.take_account(run) {
+            self.board.with(|state| state.has_used(run, &account, true));
+        }
+        self.account_for_all();
+    }
+
+    fn account_for_all(&mut self) {
+        let latest = self.supervisor.take_latest_durations();
+        let account = self.supervisor.workflow_account();
+        let mut used = account.runs;
+        used.merge(&account.workers);
+        if let Some(mixed) = &account.mixed {
+            used.merge(mixed);
+        }
+        self.board.with(|state| {
+            state.used = used;
+            state.tasks_took(&latest);
+        });
+    }
+}
