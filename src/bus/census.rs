@@ -25,6 +25,8 @@ pub(super) struct Freshness {
 
 /// For those who list the processes.
 pub(super) const FOR_LISTS: Freshness = Freshness { rest: 4, most: Duration::from_millis(100) };
+/// For the objects, when it is known that something has changed.
+pub(super) const FOR_NEWS: Freshness = Freshness { rest: 0, most: Duration::ZERO };
 /// For a single property: there are many of them.
 pub(super) const FOR_PROPERTIES: Freshness = Freshness { rest: 20, most: Duration::from_secs(1) };
 
@@ -46,6 +48,8 @@ struct Taken {
 #[derive(Debug)]
 pub(super) struct People {
     pub(super) listing: Listing,
+    /// Counts how often they were read.
+    pub(super) number: u64,
     by_pid: HashMap<i32, usize>,
 }
 
@@ -57,20 +61,20 @@ impl People {
 }
 
 impl Census {
-    /// The processes as they are now, or were a moment ago, and whether they were read just now.
-    pub(super) async fn take(&self, to_loop: &Loop, freshness: Freshness) -> Result<(Arc<People>, bool), Refusal> {
+    /// The processes as they are now, or were a moment ago.
+    pub(super) async fn take(&self, to_loop: &Loop, freshness: Freshness) -> Result<Arc<People>, Refusal> {
         let _turn = self.turns.take().await;
         let now = Instant::now();
         let last = || self.last.lock().unwrap_or_else(PoisonError::into_inner);
         let is_fresh = |taken: &&Taken| now < taken.at + (taken.cost * freshness.rest).min(freshness.most);
         if let Some(taken) = last().as_ref().filter(is_fresh) {
-            return Ok((Arc::clone(&taken.people), false));
+            return Ok(Arc::clone(&taken.people));
         }
-        let before = last().as_ref().map(|taken| taken.cost);
+        let before = last().as_ref().map(|taken| (taken.cost, taken.people.number));
         let snapshot = Snapshot::take();
         let took = now.elapsed();
         // How often the loop has this done depends on what all of it takes.
-        let cost = before.map_or(took, |before| before.max(took));
+        let cost = before.map_or(took, |(cost, _)| cost.max(took));
         let Answer::Processes(mut listing) = to_loop.ask(Ask::Arrange(snapshot, cost)).await? else {
             return Err(Refusal::Failed("the processes were not listed".to_owned()));
         };
@@ -78,8 +82,9 @@ impl Census {
         listing.look_closer();
         let cost = took + closer.elapsed();
         let by_pid = listing.processes.iter().enumerate().map(|(at, process)| (process.pid, at)).collect();
-        let people = Arc::new(People { listing, by_pid });
+        let number = before.map_or(1, |(_, number)| number + 1);
+        let people = Arc::new(People { listing, number, by_pid });
         *last() = Some(Taken { people: Arc::clone(&people), at: now, cost });
-        Ok((people, true))
+        Ok(people)
     }
 }

@@ -13,6 +13,7 @@ use zbus::object_server::SignalEmitter;
 use zbus::{Connection, ObjectPath, ObjectServer, Variant, fdo};
 
 use super::actor::ActorObject;
+use super::census::FOR_NEWS;
 use super::run::RunObject;
 use super::workflow::WorkflowObject;
 use super::{Office, Which, answered, names, process};
@@ -113,7 +114,7 @@ async fn attend(office: &Arc<Office>, connection: &Connection, notices: &Receive
 
 /// Brings the objects of processes up to date.
 async fn show_processes(office: &Arc<Office>, server: &ObjectServer) -> zbus::Result<()> {
-    match process::people(office, server).await {
+    match process::people(office, server, FOR_NEWS).await {
         // A service that ends has none to show.
         Ok(_) | Err(Refusal::ShuttingDown(_)) => Ok(()),
         Err(refusal) => Err(zbus::Error::Failure(refusal.text().to_owned())),

@@ -6,12 +6,12 @@
 //! to how many there are. What lives shorter than that, and the rest of a crowd, never is on the bus.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use zbus::message::Header;
 use zbus::{Connection, ObjectPath, ObjectServer, Variant, fdo, interface};
 
-use super::census::{FOR_LISTS, FOR_PROPERTIES, People};
+use super::census::{FOR_PROPERTIES, Freshness, People};
 use super::figures::UNKNOWN;
 use super::turn::Turns;
 use super::{Office, names};
@@ -72,20 +72,28 @@ fn one(process: &ListedProcess, whole_command: bool) -> Described {
     described
 }
 
-/// Which processes have an object: their numbers, and when they started.
+/// Which processes have an object.
 #[derive(Debug, Default)]
 pub(super) struct Shown {
-    objects: Mutex<BTreeMap<i32, u64>>,
+    objects: Mutex<Objects>,
     turns: Turns,
+}
+
+#[derive(Debug, Default)]
+struct Objects {
+    /// The processes by their numbers, and when they started.
+    processes: BTreeMap<i32, u64>,
+    /// [`People::number`] of those that they are.
+    number: u64,
 }
 
 impl Shown {
     /// A new connection has no objects.
     pub(super) fn forget(&self) {
-        self.objects().clear();
+        *self.objects() = Objects::default();
     }
 
-    fn objects(&self) -> std::sync::MutexGuard<'_, BTreeMap<i32, u64>> {
+    fn objects(&self) -> MutexGuard<'_, Objects> {
         self.objects.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -99,27 +107,37 @@ fn wanted(listing: &Listing) -> BTreeMap<i32, u64> {
 }
 
 /// The processes of the service, which have objects once this returns.
-pub(super) async fn people(office: &Arc<Office>, server: &ObjectServer) -> Result<Arc<People>, Refusal> {
-    let (people, new) = office.census.take(&office.to_loop, FOR_LISTS).await?;
-    if new {
-        show(office, server, &people.listing).await?;
-    }
+pub(super) async fn people(
+    office: &Arc<Office>,
+    server: &ObjectServer,
+    freshness: Freshness,
+) -> Result<Arc<People>, Refusal> {
+    let people = office.census.take(&office.to_loop, freshness).await?;
+    show(office, server, &people).await?;
     Ok(people)
 }
 
-async fn show(office: &Arc<Office>, server: &ObjectServer, listing: &Listing) -> zbus::Result<()> {
+async fn show(office: &Arc<Office>, server: &ObjectServer, people: &People) -> zbus::Result<()> {
     let _turn = office.shown.turns.take().await;
-    let wanted = wanted(listing);
-    let shown = office.shown.objects().clone();
+    let shown = {
+        let mut objects = office.shown.objects();
+        if people.number <= objects.number {
+            // Somebody has been quicker.
+            return Ok(());
+        }
+        objects.number = people.number;
+        objects.processes.clone()
+    };
+    let wanted = wanted(&people.listing);
     for (pid, started) in &shown {
         if wanted.get(pid) != Some(started) {
-            office.shown.objects().remove(pid);
+            office.shown.objects().processes.remove(pid);
             server.remove::<ProcessObject, _>(names::process(*pid)).await?;
         }
     }
     for (pid, started) in wanted {
         if shown.get(&pid) != Some(&started) {
-            office.shown.objects().insert(pid, started);
+            office.shown.objects().processes.insert(pid, started);
             server.at(names::process(pid), ProcessObject { office: Arc::clone(office), pid, started }).await?;
         }
     }
@@ -137,7 +155,7 @@ struct ProcessObject {
 impl ProcessObject {
     async fn look<T>(&self, look: impl FnOnce(&ListedProcess, &Process) -> T) -> fdo::Result<T> {
         let failed = |refusal: Refusal| fdo::Error::Failed(refusal.text().to_owned());
-        let (people, _) = self.office.census.take(&self.office.to_loop, FOR_PROPERTIES).await.map_err(failed)?;
+        let people = self.office.census.take(&self.office.to_loop, FOR_PROPERTIES).await.map_err(failed)?;
         let listed = people.find(self.pid).and_then(|listed| Some((listed, listed.process.as_ref()?)));
         match listed {
             Some((listed, process)) if process.started == self.started => Ok(look(listed, process)),

@@ -8,6 +8,7 @@ use zbus::object_server::SignalEmitter;
 use zbus::{Connection, ObjectPath, ObjectServer, OwnedObjectPath, OwnedVariant, interface};
 
 use super::authority::Action;
+use super::census::FOR_LISTS;
 use super::figures::{cpu, cpu_of_cgroup};
 use super::process::{Described, describe, people};
 use super::run::RunObject;
@@ -104,7 +105,7 @@ impl WorkflowObject {
         #[zbus(header)] call: Header<'_>,
     ) -> Result<Vec<Described>, Refusal> {
         let who = self.0.caller(connection, &call).await;
-        let people = people(&self.0, server).await?;
+        let people = people(&self.0, server, FOR_LISTS).await?;
         Ok(describe(&people.listing, &self.0.board, who))
     }
 

@@ -162,7 +162,14 @@ impl Service {
         }
         let Some(workflow) = self.replacement.take() else { return Ok(()) };
         self.board.with(|state| state.replace(Arc::clone(&workflow)));
-        for happening in self.supervisor.replace_workflow(workflow)? {
+        let (supervisor, line, deferred) = (&mut self.supervisor, &self.line, &mut self.deferred);
+        // The workers of the old one may take their time to end.
+        let missed = supervisor.replace_workflow(workflow, &mut |supervisor| {
+            while let Ok(request) = line.requests.try_recv() {
+                deferred.extend(processes::answer(supervisor, request));
+            }
+        })?;
+        for happening in missed {
             self.on_happening(happening);
         }
         self.tell(Notice::Replaced);

@@ -100,13 +100,11 @@ impl Service {
 /// What is asked while the last processes are waited for: who they are, and to signal them.
 fn answer_at_the_end(supervisor: &mut Supervisor, line: &Line) {
     while let Ok(request) = line.requests.try_recv() {
+        let Some(request) = processes::answer(supervisor, request) else { continue };
         let answer = match request.ask {
-            Ask::Arrange(snapshot, _) => Ok(Answer::Processes(supervisor.arrange(&snapshot))),
-            Ask::Signal(whom, signal) => processes::signal(supervisor, &whom, signal).map(|()| Answer::Done),
-            Ask::Kill(process, signal) => processes::kill(&process, signal).map(|()| Answer::Done),
             Ask::Drain | Ask::AbortAll(_) | Ask::Account | Ask::BusTried => Ok(Answer::Done),
             Ask::Stop(run, _) | Ask::Abort(run, _) => Err(Refusal::NoSuchRun(format!("run {run} is over"))),
-            Ask::Run(_) | Ask::Reload => Err(Refusal::ShuttingDown("the service is ending".to_owned())),
+            _ => Err(Refusal::ShuttingDown("the service is ending".to_owned())),
         };
         // Who asked may have gone.
         let _ = request.answer.try_send(answer);

@@ -16,7 +16,7 @@ mod status;
 pub use board::{ActorFacts, Board, Phase, RunFacts, State, graph, now};
 pub use request::{Answer, Ask, Notice, Order, Refusal, Request};
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
 use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
@@ -67,6 +67,8 @@ pub struct Service {
     supervisor: Supervisor,
     board: Arc<Board>,
     line: Line,
+    /// Requests that came while they could not be answered.
+    deferred: VecDeque<Request>,
     notifier: Rc<Notifier>,
     load: Load,
     queue: Queue,
@@ -97,6 +99,7 @@ impl Service {
             supervisor,
             board,
             line,
+            deferred: VecDeque::new(),
             notifier,
             load,
             queue: Queue::default(),
@@ -124,7 +127,8 @@ impl Service {
         while !self.is_over() {
             self.replace_workflow()?;
             self.start_runs();
-            let wake = if more { Some(Instant::now()) } else { self.next_time() };
+            let now = more || !self.deferred.is_empty();
+            let wake = if now { Some(Instant::now()) } else { self.next_time() };
             for happening in self.supervisor.turn(wake)? {
                 self.on_happening(happening);
             }
@@ -163,7 +167,8 @@ impl Service {
     /// Whether there are more.
     fn answer_requests(&mut self) -> bool {
         for _ in 0..REQUESTS_A_TURN {
-            let Ok(request) = self.line.requests.try_recv() else { return false };
+            let next = self.deferred.pop_front().or_else(|| self.line.requests.try_recv().ok());
+            let Some(request) = next else { return false };
             let answer = self.act(request.ask);
             // Who asked may have gone.
             let _ = request.answer.try_send(answer);

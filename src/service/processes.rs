@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use tracing::info;
 
-use super::{Notice, Refusal, Service};
+use super::{Answer, Ask, Notice, Refusal, Request, Service};
 use crate::process::sys::Signal;
 use crate::process::tree::{Process, Snapshot, some_names};
 use crate::supervisor::listing::Listing;
@@ -59,7 +59,7 @@ impl Population {
 impl Service {
     pub(super) fn tell_of_processes(&mut self, now: Instant) {
         if self.population.is_news(self.supervisor.population(), now) {
-            self.tell_if_there_is_time(Notice::Processes);
+            self.tell(Notice::Processes);
         }
     }
 
@@ -67,6 +67,19 @@ impl Service {
         self.population.cost = took;
         self.supervisor.arrange(snapshot)
     }
+}
+
+/// Answers what can be answered at any time: who the processes are, and signals to them. Gives back other requests.
+pub(super) fn answer(supervisor: &mut Supervisor, request: Request) -> Option<Request> {
+    let answer = match &request.ask {
+        Ask::Arrange(snapshot, _) => Ok(Answer::Processes(supervisor.arrange(snapshot))),
+        Ask::Signal(whom, number) => signal(supervisor, whom, *number).map(|()| Answer::Done),
+        Ask::Kill(process, number) => kill(process, *number).map(|()| Answer::Done),
+        _ => return Some(request),
+    };
+    // Who asked may have gone.
+    let _ = request.answer.try_send(answer);
+    None
 }
 
 /// Sends a signal to those that a caller means.

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use mio::Waker;
 
 use super::interpreter::Interpreter;
+use super::shutdown::Meanwhile;
 use super::{Happening, PoolState, RunId, Supervisor, SupervisorError};
 use crate::graph::Workflow;
 use crate::pool::Step;
@@ -71,11 +72,15 @@ impl Supervisor {
     }
 
     /// Puts another workflow in the place of this one, between runs: the workers of the old one end first. What
-    /// happened meanwhile is returned.
+    /// happened meanwhile is returned; `also` is called whenever something has, or the loop was woken.
     ///
     /// # Panics
     /// While a run is going on.
-    pub fn replace_workflow(&mut self, workflow: Arc<Workflow>) -> Result<Vec<Happening>, SupervisorError> {
+    pub fn replace_workflow(
+        &mut self,
+        workflow: Arc<Workflow>,
+        also: Meanwhile<'_>,
+    ) -> Result<Vec<Happening>, SupervisorError> {
         assert!(self.runs.is_empty(), "the workflow of a run is not replaced under it");
         let mut missed = Vec::new();
         self.let_go();
@@ -87,6 +92,7 @@ impl Supervisor {
             self.carry_out();
             while !self.children.is_empty() && Instant::now() < deadline {
                 missed.extend(self.turn(Some(deadline))?);
+                also(self);
             }
         }
         if !self.children.is_empty() {
