@@ -133,12 +133,12 @@ impl Service {
                 }
                 // One that is to run once has begun, and one that takes runs was promised to those that call it.
                 if workflow.service.mode != self.mode {
-                    let word = |mode| if mode == ServiceMode::Run { "run" } else { "resident" };
+                    let (new, old, rest) = match self.mode {
+                        ServiceMode::Run => ("resident", "run", ""),
+                        ServiceMode::Resident => ("run", "resident", "; the rest of the file holds"),
+                    };
                     warn!(
-                        "[service] mode is {:?} in the file, and stays {:?} until the service is restarted; the rest of the file \
-                         holds",
-                        word(workflow.service.mode),
-                        word(self.mode)
+                        "[service] mode is {new:?} in the file, and stays {old:?} until the service is restarted{rest}"
                     );
                 }
                 self.replacement = Some(Arc::new(workflow));

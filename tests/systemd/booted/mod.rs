@@ -1,6 +1,7 @@
 //! What needs a systemd that is really running.
 
 mod access;
+mod clients;
 mod limits;
 mod service;
 mod users;
