@@ -16,6 +16,7 @@ pub mod convert;
 pub mod draw;
 pub mod engine;
 pub mod graph;
+pub mod history;
 pub mod payload;
 pub mod pool;
 pub mod process;

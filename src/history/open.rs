@@ -1,0 +1,38 @@
+//! Opening a history to write it: making the file and its folder, bringing it to today's version.
+
+use std::fs::{DirBuilder, OpenOptions};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::Path;
+use std::time::Duration;
+
+use rusqlite::{Connection, OpenFlags};
+
+use super::{HistoryError, schema};
+
+/// How long a writer waits for another one: runs in the foreground share their user's file.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// A write-ahead log that has become longer is cut again, bytes.
+const LONGEST_LOG: i64 = 32 << 20;
+
+/// Opens a history for writing, and makes it if there is none.
+pub fn open_for_writing(path: &Path) -> Result<Connection, HistoryError> {
+    let folder = |error| HistoryError::Folder { path: path.to_owned(), error };
+    if let Some(parent) = path.parent() {
+        DirBuilder::new().recursive(true).mode(0o750).create(parent).map_err(folder)?;
+    }
+    // Inputs and outputs are not for everyone; what SQLite makes beside the file gets the same mode.
+    OpenOptions::new().append(true).create(true).mode(0o640).open(path).map_err(folder)?;
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let cannot = |error| HistoryError::database("open", path)(error);
+    let mut connection = Connection::open_with_flags(path, flags).map_err(cannot)?;
+    connection.busy_timeout(PATIENCE).map_err(cannot)?;
+    // Before anything is written: a file of a newer version stays as it is.
+    schema::version(&connection, path)?;
+    connection.pragma_update(None, "auto_vacuum", "INCREMENTAL").map_err(cannot)?;
+    connection.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(())).map_err(cannot)?;
+    connection.pragma_update_and_check(None, "journal_size_limit", LONGEST_LOG, |_| Ok(())).map_err(cannot)?;
+    connection.pragma_update(None, "synchronous", "NORMAL").map_err(cannot)?;
+    connection.set_prepared_statement_cache_capacity(64);
+    schema::migrate(&mut connection, path)?;
+    Ok(connection)
+}
