@@ -48,12 +48,12 @@ impl Which {
 #[derive(Debug)]
 pub struct Loop {
     requests: mpsc::Sender<Request>,
-    waker: Waker,
+    waker: Arc<Waker>,
 }
 
 impl Loop {
     /// The requests arrive at the other end of the channel, and the waker wakes whoever reads them there.
-    pub fn new(requests: mpsc::Sender<Request>, waker: Waker) -> Self {
+    pub fn new(requests: mpsc::Sender<Request>, waker: Arc<Waker>) -> Self {
         Loop { requests, waker }
     }
 

@@ -13,6 +13,7 @@ impl Refusal {
             Refusal::InvalidInputs(text) => ("org.pushflow.Error.InvalidInputs", text),
             Refusal::NoSuchRun(text) => ("org.pushflow.Error.NoSuchRun", text),
             Refusal::QueueFull(text) => ("org.pushflow.Error.QueueFull", text),
+            Refusal::NotKept(text) => ("org.pushflow.Error.NotKept", text),
             Refusal::ShuttingDown(text) => ("org.pushflow.Error.ShuttingDown", text),
             Refusal::InvalidFile(text) => ("org.pushflow.Error.InvalidFile", text),
             Refusal::NotSupported(text) => ("org.freedesktop.DBus.Error.NotSupported", text),

@@ -61,9 +61,15 @@ pub(super) fn order(
             }
             ("priority", _) => return Err(wrong("an integer")),
             ("label", Plain::Text(label)) => order.label = label,
-            ("label", _) => return Err(wrong("a text")),
+            ("request_id", Plain::Text(text)) => order.requester.request_id = Some(text),
+            ("initiator", Plain::Text(text)) => order.requester.initiator = Some(text),
+            ("host", Plain::Text(text)) => order.requester.host = Some(text),
+            ("port", Plain::Text(text)) => order.requester.port = Some(text),
+            ("label" | "request_id" | "initiator" | "host" | "port", _) => return Err(wrong("a text")),
             _ => {
-                let why = format!("there is no option {name}; there are timeout, priority and label");
+                let why = format!(
+                    "there is no option {name}; there are timeout, priority, label, request_id, initiator, host and port"
+                );
                 return Err(Refusal::InvalidInputs(why));
             }
         }

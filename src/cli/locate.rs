@@ -38,6 +38,18 @@ impl Whose {
         }
     }
 
+    /// Where their histories are, a folder for each workflow.
+    pub(super) fn state_folder(self) -> Option<PathBuf> {
+        match self {
+            Whose::System => Some("/var/lib/pushflow".into()),
+            Whose::User => {
+                let state =
+                    absolute("XDG_STATE_HOME").or_else(|| absolute("HOME").map(|home| home.join(".local/state")))?;
+                Some(state.join("pushflow"))
+            }
+        }
+    }
+
     /// Their defaults, if there are any.
     pub(super) fn defaults_file(self) -> Option<PathBuf> {
         let folder = match self {
@@ -79,8 +91,11 @@ pub(super) fn defaults_file() -> Option<PathBuf> {
     [Whose::User, Whose::System].into_iter().find_map(Whose::defaults_file)
 }
 
+fn absolute(name: &str) -> Option<PathBuf> {
+    env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute())
+}
+
 fn user_folder() -> Option<PathBuf> {
-    let absolute = |name| env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
     let config = absolute("XDG_CONFIG_HOME").or_else(|| absolute("HOME").map(|home| home.join(".config")))?;
     Some(config.join("pushflow"))
 }

@@ -5,6 +5,7 @@ mod check;
 mod convert;
 mod exit;
 mod graph;
+mod history;
 mod inputs;
 mod load;
 mod locate;

@@ -15,10 +15,11 @@ use tracing::{debug, info, warn};
 use super::accounting::Report;
 use super::inputs::InputArgs;
 use super::progress::Progress;
-use super::{Exit, Failure, load};
+use super::{Exit, Failure, history, load};
 use crate::config::parse_duration;
 use crate::engine::Status;
 use crate::graph::{PoolType, Workers, Workflow};
+use crate::history::RunError;
 use crate::payload::Payload;
 use crate::pool::Step;
 use crate::process::Signal;
@@ -70,6 +71,10 @@ pub(super) struct RunArgs {
     /// Write what each actor has used to a file, as JSON
     #[arg(long, value_name = "FILE")]
     accounting_file: Option<PathBuf>,
+
+    /// Record the run in your history: see `pushflow history` and `pushflow show`
+    #[arg(long)]
+    history: bool,
 
     /// Check the file and the inputs, print what would run, and run nothing
     #[arg(long)]
@@ -130,8 +135,10 @@ pub(super) fn run(args: &RunArgs) -> Result<Exit, Failure> {
         warn!("cannot guard the run ({error}): should the supervisor be killed, processes can be left behind");
     });
     let accounting = args.accounting || accounts.is_some();
+    // Its thread would not be in a process that was split off later.
+    let history = args.history.then(|| history::of_run(&workflow, &inputs, args.timeout)).flatten();
     let ended = Foreground::new(&workflow, guardian.ok(), accounting)?
-        .run(inputs, args.timeout)
+        .run(inputs, args.timeout, history)
         .context("the supervisor failed")?;
     // The result first: it matters more.
     output.write(&ended.output)?;
@@ -252,12 +259,29 @@ impl<'a> Foreground<'a> {
         })
     }
 
-    fn run(mut self, inputs: Payload, timeout: Option<Duration>) -> Result<Ended, SupervisorError> {
+    fn run(
+        mut self,
+        inputs: Payload,
+        timeout: Option<Duration>,
+        history: Option<history::Recorded>,
+    ) -> Result<Ended, SupervisorError> {
         let started = Instant::now();
-        let run = self.supervisor.start_run(inputs, timeout);
+        // A run that is recorded has the number that it has there.
+        let run = match &history {
+            Some(history) => history.record(&mut self.supervisor),
+            None => self.supervisor.new_run_id(),
+        };
+        self.supervisor.start_run_as(run, inputs, timeout);
+        let mut error = None;
         let (status, output) = loop {
+            let workflow = Arc::clone(self.supervisor.workflow());
             if let Some(ended) = self.turn(|happening| match happening {
                 Happening::RunEnded { run: ended, status, output } if ended == run => Some((status, output)),
+                Happening::Failed { actor, message, .. } => {
+                    let actor = workflow.actor(actor).display_name().to_owned();
+                    error = Some(RunError { actor, message, traceback: String::new() });
+                    None
+                }
                 _ => None,
             })? {
                 break ended;
@@ -280,6 +304,9 @@ impl<'a> Foreground<'a> {
         };
         self.supervisor.shut_down(patience)?;
         self.say_what_was_left();
+        if let Some(history) = history {
+            history.end(&self.supervisor, &status, &output, error);
+        }
         let report = self.supervisor.take_account(run).map(|account| {
             let (tree, itself) = (self.supervisor.usage_of_the_tree(), usage_of_the_supervisor());
             let end = (&status, elapsed);

@@ -6,7 +6,7 @@ use std::sync::{Arc, mpsc};
 use anyhow::Context;
 
 use super::whose::WhoseArgs;
-use super::{Exit, Failure, load};
+use super::{Exit, Failure, history, load};
 use crate::bus::{self, Loop};
 use crate::service::{Board, End, Line, Service};
 use crate::supervisor::{CgroupUse, Supervisor, subtree_for};
@@ -61,14 +61,20 @@ fn serve(args: &ServeArgs, workflow: Arc<crate::graph::Workflow>, file: std::pat
     if let Some(subtree) = subtree_for(&workflow, CgroupUse::default()) {
         supervisor.use_subtree(subtree);
     }
-    let board = Arc::new(Board::new(workflow));
+    let board = Arc::new(Board::new(Arc::clone(&workflow)));
     let (ask, requests) = mpsc::channel();
     let (notices, told) = async_channel::unbounded();
-    let to_loop = Loop::new(ask, supervisor.waker()?);
+    let waker = Arc::new(supervisor.waker()?);
+    let history = history::of_service(whose, &args.name, &workflow, Arc::clone(&waker))?;
+    let to_loop = Loop::new(ask, waker);
     let bus =
         bus::start(whose.bus(), &args.name, Arc::clone(&board), to_loop, told).context("cannot start a thread")?;
     let load = Box::new(move || load::again(&file, whose.defaults_file().as_deref()));
-    let service = Service::new(supervisor, board, Line { requests, notices }, Rc::new(Notifier::default()), load);
+    let mut service = Service::new(supervisor, board, Line { requests, notices }, Rc::new(Notifier::default()), load);
+    let (history, _alone) = history.map_or((None, None), |(history, lock)| (Some(history), Some(lock)));
+    if let Some(history) = history {
+        service.keep(history);
+    }
     let end = service.serve().context("the supervisor failed")?;
     // Soon: it was told to let go. A bus that hangs is not waited for.
     bus::wait_for(bus);

@@ -101,6 +101,7 @@ pub(super) fn workflow(mut draft: DraftFile, file: PathBuf, around: &mut Surroun
         gevent: draft.gevent,
         pools,
         service: draft.service,
+        history: draft.history,
         actors,
         scopes,
         start: START,

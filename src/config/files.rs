@@ -18,7 +18,7 @@ use super::settings::{self, DraftPool, directory_of};
 use super::source::{At, Place, Source};
 use super::suggest::{did_you_mean, quoted};
 use super::table::Table;
-use crate::graph::{OnTimeout, Service};
+use crate::graph::{KeepHistory, OnTimeout, Service};
 use crate::payload::Payload;
 
 /// A whole file, read.
@@ -33,6 +33,7 @@ pub(super) struct DraftFile {
     pub inputs: Payload,
     pub pools: Vec<DraftPool>,
     pub service: Service,
+    pub history: KeepHistory,
     pub graph: Draft,
 }
 
@@ -174,6 +175,7 @@ fn check_defaults(table: &Table<'_>, problems: &mut Problems) {
     }
     settings::pools(table, false, problems);
     settings::service(table, problems);
+    settings::history(table, problems);
 }
 
 fn file(table: &Table<'_>, depth: usize, around: &mut Surroundings) -> DraftFile {
@@ -190,6 +192,7 @@ fn file(table: &Table<'_>, depth: usize, around: &mut Surroundings) -> DraftFile
         inputs: table.get("inputs").map(|node| plain::inputs(node, problems)).unwrap_or_default(),
         pools: Vec::new(),
         service: settings::service(table, problems),
+        history: settings::history(table, problems),
         graph: Draft::default(),
     };
     if let Some(workflow) = table.table("workflow", problems) {

@@ -101,6 +101,7 @@ pub(super) static FILE: Section = Section {
         key("pool", Shape::Table(&POOL), "The default pool."),
         key("pools", Shape::Tables(&POOL), "Further pools, by name."),
         key("service", Shape::Table(&SERVICE), "How `pushflow serve` behaves."),
+        key("history", Shape::Table(&HISTORY), "What is kept of runs."),
         key("actors", Shape::Actors, "The actors, by name. `start` and `stop` are there without being written."),
         key("links", Shape::List(&LINK), "The links between actors."),
         key("submodels", Shape::Tables(&SUBMODEL), "Graphs inside the graph, by name."),
@@ -117,6 +118,7 @@ pub(super) static DEFAULTS: Section = Section {
         key("pool", Shape::Table(&POOL), "Defaults of [pool]."),
         key("pools", Shape::Tables(&POOL), "Pools that every workflow may name."),
         key("service", Shape::Table(&SERVICE), "Defaults of [service]."),
+        key("history", Shape::Table(&HISTORY), "Defaults of [history]."),
     ]],
 };
 
@@ -201,6 +203,21 @@ static SERVICE: Section = Section {
         key("max_queued_runs", Shape::Integer { least: 0, most: MANY }, "How many runs may wait. Default: 1000."),
         key("stop_timeout", PAUSE, "How long a stop waits for non-daemonic children. Default: 90s."),
         key("on_crash", Shape::Word(ON_CRASH), "What becomes of a run that a crash cut off. Default: interrupt."),
+    ]],
+};
+
+static HISTORY: Section = Section {
+    id: "history",
+    title: "[history]",
+    doc: "What is kept of runs: by services always, by `pushflow run` with --history.",
+    groups: &[&[
+        key(
+            "enabled",
+            Shape::Bool,
+            "Whether a service writes a history, and keeps its queue over a crash. Default: true.",
+        ),
+        key("keep", TIMEOUT, "How long runs that are over are kept. Default: 90d."),
+        key("max_size", Shape::Size, "How large the history may become; then the oldest go. Default: 2G."),
     ]],
 };
 

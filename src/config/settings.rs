@@ -1,4 +1,4 @@
-//! Reading `[workflow]`, `[pool]`, `[pools.NAME]` and `[service]`.
+//! Reading `[workflow]`, `[pool]`, `[pools.NAME]`, `[service]` and `[history]`.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -9,7 +9,7 @@ use super::names::check_name;
 use super::source::At;
 use super::suggest::quoted;
 use super::table::Table;
-use crate::graph::{Limits, PoolSpec, PoolType, Service, Workers};
+use crate::graph::{KeepHistory, Limits, PoolSpec, PoolType, Service, Workers};
 
 /// A pool before the number of python actors is known.
 #[derive(Debug)]
@@ -129,6 +129,18 @@ pub(super) fn service(file: &Table<'_>, problems: &mut Problems) -> Service {
         max_queued_runs: table.count("max_queued_runs", problems).unwrap_or(default.max_queued_runs),
         stop_timeout: table.duration("stop_timeout", problems).unwrap_or(default.stop_timeout),
         on_crash: table.word("on_crash", problems).unwrap_or(default.on_crash),
+    }
+}
+
+/// The `[history]` section.
+pub(super) fn history(file: &Table<'_>, problems: &mut Problems) -> KeepHistory {
+    let default = KeepHistory::default();
+    let Some(table) = file.table("history", problems) else { return default };
+    table.check_keys(problems);
+    KeepHistory {
+        enabled: table.bool("enabled", problems).unwrap_or(default.enabled),
+        keep: table.duration("keep", problems).unwrap_or(default.keep),
+        max_size: table.size("max_size", problems).unwrap_or(default.max_size),
     }
 }
 

@@ -29,6 +29,7 @@ impl Sample {
             gevent: false,
             pools: Vec::new(),
             service: Service::default(),
+            history: crate::graph::KeepHistory::default(),
             actors: Vec::new(),
             scopes: vec![scope(name, format!("/{name}"), None)],
             start: START,

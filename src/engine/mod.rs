@@ -6,6 +6,7 @@
 mod circle;
 mod effect;
 mod flow;
+mod replay;
 mod run;
 #[cfg(test)]
 mod sanity;

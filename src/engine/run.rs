@@ -224,7 +224,7 @@ impl Run {
     }
 
     /// Handles the triggers that there are, and ends the run if nothing of it is left.
-    fn settle(&mut self, effects: &mut Vec<Effect>) {
+    pub(super) fn settle(&mut self, effects: &mut Vec<Effect>) {
         for _ in 0..TRIGGERS_A_CALL {
             let Some(Trigger { actor, payload, trail }) = self.triggers.pop_front() else { break };
             self.trail = trail;
@@ -242,7 +242,6 @@ impl Run {
     }
 
     /// Whether triggers were made that are not handled yet.
-    #[cfg(test)]
     pub(super) fn has_triggers(&self) -> bool {
         !self.triggers.is_empty()
     }

@@ -70,11 +70,8 @@ impl Run {
         };
         match outcome {
             Outcome::Returned(result) => self.succeed(id, &result, effects),
-            Outcome::Failed(mut failure) => {
-                let interrupted = matches!(failure.kind, FailureKind::Interrupted | FailureKind::Lost);
-                if cause == Some(Cause::TaskTimeout) && interrupted {
-                    failure = self.timed_out(id);
-                }
+            Outcome::Failed(failure) => {
+                let failure = if cause == Some(Cause::TaskTimeout) { self.timed_out_or(id, failure) } else { failure };
                 self.fail_task(id, failure, now, effects);
             }
         }
@@ -104,6 +101,21 @@ impl Run {
             effects.push(Effect::Retrying { actor: task.actor, retry: task.retries, delay, failure });
         } else if let Some(task) = self.tasks.remove(&id) {
             self.fail(task.actor, &task.input, failure, effects);
+        }
+    }
+
+    /// What the end of an attempt will count as: an interrupt that its timeout has caused is a timeout.
+    pub fn judge(&self, id: TaskId, failure: Failure) -> Failure {
+        match self.tasks.get(&id).map(|task| &task.attempt) {
+            Some(Attempt::Running { interrupted: Some(Cause::TaskTimeout), .. }) => self.timed_out_or(id, failure),
+            _ => failure,
+        }
+    }
+
+    fn timed_out_or(&self, id: TaskId, failure: Failure) -> Failure {
+        match failure.kind {
+            FailureKind::Interrupted | FailureKind::Lost => self.timed_out(id),
+            _ => failure,
         }
     }
 

@@ -4,6 +4,7 @@
 //! [`Scope`], and their ports are pass-through actors. Nothing here knows how anything runs.
 
 mod actor;
+mod history;
 mod ids;
 
 mod pool;
@@ -11,6 +12,7 @@ mod service;
 
 pub use crate::cgroup::Limits;
 pub use actor::{Actor, Exec, Kind, Link, Port, Retry, Route, Router, Script, Stdin, Stdout};
+pub use history::KeepHistory;
 pub use ids::{ActorId, PoolId, ScopeId};
 pub use pool::{Context, PoolSpec, PoolType, Workers};
 pub use service::{OnCrash, Service, ServiceMode};
@@ -47,6 +49,8 @@ pub struct Workflow {
     pub pools: Vec<PoolSpec>,
     /// How `pushflow serve` behaves.
     pub service: Service,
+    /// What is kept of its runs.
+    pub history: KeepHistory,
     /// The actors, by [`ActorId`].
     pub actors: Vec<Actor>,
     /// The workflow (first) and its submodels, by [`ScopeId`].

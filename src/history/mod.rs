@@ -16,18 +16,35 @@
 //! the configuration keeps are deleted: that is no change. A run that is `running` whose owner is not there any
 //! more ([`is_alive`]) is ended as `interrupted` by the next pushflow that writes the file.
 
+mod aside;
+mod clock;
+mod definition;
+mod entry;
 mod error;
+mod exact;
+mod handle;
+mod json;
+mod leftover;
 mod open;
 mod owner;
+mod prune;
 mod reader;
 mod record;
 mod schema;
+mod settings;
+mod store;
 #[cfg(test)]
 mod tests;
+mod writer;
 
+pub use clock::now;
+pub use definition::definition;
+pub use entry::{Attempt, End, Fate, KeptResult, LeftRun, NewRun, Part, Recorded, RunEnd, Word};
 pub use error::HistoryError;
+pub use handle::{History, TaskNews, Wake};
 pub use open::open_for_writing;
 pub use owner::{is_alive, this_process};
 pub use reader::{Changes, Filter, Reader};
 pub use record::{ActorRecord, Figures, Requester, RunError, RunRecord, TaskRecord};
 pub use schema::VERSION;
+pub use settings::Settings;

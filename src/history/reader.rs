@@ -208,7 +208,7 @@ fn changes(snapshot: &Connection, cursor: i64, limit: u32) -> rusqlite::Result<C
 
 const FIGURES: &str = "cpu_user_us, cpu_system_us, memory_peak, read_bytes, written_bytes, origin";
 
-const RUN: &str = "id, change, workflow, status, label, priority, uid, timeout_us, queued_at, started_at, ended_at, \
+pub(super) const RUN: &str = "id, change, workflow, status, label, priority, uid, timeout_us, queued_at, started_at, ended_at, \
     begun, inputs, outputs, error_actor, error, traceback, request_id, initiator, host, port, tasks, failed_tasks, \
     left_out, owner, cpu_user_us, cpu_system_us, memory_peak, read_bytes, written_bytes, origin";
 
@@ -217,7 +217,7 @@ const TASK: &str = "tasks.id, tasks.change, tasks.run, path, name, kind, script,
     tasks.memory_peak, tasks.read_bytes, tasks.written_bytes, tasks.origin \
     FROM tasks JOIN actors ON actors.id = tasks.actor";
 
-fn run(row: &Row<'_>) -> rusqlite::Result<RunRecord> {
+pub(super) fn run(row: &Row<'_>) -> rusqlite::Result<RunRecord> {
     let error = match (row.get(14)?, row.get(15)?, row.get(16)?) {
         (Some(actor), Some(message), traceback) => {
             Some(RunError { actor, message, traceback: Option::unwrap_or_default(traceback) })

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::accounting::{Origins, Totals, Usage};
+
 /// A run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RunRecord {
@@ -165,4 +167,45 @@ pub struct Figures {
     pub written: Option<u64>,
     /// Where these were read: `cgroup`, `rusage`, `proc`, joined by `+`.
     pub origin: Option<String>,
+}
+
+impl From<&Usage> for Figures {
+    fn from(usage: &Usage) -> Self {
+        let mut totals = Totals::default();
+        totals.add(usage);
+        Figures::from(&totals)
+    }
+}
+
+impl From<&Totals> for Figures {
+    fn from(totals: &Totals) -> Self {
+        let mut origins = Origins::default();
+        for part in [totals.cpu_user.origins, totals.cpu_system.origins, totals.memory_peak.origins] {
+            origins.add_all(part);
+        }
+        origins.add_all(totals.read.origins);
+        origins.add_all(totals.written.origins);
+        let origin = origins.to_string();
+        Figures {
+            cpu_user: totals.cpu_user.value,
+            cpu_system: totals.cpu_system.value,
+            memory_peak: totals.memory_peak.value,
+            read: totals.read.value,
+            written: totals.written.value,
+            origin: (!origin.is_empty()).then_some(origin),
+        }
+    }
+}
+
+impl Requester {
+    /// What pypushflow's environment variables say.
+    pub fn from_environment() -> Self {
+        let variable = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
+        Requester {
+            request_id: variable("PYPUSHFLOW_OBJECTID"),
+            initiator: variable("PYPUSHFLOW_INITIATOR"),
+            host: variable("PYPUSHFLOW_HOST"),
+            port: variable("PYPUSHFLOW_PORT"),
+        }
+    }
 }

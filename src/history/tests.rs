@@ -1,5 +1,7 @@
 //! What a follower sees while another connection writes.
 
+#![allow(clippy::unwrap_used)]
+
 use rusqlite::{Connection, params};
 
 use super::{Filter, HistoryError, Reader, VERSION, open_for_writing};

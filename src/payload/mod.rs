@@ -9,12 +9,14 @@ mod key;
 mod opcodes;
 mod pickle;
 mod plain;
+mod repr;
 mod value;
 
 pub use exception::{ERROR_INSTANCE_KEY, ERROR_KEY, ErrorClass, PythonError};
 pub use json::{placeholder, to_json};
 pub use key::Key;
 pub use plain::{Plain, payload_from_json};
+pub use repr::builtin_repr;
 pub use value::{Chunk, Look, Value};
 
 use std::sync::Arc;

@@ -5,6 +5,23 @@
 
 /// Whether the pickle consists of constants and containers only (Lib/pickletools.py, protocols 2 to 5).
 pub(super) fn is_plain(pickle: &[u8]) -> bool {
+    consists_of(pickle, arguments_length)
+}
+
+/// Whether it consists of what Python itself has the types for: bytes, sets and long integers too.
+pub(super) fn is_builtin(pickle: &[u8]) -> bool {
+    consists_of(pickle, |opcode, arguments| match opcode {
+        // EMPTY_SET, ADDITEMS, FROZENSET.
+        0x8f..=0x91 => Some(0),
+        // SHORT_BINBYTES; BINBYTES, LONG4; BINBYTES8: a length and as many bytes.
+        b'C' => counted::<1>(arguments),
+        b'B' | 0x8b => counted::<4>(arguments),
+        0x8e => counted::<8>(arguments),
+        _ => arguments_length(opcode, arguments),
+    })
+}
+
+fn consists_of(pickle: &[u8], arguments_length: impl Fn(u8, &[u8]) -> Option<usize>) -> bool {
     let mut rest = pickle;
     loop {
         let Some((&opcode, arguments)) = rest.split_first() else { return false };

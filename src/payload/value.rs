@@ -36,6 +36,14 @@ impl Chunk {
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
+
+    /// The bytes, where they are here.
+    pub fn bytes(&self) -> Option<&[u8]> {
+        match self {
+            Chunk::Inline(bytes) => Some(bytes),
+            Chunk::Shared(..) => None,
+        }
+    }
 }
 
 /// What Rust may know of a value without Python: what a router compares, in Python's own sense of equality.
@@ -92,6 +100,11 @@ impl Value {
     /// The out-of-band buffers that the pickle refers to, in order.
     pub fn buffers(&self) -> &[Chunk] {
         &self.0.buffers
+    }
+
+    /// The look that came with the value.
+    pub fn known_look(&self) -> Option<&Look> {
+        self.0.look.as_ref()
     }
 
     /// What is known of the value; decoded here where the worker sent no look along.

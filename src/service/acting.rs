@@ -6,6 +6,7 @@ use std::time::Instant;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use tracing::{error, info, warn};
 
+use super::keeping::{Reply, reply};
 use super::{Answer, Ask, Ending, Notice, Refusal, Service};
 use crate::engine::Status;
 use crate::graph::ServiceMode;
@@ -14,13 +15,22 @@ use crate::process::sys::Signal;
 use crate::supervisor::{RunId, SupervisorError};
 
 impl Service {
-    pub(super) fn act(&mut self, ask: Ask) -> Result<Answer, Refusal> {
+    /// Does what is asked, and answers: later, where that has to be on the disk first.
+    pub(super) fn act(&mut self, ask: Ask, answer: Reply) {
+        let answered = match ask {
+            Ask::Run(order) => return self.accept(order, false, Some(answer)),
+            Ask::Stop(run, reason) => return self.end_run(run, Status::Stopped, &reason, answer),
+            Ask::Abort(run, reason) => return self.end_run(run, Status::Aborted, &reason, answer),
+            ask => self.do_now(ask),
+        };
+        reply(Some(answer), answered);
+    }
+
+    fn do_now(&mut self, ask: Ask) -> Result<Answer, Refusal> {
         match ask {
-            Ask::Run(order) => return self.accept(order, false).map(Answer::Run),
+            Ask::Run(_) | Ask::Stop(..) | Ask::Abort(..) => {}
             Ask::Drain => self.drain(),
             Ask::AbortAll(reason) => self.abort_all(&reason),
-            Ask::Stop(run, reason) => self.end_run(run, Status::Stopped, &reason)?,
-            Ask::Abort(run, reason) => self.end_run(run, Status::Aborted, &reason)?,
             Ask::Reload => self.reload().map_err(Refusal::InvalidFile)?,
             Ask::BusTried => self.ready(),
         }
@@ -82,15 +92,24 @@ impl Service {
 
     fn end_queued(&mut self, status: &Status) {
         while let Some((run, _)) = self.queue.pop() {
-            self.put_end(run, status, None);
+            self.put_end(run, status, None, None);
         }
+        self.end_beginning(None, status);
     }
 
-    fn end_run(&mut self, run: RunId, status: Status, reason: &str) -> Result<(), Refusal> {
+    /// Ends a run; one that has not begun is over when that is on the disk.
+    fn end_run(&mut self, run: RunId, status: Status, reason: &str, answer: Reply) {
         if self.queue.remove(run) {
-            self.put_end(run, &status, None);
-            return Ok(());
+            return self.put_end(run, &status, None, Some(answer));
         }
+        if self.end_beginning(Some(run), &status) {
+            return reply(Some(answer), Ok(Answer::Done));
+        }
+        let done = self.end_active_run(run, status, reason);
+        reply(Some(answer), done.map(|()| Answer::Done));
+    }
+
+    fn end_active_run(&mut self, run: RunId, status: Status, reason: &str) -> Result<(), Refusal> {
         let aborting = status == Status::Aborted;
         let reason = reason_or(reason, if aborting { "the run was aborted" } else { "the run was stopped" });
         let there = match aborting {
@@ -104,6 +123,7 @@ impl Service {
             )));
         }
         info!(run = run.0, "{reason}");
+        self.keep_stopping(run, &reason);
         if !aborting && let Some(active) = self.active.get_mut(&run) {
             let patience = self.supervisor.workflow().service.stop_timeout;
             active.patience_ends = active.patience_ends.or(Instant::now().checked_add(patience));

@@ -2,12 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde_json::{Value as Json, json};
 
 use crate::engine::ActorEnd;
 use crate::graph::{ActorId, Kind, Workflow};
+use crate::history::now;
 use crate::supervisor::RunId;
 
 /// So many runs that are over stay to be looked at,
@@ -196,7 +196,7 @@ impl State {
     /// A run is over. Those that had to make place for it are returned.
     pub fn ended(&mut self, id: RunId) -> Vec<RunId> {
         let Some(run) = self.runs.get_mut(&id) else { return Vec::new() };
-        run.ended_at = Some(now());
+        run.ended_at.get_or_insert_with(now);
         run.running.clear();
         self.over_bytes += run.bytes();
         self.over.push_back(id);
@@ -215,11 +215,6 @@ impl State {
     pub fn tasks(&self) -> usize {
         self.workflow.actors.iter().filter(|actor| actor.kind.is_task()).count()
     }
-}
-
-/// Microseconds since the epoch.
-pub fn now() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| u64::try_from(since.as_micros()).unwrap_or(u64::MAX))
 }
 
 /// The graph of a workflow for programs that draw it: `nodes` with `id` and `kind`, `links` with `source`, `target` and

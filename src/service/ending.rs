@@ -58,7 +58,8 @@ impl Ending {
 impl Service {
     pub(super) fn is_over(&self) -> bool {
         let asked = !matches!(self.ending, Ending::NotAsked);
-        self.active.is_empty() && self.queue.is_empty() && (asked || self.mode() == ServiceMode::Run)
+        let rests = self.active.is_empty() && self.queue.is_empty() && self.has_kept_all();
+        rests && (asked || self.mode() == ServiceMode::Run)
     }
 
     /// systemd gives the service no less time than what it may wait for.
@@ -91,6 +92,7 @@ impl Service {
         self.supervisor.shut_down(patience)?;
         self.notifier.status("every process is gone");
         info!("every process is gone");
+        self.close_history();
         self.tell(Notice::Close);
         Ok(())
     }

@@ -6,12 +6,13 @@
 mod acting;
 mod board;
 mod ending;
+mod keeping;
 mod queue;
 mod request;
 mod running;
 mod status;
 
-pub use board::{ActorFacts, Board, Phase, RunFacts, State, graph, now};
+pub use board::{ActorFacts, Board, Phase, RunFacts, State, graph};
 pub use request::{Answer, Ask, Notice, Order, Refusal, Request};
 
 use std::collections::BTreeMap;
@@ -22,11 +23,13 @@ use std::time::{Duration, Instant};
 use tracing::info;
 
 use crate::engine::Status;
-use crate::graph::{ServiceMode, Workflow};
+use crate::graph::{OnCrash, ServiceMode, Workflow};
+use crate::history::{History, Requester};
 use crate::supervisor::{Happening, RunId, Supervisor, SupervisorError};
 use crate::systemd::Notifier;
 
 use ending::Ending;
+use keeping::Keeping;
 use queue::Queue;
 use running::Active;
 use status::StatusLine;
@@ -68,6 +71,8 @@ pub struct Service {
     load: Load,
     queue: Queue,
     active: BTreeMap<RunId, Active>,
+    /// What must be on the disk before it counts.
+    keeping: Keeping,
     ending: Ending,
     /// What the next run is to be one of, once those of the old one are over.
     replacement: Option<Arc<Workflow>>,
@@ -92,6 +97,7 @@ impl Service {
             load,
             queue: Queue::default(),
             active: BTreeMap::new(),
+            keeping: Keeping::default(),
             ending: Ending::NotAsked,
             replacement: None,
             only: None,
@@ -101,15 +107,23 @@ impl Service {
         }
     }
 
+    /// Keeps what it accepts, and what becomes of it, in this history.
+    pub fn keep(&mut self, history: History) {
+        let resumes = self.supervisor.workflow().service.on_crash == OnCrash::Resume;
+        self.supervisor.record_tasks(history.tasks(), resumes);
+        self.keeping.history = Some(history);
+    }
+
     /// Serves until it is told to end, or its one run has ended, and every process is gone.
     pub fn serve(mut self) -> Result<End, SupervisorError> {
         if let Some(every) = self.notifier.watchdog() {
             let notifier = Rc::clone(&self.notifier);
             self.supervisor.set_heartbeat(every, move || notifier.alive());
         }
-        if self.mode() == ServiceMode::Run {
-            let accepted = self.accept(Order::default(), true);
-            self.only = accepted.ok();
+        self.hear_first_word();
+        if self.mode() == ServiceMode::Run && self.only.is_none() {
+            let order = Order { requester: Requester::from_environment(), ..Order::default() };
+            self.accept(order, true, None);
         }
         let mut more = false;
         while !self.is_over() {
@@ -120,6 +134,7 @@ impl Service {
                 self.on_happening(happening);
             }
             more = self.answer_requests();
+            self.hear_history();
             self.on_time(Instant::now());
         }
         self.shut_down()?;
@@ -154,16 +169,15 @@ impl Service {
     fn answer_requests(&mut self) -> bool {
         for _ in 0..REQUESTS_A_TURN {
             let Ok(request) = self.line.requests.try_recv() else { return false };
-            let answer = self.act(request.ask);
-            // Who asked may have gone.
-            let _ = request.answer.try_send(answer);
+            self.act(request.ask, request.answer);
         }
         true
     }
 
     fn next_time(&self) -> Option<Instant> {
         let runs = self.active.values().filter_map(|active| active.patience_ends);
-        runs.chain(self.ending.next_time()).chain(self.status.next_time()).chain(self.ready_by).min()
+        let hung = self.keeping.gives_up_at().filter(|_| !matches!(self.ending, Ending::NotAsked));
+        runs.chain(self.ending.next_time()).chain(self.status.next_time()).chain(self.ready_by).chain(hung).min()
     }
 
     fn on_time(&mut self, now: Instant) {
@@ -191,10 +205,12 @@ impl Service {
             _ if self.ready_by.is_some() => Phase::Starting,
             Ending::Stopping { .. } => Phase::Stopping,
             Ending::Draining => Phase::Draining,
-            Ending::NotAsked if self.active.is_empty() && self.queue.is_empty() => Phase::Idle,
+            Ending::NotAsked if self.active.is_empty() && self.queue.is_empty() && self.keeping.is_idle() => {
+                Phase::Idle
+            }
             Ending::NotAsked => Phase::Running,
         };
-        let (active, queued) = (self.active.len(), self.queue.len());
+        let (active, queued) = (self.active.len() + self.keeping.ending(), self.queue.len() + self.keeping.beginning());
         let changed = self.board.with(|state| {
             let before = (state.phase, state.active, state.queued);
             state.phase = phase;

@@ -25,12 +25,14 @@ pub(super) struct Waiting {
 pub(super) struct Queue {
     runs: BTreeMap<(Reverse<i32>, RunId), Waiting>,
     bytes: usize,
+    /// Places for runs that are being written to the disk.
+    reserved: usize,
 }
 
 impl Queue {
     /// Why no run with so large inputs can be taken, if so; `most` is how many may wait.
     pub(super) fn refuses(&self, bytes: usize, most: u32) -> Option<String> {
-        if self.runs.len() >= most as usize {
+        if self.runs.len() + self.reserved >= most as usize {
             return Some(format!("{most} runs are queued already ([service] max_queued_runs)"));
         }
         let would_take = self.bytes.saturating_add(bytes);
@@ -41,6 +43,23 @@ impl Queue {
                 MOST_BYTES >> 20
             )
         })
+    }
+
+    /// Holds a place for a run with so large inputs.
+    pub(super) fn reserve(&mut self, bytes: usize) {
+        self.reserved += 1;
+        self.bytes += bytes;
+    }
+
+    /// Gives the place back.
+    pub(super) fn release(&mut self, bytes: usize) {
+        self.reserved -= 1;
+        self.bytes -= bytes;
+    }
+
+    /// Whether nothing waits, or is about to.
+    pub(super) fn is_idle(&self) -> bool {
+        self.runs.is_empty() && self.reserved == 0
     }
 
     pub(super) fn push(&mut self, id: RunId, priority: i32, waiting: Waiting) {

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::graph::ActorId;
+use crate::history::Requester;
 use crate::payload::Payload;
 use crate::supervisor::RunId;
 
@@ -47,6 +48,8 @@ pub struct Order {
     pub label: String,
     /// Who asks; none where it is the service itself.
     pub uid: Option<u32>,
+    /// Who is behind it, where that was said.
+    pub requester: Requester,
 }
 
 /// What the loop answers.
@@ -67,6 +70,8 @@ pub enum Refusal {
     NoSuchRun(String),
     /// Too much is waiting.
     QueueFull(String),
+    /// It could not be written to the disk, and so would not outlive a crash.
+    NotKept(String),
     /// It accepts nothing more.
     ShuttingDown(String),
     /// A service of this mode does not do that.

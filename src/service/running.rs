@@ -6,11 +6,13 @@ use std::time::Instant;
 use serde_json::{Map, Value as Json, json};
 use tracing::{info, warn};
 
-use super::board::{RunFacts, now};
+use super::board::RunFacts;
+use super::keeping::{Accepting, Reply, reply};
 use super::queue::Waiting;
 use super::{End, Ending, Notice, Order, Refusal, Service};
 use crate::engine::{ActorEnd, FailureKind, Status};
-use crate::graph::ActorId;
+use crate::graph::{ActorId, ServiceMode};
+use crate::history::now;
 use crate::payload::{ERROR_KEY, Payload, placeholder, to_json};
 use crate::pool::Step;
 use crate::supervisor::RunId;
@@ -22,6 +24,20 @@ pub(super) struct Active {
     ended: Option<Status>,
     /// When what it still does has had its time.
     pub(super) patience_ends: Option<Instant>,
+}
+
+/// How a run ended.
+#[derive(Debug)]
+pub(super) struct EndFacts {
+    /// In a word.
+    pub(super) status: String,
+    pub(super) went_well: bool,
+    /// Its output as JSON.
+    pub(super) outputs: Option<Arc<str>>,
+    /// The error in it, as JSON.
+    pub(super) error: Option<Arc<str>>,
+    /// When, microseconds since the epoch.
+    pub(super) at: u64,
 }
 
 /// How an actor's turn ended, in a word.
@@ -38,10 +54,18 @@ pub(super) fn outcome(end: ActorEnd) -> &'static str {
 }
 
 impl Service {
-    /// Takes a run, or says why not. A service that runs once takes only its `own`.
-    pub(super) fn accept(&mut self, order: Order, own: bool) -> Result<RunId, Refusal> {
+    /// Takes a run, or says why not: when it is on the disk, where there is a history. A service that runs once takes only
+    /// its `own`.
+    pub(super) fn accept(&mut self, order: Order, own: bool, answer: Option<Reply>) {
+        match self.examine(order, own) {
+            Ok(accepting) => self.keep_run(accepting, answer),
+            Err(refusal) => reply(answer, Err(refusal)),
+        }
+    }
+
+    fn examine(&self, order: Order, own: bool) -> Result<Accepting, Refusal> {
         let name = &self.supervisor.workflow().name;
-        if !own && self.only.is_some() {
+        if !own && self.mode() == ServiceMode::Run {
             let why = format!("{name} runs once and ends ([service] mode = \"run\"); a resident service takes runs");
             return Err(Refusal::NotSupported(why));
         }
@@ -56,12 +80,10 @@ impl Service {
         // The text, the values, and what a pickle of them takes.
         let bytes = 2 * text.len();
         let service = &self.supervisor.workflow().service;
-        if !self.can_start()
-            && let Some(why) = self.queue.refuses(bytes, service.max_queued_runs)
-        {
+        let begins = self.can_start();
+        if !begins && let Some(why) = self.queue.refuses(bytes, service.max_queued_runs) {
             return Err(Refusal::QueueFull(why));
         }
-        let id = self.supervisor.new_run_id();
         let facts = RunFacts {
             status: "queued".to_owned(),
             label: order.label,
@@ -71,36 +93,43 @@ impl Service {
             inputs: text,
             ..RunFacts::default()
         };
-        self.board.with(|state| state.runs.insert(id, facts));
-        self.queue.push(id, order.priority, Waiting { inputs, timeout: order.timeout, bytes });
-        self.tell(Notice::Accepted(id));
-        Ok(id)
+        let waiting = Waiting { inputs, timeout: order.timeout, bytes };
+        Ok(Accepting { facts, waiting, requester: order.requester, begins, own })
     }
 
     /// Whether a run that is accepted now can start now.
     fn can_start(&self) -> bool {
         let most = self.supervisor.workflow().service.max_concurrent_runs as usize;
-        self.replacement.is_none() && self.queue.is_empty() && self.active.len() < most
+        self.replacement.is_none() && self.queue.is_idle() && self.active.len() + self.keeping.beginning() < most
     }
 
     /// Starts what may start.
     pub(super) fn start_runs(&mut self) {
         let most = self.supervisor.workflow().service.max_concurrent_runs as usize;
-        while self.replacement.is_none() && self.active.len() < most {
+        while self.replacement.is_none() && self.active.len() + self.keeping.beginning() < most {
             let Some((id, waiting)) = self.queue.pop() else { return };
-            self.active.insert(id, Active::default());
-            let by = self.board.with(|state| {
-                let run = state.runs.get_mut(&id)?;
-                run.status = "running".to_owned();
-                run.started_at = Some(now());
-                run.uid
-            });
-            let by = by.map_or_else(String::new, |uid| format!(", asked for by user {uid}"));
-            info!(target: "run_started", run = id.0, "run {id} started{by}");
-            self.tell(Notice::Started(id));
-            self.update_phase();
-            self.supervisor.start_run_as(id, waiting.inputs, waiting.timeout);
+            self.keep_beginning(id, waiting);
         }
+    }
+
+    /// A run begins.
+    pub(super) fn begin(&mut self, id: RunId, waiting: Waiting) {
+        self.show_beginning(id);
+        self.supervisor.start_run_as(id, waiting.inputs, waiting.timeout);
+    }
+
+    pub(super) fn show_beginning(&mut self, id: RunId) {
+        self.active.insert(id, Active::default());
+        let by = self.board.with(|state| {
+            let run = state.runs.get_mut(&id)?;
+            run.status = "running".to_owned();
+            run.started_at = Some(now());
+            run.uid
+        });
+        let by = by.map_or_else(String::new, |uid| format!(", asked for by user {uid}"));
+        info!(target: "run_started", run = id.0, "run {id} started{by}");
+        self.tell(Notice::Started(id));
+        self.update_phase();
     }
 
     pub(super) fn on_failed(&mut self, run: RunId, actor: ActorId, message: &str) {
@@ -132,27 +161,42 @@ impl Service {
             // Nobody asked for it who could look it up: the journal has it.
             info!(run = run.0, "output: {}", Json::Object(output.clone()));
         }
-        self.put_end(run, &status, output);
+        self.put_end(run, &status, output, None);
         if self.only == Some(run) {
             self.end = End::Run(status, self.ending.signal());
         }
     }
 
-    /// A run is over: whether it has begun or not.
-    pub(super) fn put_end(&mut self, run: RunId, status: &Status, output: Option<Map<String, Json>>) {
-        let went_well = matches!(status, Status::Finished | Status::Word(_));
+    /// A run is over, whether it has begun or not: that is told once it is on the disk.
+    pub(super) fn put_end(
+        &mut self,
+        run: RunId,
+        status: &Status,
+        output: Option<Map<String, Json>>,
+        answer: Option<Reply>,
+    ) {
+        let error = output.as_ref().and_then(|output| output.get(ERROR_KEY)).map(Json::to_string);
+        let facts = EndFacts {
+            status: status.word().to_owned(),
+            went_well: matches!(status, Status::Finished | Status::Word(_)),
+            outputs: output.map(|output| Json::Object(output).to_string().into()),
+            error: error.map(Arc::from),
+            at: now(),
+        };
+        self.keep_end(run, facts, answer);
+    }
+
+    /// Tells the end of a run.
+    pub(super) fn tell_end(&mut self, run: RunId, facts: EndFacts) {
         let forgotten = self.board.with(|state| {
             if let Some(run) = state.runs.get_mut(&run) {
-                status.word().clone_into(&mut run.status);
-                if let Some(error) = output.as_ref().and_then(|output| output.get(ERROR_KEY))
-                    && run.error.is_none()
-                {
-                    run.error = Some(error.to_string().into());
-                }
-                run.outputs = output.map(|output| Json::Object(output).to_string().into());
+                run.status = facts.status;
+                run.ended_at = Some(facts.at);
+                run.error = run.error.take().or(facts.error);
+                run.outputs = facts.outputs;
             }
             state.finished += 1;
-            state.failed += u64::from(!went_well);
+            state.failed += u64::from(!facts.went_well);
             state.ended(run)
         });
         self.tell(Notice::Ended(run));

@@ -28,6 +28,8 @@ pub(super) struct Accounts {
     metered: HashMap<(PoolId, WorkerId), Metered>,
     runs: BTreeMap<RunId, RunAccount>,
     workflow: WorkflowAccount,
+    /// What tasks have used that have just ended: while there is a record that takes it.
+    ended: Option<HashMap<JobId, Usage>>,
 }
 
 /// One process, and what runs in it.
@@ -154,6 +156,9 @@ impl Accounts {
             metered.tasks = metered.running.len() as u32;
         }
         let usage = task.own.filter(|_| metered.meter.read_at == now);
+        if let (Some(ended), Some(usage)) = (&mut self.ended, usage) {
+            ended.insert(job, usage);
+        }
         let time = now.saturating_duration_since(task.since);
         self.runs.entry(task.run).or_default().task_ended(TaskAccount { actor: task.actor, time, usage });
     }
@@ -168,6 +173,21 @@ impl Supervisor {
     /// The account of a run, complete when the run has ended, if books are kept. It stays until it is taken.
     pub fn take_account(&mut self, run: RunId) -> Option<RunAccount> {
         self.keeps_accounts().then(|| self.accounts.runs.remove(&run).unwrap_or_default())
+    }
+
+    /// The account of a run so far, if books are kept.
+    pub fn account(&self, run: RunId) -> Option<&RunAccount> {
+        self.accounts.runs.get(&run)
+    }
+
+    /// From now on, what a task has used is there to be taken when it has ended.
+    pub(super) fn tell_what_tasks_use(&mut self) {
+        self.accounts.ended.get_or_insert_default();
+    }
+
+    /// What a task has used that has just ended, where that is known by itself.
+    pub(super) fn take_usage(&mut self, job: JobId) -> Option<Usage> {
+        self.accounts.ended.as_mut()?.remove(&job)
     }
 
     /// What all runs and what was started for them have used, up to the last readings.

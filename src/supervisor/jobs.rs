@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use serde_json::{Map, Value as Json};
 
+use super::recording::TaskRecord;
 use super::{Happening, RunId, Supervisor};
 use crate::engine::{Failure, FailureKind, Outcome, TaskId};
 use crate::graph::{ActorId, Kind, PoolId};
@@ -20,6 +21,8 @@ pub(super) enum Job {
         payload: Payload,
         /// What its program reads on standard input.
         stdin: Option<String>,
+        /// What is recorded of it.
+        record: TaskRecord,
     },
     Describe {
         payload: Payload,
@@ -101,7 +104,8 @@ impl Supervisor {
     /// A job ended in one of the ways in which a task ends.
     pub(super) fn job_ended(&mut self, job: JobId, outcome: Outcome) {
         match self.jobs.remove(&job) {
-            Some(Job::Task { run, task, .. }) => {
+            Some(Job::Task { run, task, actor, payload, record, .. }) => {
+                let outcome = self.record_end(job, (run, task, actor), (payload, record), outcome);
                 if let Some(active) = self.runs.get_mut(&run) {
                     active.jobs.remove(&task);
                 }

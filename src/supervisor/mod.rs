@@ -23,6 +23,7 @@ mod output;
 mod pressing;
 mod programs;
 mod reaper;
+mod recording;
 mod resident;
 mod runs;
 mod setup;
@@ -67,6 +68,7 @@ use nearness::Nearness;
 use output::Output;
 use programs::Program;
 use reaper::Child;
+use recording::Recording;
 use resident::Heartbeat;
 use runs::ActiveRun;
 use sources::{Source, Sources};
@@ -96,6 +98,8 @@ pub struct Supervisor {
     doorway: Option<Doorway>,
     leaves: Leaves,
     accounts: Accounts,
+    /// Where tasks are recorded; none while nobody wants that.
+    recording: Option<Recording>,
     jobs: HashMap<JobId, Job>,
     nearness: Nearness,
     next_job: u64,
@@ -178,6 +182,7 @@ impl Supervisor {
             doorway: None,
             leaves: Leaves::default(),
             accounts: Accounts::default(),
+            recording: None,
             jobs: HashMap::new(),
             nearness: Nearness::default(),
             next_job: 0,

@@ -51,6 +51,8 @@ impl Supervisor {
             self.leave_leaf(pool, worker);
             self.tell_pool(pool, |pool, effects| pool.on_worker_ended(worker, effects));
             self.job_ended(job, failed(FailureKind::Raised, ErrorClass::ProgramFailed, why));
+        } else {
+            self.record_start(pool, worker, job);
         }
     }
 

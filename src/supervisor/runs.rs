@@ -19,6 +19,16 @@ pub(super) struct ActiveRun {
     pub(super) engine: Run,
     /// The jobs of its tasks that are queued or running.
     pub(super) jobs: HashMap<TaskId, JobId>,
+    /// Which attempts come next, of tasks that have failed and are tried again: while there is a record.
+    pub(super) attempts: HashMap<TaskId, u32>,
+    /// How many attempts have ended: while there is a record.
+    pub(super) ends: u64,
+}
+
+impl ActiveRun {
+    pub(super) fn new(engine: Run) -> Self {
+        ActiveRun { engine, jobs: HashMap::new(), attempts: HashMap::new(), ends: 0 }
+    }
 }
 
 impl Supervisor {
@@ -39,7 +49,7 @@ impl Supervisor {
     /// Starts a run under an id that [`Supervisor::new_run_id`] gave for it.
     pub fn start_run_as(&mut self, id: RunId, inputs: Payload, timeout: Option<Duration>) {
         let engine = Run::new(Arc::clone(&self.workflow), timeout);
-        self.runs.insert(id, ActiveRun { engine, jobs: HashMap::new() });
+        self.runs.insert(id, ActiveRun::new(engine));
         let now = Instant::now();
         self.tell_run(id, |engine, effects| engine.start(inputs, now, effects));
     }
@@ -107,7 +117,8 @@ impl Supervisor {
     }
 
     fn submit_task(&mut self, run: RunId, task: TaskId, actor: ActorId, payload: Payload) {
-        let job = self.new_job(Job::Task { run, task, actor, payload: payload.clone(), stdin: None });
+        let record = self.new_record(run, task);
+        let job = self.new_job(Job::Task { run, task, actor, payload: payload.clone(), stdin: None, record });
         if let Some(active) = self.runs.get_mut(&run) {
             active.jobs.insert(task, job);
         }
@@ -131,7 +142,8 @@ impl Supervisor {
 
     fn withdraw_task(&mut self, run: RunId, task: TaskId) {
         let Some(job) = self.runs.get_mut(&run).and_then(|active| active.jobs.remove(&task)) else { return };
-        if let Some(Job::Task { actor, .. }) = self.jobs.remove(&job) {
+        if let Some(Job::Task { actor, payload, record, .. }) = self.jobs.remove(&job) {
+            self.record_withdrawal(job, (run, task, actor), (payload, record));
             let pool = self.workflow.actor(actor).pool;
             // False for a program whose input is still being written: the pool does not know it yet.
             self.pools[pool.index()].pool.withdraw(job);

@@ -180,6 +180,7 @@ impl Supervisor {
                 self.hand_output_to(output, (run, actor));
             }
             self.tell_run(run, |engine, _| engine.on_task_started(task, Instant::now()));
+            self.record_start(pool, host, job);
         }
         if let Err(error) = sent {
             self.worker_unusable(pool, host, error);

@@ -36,6 +36,7 @@ impl Graph {
                 gevent: false,
                 pools: Vec::new(),
                 service: Service::default(),
+                history: crate::graph::KeepHistory::default(),
                 actors: Vec::new(),
                 scopes: vec![outermost],
                 start: ActorId(0),

@@ -1,0 +1,145 @@
+//! Opening the history that a service or a run in the foreground writes.
+
+use std::fs::{self, File};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, anyhow};
+use mio::Waker;
+use tracing::{info, warn};
+
+use super::FILE;
+use crate::cli::locate::Whose;
+use crate::engine::Status;
+use crate::graph::Workflow;
+use crate::history::{Figures, History, NewRun, Requester, RunEnd, RunError, Settings, Word, now};
+use crate::payload::{Payload, placeholder, to_json};
+use crate::supervisor::{RunId, Supervisor};
+
+/// A run in the foreground waits no longer for the disk.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// The history of a service, and the lock that says that nobody else takes its runs. None where it is to have none.
+pub(in crate::cli) fn of_service(
+    whose: Whose,
+    name: &str,
+    workflow: &Workflow,
+    waker: Arc<Waker>,
+) -> anyhow::Result<Option<(History, Option<File>)>> {
+    if !workflow.history.enabled {
+        info!("[history] enabled = false: what is accepted is lost with the supervisor");
+        return Ok(None);
+    }
+    let Some(folder) = whose.state_folder().map(|folder| folder.join(name)) else {
+        warn!("there is no history: neither XDG_STATE_HOME nor HOME says where to put it");
+        return Ok(None);
+    };
+    // What is wrong with the folder the history itself says.
+    let _ = fs::create_dir_all(&folder);
+    let lock = File::options().write(true).create(true).truncate(false).open(folder.join("service.lock")).ok();
+    if let Some(lock) = &lock
+        && let Err(fs::TryLockError::WouldBlock) = lock.try_lock()
+    {
+        return Err(anyhow!(
+            "another service {name} of this user is running, and has its runs in {}",
+            folder.display()
+        ));
+    }
+    let settings = Settings { on_crash: Some(workflow.service.on_crash), ..settings(folder.join(FILE), workflow) };
+    let wake = Box::new(move || {
+        // A loop that cannot be woken still comes round.
+        let _ = waker.wake();
+    });
+    Ok(Some((History::start(settings, wake).context("cannot start a thread")?, lock)))
+}
+
+fn settings(path: std::path::PathBuf, workflow: &Workflow) -> Settings {
+    Settings { path, keep: workflow.history.keep, max_size: workflow.history.max_size, on_crash: None, pulse: None }
+}
+
+/// A run in the foreground that is recorded.
+pub(in crate::cli) struct Recorded {
+    history: History,
+    run: u64,
+    name: String,
+}
+
+/// Records a run in the foreground, in the user's history of the workflow. A history that cannot be written costs no run: it
+/// is said.
+pub(in crate::cli) fn of_run(workflow: &Workflow, inputs: &Payload, timeout: Option<Duration>) -> Option<Recorded> {
+    let recorded = try_of_run(workflow, inputs, timeout);
+    recorded.inspect_err(|why| warn!("the run is not recorded: {why:#}")).ok()
+}
+
+fn try_of_run(workflow: &Workflow, inputs: &Payload, timeout: Option<Duration>) -> anyhow::Result<Recorded> {
+    let folder = Whose::User.state_folder().ok_or_else(|| anyhow!("neither XDG_STATE_HOME nor HOME is set"))?;
+    // The name that a service of this workflow would have.
+    let name =
+        workflow.file.file_stem().map_or_else(|| workflow.name.clone(), |stem| stem.to_string_lossy().into_owned());
+    let mut history = History::start(settings(folder.join(&name).join(FILE), workflow), Box::new(|| {}))?;
+    let json =
+        inputs.iter().map(|(key, value)| (key.to_string(), to_json(value).unwrap_or_else(|| placeholder(value))));
+    let run = NewRun {
+        workflow: workflow.name.clone(),
+        label: String::new(),
+        priority: 0,
+        uid: None,
+        timeout,
+        queued_at: now(),
+        begins: true,
+        inputs: inputs.clone(),
+        inputs_json: serde_json::Value::Object(json.collect()).to_string().into(),
+        requester: Requester::from_environment(),
+        survives: false,
+        definition: None,
+    };
+    let ticket = history.accept(Arc::new(run));
+    loop {
+        match history.wait_for_word(PATIENCE) {
+            Some(Word::Done(done, Ok(run))) if done == ticket => return Ok(Recorded { history, run, name }),
+            Some(Word::Done(done, Err(why))) if done == ticket => return Err(anyhow!(why)),
+            Some(_) => {}
+            None => return Err(anyhow!("the disk does not answer")),
+        }
+    }
+}
+
+impl Recorded {
+    /// Lets the supervisor record the tasks; the number of the run.
+    pub(in crate::cli) fn record(&self, supervisor: &mut Supervisor) -> RunId {
+        supervisor.record_tasks(self.history.tasks(), false);
+        RunId(self.run)
+    }
+
+    /// The run is over.
+    pub(in crate::cli) fn end(
+        mut self,
+        supervisor: &Supervisor,
+        status: &Status,
+        outputs: &serde_json::Value,
+        error: Option<RunError>,
+    ) {
+        let account = supervisor.account(RunId(self.run));
+        let workflow = supervisor.workflow();
+        let actors = account.into_iter().flat_map(|account| &account.actors);
+        let end = RunEnd {
+            run: self.run,
+            status: status.word().to_owned(),
+            at: now(),
+            outputs: (!outputs.is_null()).then(|| outputs.to_string().into()),
+            error,
+            figures: account.map(|account| Figures::from(&account.total)).unwrap_or_default(),
+            actors: actors
+                .filter_map(|(id, its)| {
+                    Some((workflow.actors.get(id.index())?.path.clone(), Figures::from(&its.totals)))
+                })
+                .collect(),
+        };
+        self.history.end(end);
+        if self.history.close() {
+            info!("recorded as {}/{}", self.name, self.run);
+        } else {
+            warn!("the disk of the history does not answer: the end of the run is not in it");
+        }
+    }
+}

@@ -1,0 +1,393 @@
+//! The statements: what one piece of news changes in the tables. Called inside a transaction.
+
+use std::collections::HashMap;
+
+use rusqlite::{CachedStatement, Connection, OptionalExtension, Result, params};
+
+use super::entry::{Attempt, End, NewRun, RunEnd};
+use super::{Figures, exact, json};
+use crate::engine::FailureKind;
+use crate::graph::{ActorId, Kind, Script, Workflow};
+
+/// What the writer remembers of the file between transactions: which rows are whose.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Rows {
+    /// Attempts that are written and have not ended, by their jobs: run and row.
+    pub(super) open: HashMap<u64, (u64, i64)>,
+    /// The rows of actors that make tasks just now.
+    actors: HashMap<(u64, ActorId), i64>,
+}
+
+/// What the tasks of one actor have done that its row does not say yet.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Tally {
+    pub(super) tasks: u64,
+    pub(super) failed: u64,
+    pub(super) time_us: u64,
+    pub(super) longest_us: u64,
+    /// How many of the tasks have no row.
+    pub(super) left_out: u64,
+}
+
+impl Tally {
+    /// One attempt that ended.
+    pub(super) fn of(attempt: &Attempt, end: &End, left_out: bool) -> Self {
+        let time_us = attempt.started_at.map_or(0, |since| end.at.saturating_sub(since));
+        Tally {
+            tasks: 1,
+            failed: u64::from(end.outcome.is_err()),
+            time_us,
+            longest_us: time_us,
+            left_out: u64::from(left_out),
+        }
+    }
+
+    pub(super) fn add(&mut self, other: &Tally) {
+        self.tasks += other.tasks;
+        self.failed += other.failed;
+        self.time_us += other.time_us;
+        self.longest_us = self.longest_us.max(other.longest_us);
+        self.left_out += other.left_out;
+    }
+}
+
+/// One transaction's view.
+pub(super) struct Store<'c> {
+    pub(super) connection: &'c Connection,
+    pub(super) rows: &'c mut Rows,
+    /// The last change number that was given.
+    pub(super) change: i64,
+    pub(super) owner: &'c str,
+}
+
+impl Store<'_> {
+    fn prepare(&self, sql: &str) -> Result<CachedStatement<'_>> {
+        self.connection.prepare_cached(sql)
+    }
+
+    fn next_change(&mut self) -> i64 {
+        self.change += 1;
+        self.change
+    }
+
+    /// A run that was accepted; its number, which is this one if it had one.
+    pub(super) fn put_run(&mut self, run: &NewRun, number: Option<u64>, begun_at: Option<u64>) -> Result<u64> {
+        let change = self.next_change();
+        let status = if begun_at.is_some() { "running" } else { "queued" };
+        self.prepare(
+            "INSERT INTO runs (id, change, workflow, status, label, priority, uid, timeout_us, queued_at, started_at, \
+             begun, inputs, request_id, initiator, host, port, owner) \
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)",
+        )?
+        .execute(params![
+            number.map(|number| number as i64),
+            change,
+            run.workflow,
+            status,
+            run.label,
+            run.priority,
+            run.uid,
+            run.timeout.map(|time| time.as_micros() as i64),
+            run.queued_at as i64,
+            begun_at.map(|at| at as i64),
+            i64::from(begun_at.is_some()),
+            &*run.inputs_json,
+            run.requester.request_id,
+            run.requester.initiator,
+            run.requester.host,
+            run.requester.port,
+            self.owner,
+        ])?;
+        let id = self.connection.last_insert_rowid();
+        if run.survives {
+            // Inputs come over the bus or from a file: they are in no shared memory.
+            let exact = exact::payload(&run.inputs).unwrap_or_default();
+            self.prepare("INSERT INTO kept_runs (run, inputs, definition) VALUES (?1, ?2, ?3)")?.execute(params![
+                id,
+                exact,
+                run.definition
+            ])?;
+        }
+        Ok(id as u64)
+    }
+
+    /// A run that waited begins.
+    pub(super) fn begin_run(&mut self, run: u64, at: u64) -> Result<()> {
+        let change = self.next_change();
+        self.prepare(
+            "UPDATE runs SET change = ?2, status = 'running', started_at = ?3, begun = begun + 1, owner = ?4 WHERE id = ?1",
+        )?
+        .execute(params![run as i64, change, at as i64, self.owner])?;
+        Ok(())
+    }
+
+    /// A run that was in progress waits for its turn again; nothing that it did counts.
+    pub(super) fn wait_again(&mut self, run: u64) -> Result<()> {
+        let change = self.next_change();
+        self.prepare("UPDATE runs SET change = ?2, status = 'queued', started_at = NULL, owner = ?3 WHERE id = ?1")?
+            .execute(params![run as i64, change, self.owner])?;
+        Ok(())
+    }
+
+    pub(super) fn put_stopping(&self, run: u64, reason: &str) -> Result<()> {
+        self.prepare("UPDATE kept_runs SET stopping = ?2 WHERE run = ?1")?.execute(params![run as i64, reason])?;
+        Ok(())
+    }
+
+    pub(super) fn end_run(&mut self, end: &RunEnd) -> Result<()> {
+        let run = end.run as i64;
+        self.close_tasks(end.run, "unrecorded")?;
+        for (path, figures) in &end.actors {
+            let figures = Row::of(figures);
+            self.prepare(
+                "UPDATE actors SET cpu_user_us = ?3, cpu_system_us = ?4, memory_peak = ?5, read_bytes = ?6, \
+                 written_bytes = ?7, origin = ?8 WHERE run = ?1 AND path = ?2",
+            )?
+            .execute(params![run, path, figures.0, figures.1, figures.2, figures.3, figures.4, figures.5])?;
+        }
+        let change = self.next_change();
+        let figures = Row::of(&end.figures);
+        self.prepare(
+            "UPDATE runs SET change = ?2, status = ?3, ended_at = ?4, outputs = ?5, error_actor = ?6, error = ?7, \
+             traceback = ?8, cpu_user_us = ?9, cpu_system_us = ?10, memory_peak = ?11, read_bytes = ?12, \
+             written_bytes = ?13, origin = ?14 WHERE id = ?1",
+        )?
+        .execute(params![
+            run,
+            change,
+            end.status,
+            end.at as i64,
+            end.outputs.as_deref(),
+            end.error.as_ref().map(|error| &error.actor),
+            end.error.as_ref().map(|error| &error.message),
+            end.error.as_ref().map(|error| &error.traceback),
+            figures.0,
+            figures.1,
+            figures.2,
+            figures.3,
+            figures.4,
+            figures.5,
+        ])?;
+        self.forget_what_was_kept(end.run)?;
+        self.rows.actors.retain(|(its, _), _| *its != end.run);
+        Ok(())
+    }
+
+    pub(super) fn forget_what_was_kept(&self, run: u64) -> Result<()> {
+        self.prepare("DELETE FROM kept_runs WHERE run = ?1")?.execute([run as i64])?;
+        self.prepare("DELETE FROM kept_results WHERE run = ?1")?.execute([run as i64])?;
+        Ok(())
+    }
+
+    /// Attempts of a run of which nothing more will come.
+    pub(super) fn close_tasks(&mut self, run: u64, status: &str) -> Result<()> {
+        let open: Vec<i64> = self
+            .prepare("SELECT id FROM tasks WHERE run = ?1 AND ended_at IS NULL AND status = 'running'")?
+            .query_map([run as i64], |row| row.get(0))?
+            .collect::<Result<_>>()?;
+        for id in open {
+            let change = self.next_change();
+            self.prepare("UPDATE tasks SET change = ?2, status = ?3 WHERE id = ?1")?
+                .execute(params![id, change, status])?;
+        }
+        self.rows.open.retain(|_, (its, _)| *its != run);
+        Ok(())
+    }
+
+    /// An attempt that has not ended.
+    pub(super) fn put_running(&mut self, attempt: &Attempt) -> Result<()> {
+        self.insert_task(attempt, None)?;
+        self.rows.open.insert(attempt.job, (attempt.run, self.connection.last_insert_rowid()));
+        Ok(())
+    }
+
+    /// An attempt that has ended, written before or not.
+    pub(super) fn put_ended(&mut self, attempt: &Attempt, end: &End) -> Result<()> {
+        match self.rows.open.remove(&attempt.job) {
+            None => self.insert_task(attempt, Some(end))?,
+            Some((_, row)) => {
+                let change = self.next_change();
+                let ended = Ended::of(end);
+                let figures = Row::of(&end.figures);
+                self.prepare(
+                    "UPDATE tasks SET change = ?2, status = ?3, ended_at = ?4, outputs = ?5, error = ?6, traceback = ?7, \
+                     cpu_user_us = ?8, cpu_system_us = ?9, memory_peak = ?10, read_bytes = ?11, written_bytes = ?12, \
+                     origin = ?13, started_at = ?14, worker = ?15 WHERE id = ?1",
+                )?
+                .execute(params![
+                    row,
+                    change,
+                    ended.status,
+                    end.at as i64,
+                    ended.outputs,
+                    ended.error,
+                    ended.traceback,
+                    figures.0,
+                    figures.1,
+                    figures.2,
+                    figures.3,
+                    figures.4,
+                    figures.5,
+                    attempt.started_at.map(|at| at as i64),
+                    attempt.worker,
+                ])?;
+            }
+        }
+        if let Some(position) = end.position {
+            let path = &attempt.workflow.actor(attempt.actor).path;
+            if let Some(outcome) = exact::outcome(path, end.outcome.as_ref().map_err(|failure| &**failure)) {
+                self.prepare("INSERT INTO kept_results (run, position, number, outcome) VALUES (?1, ?2, ?3, ?4)")?
+                    .execute(params![attempt.run as i64, position as i64, attempt.number as i64, outcome])?;
+            }
+        }
+        Ok(())
+    }
+
+    fn insert_task(&mut self, attempt: &Attempt, end: Option<&End>) -> Result<()> {
+        let actor = self.actor_row(attempt.run, &attempt.workflow, attempt.actor)?;
+        let change = self.next_change();
+        let ended = end.map(Ended::of);
+        let figures = end.map_or_else(Row::default, |end| Row::of(&end.figures));
+        let ended = ended.as_ref();
+        self.prepare(
+            "INSERT INTO tasks (change, run, actor, number, attempt, status, queued_at, started_at, ended_at, worker, \
+             inputs, outputs, error, traceback, cpu_user_us, cpu_system_us, memory_peak, read_bytes, written_bytes, \
+             origin) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20)",
+        )?
+        .execute(params![
+            change,
+            attempt.run as i64,
+            actor,
+            attempt.number as i64,
+            attempt.attempt,
+            ended.map_or("running", |ended| ended.status),
+            attempt.queued_at as i64,
+            attempt.started_at.map(|at| at as i64),
+            end.map(|end| end.at as i64),
+            attempt.worker,
+            json::written(&attempt.inputs),
+            ended.and_then(|ended| ended.outputs.as_deref()),
+            ended.and_then(|ended| ended.error),
+            ended.and_then(|ended| ended.traceback.as_deref()),
+            figures.0,
+            figures.1,
+            figures.2,
+            figures.3,
+            figures.4,
+            figures.5,
+        ])?;
+        Ok(())
+    }
+
+    /// The row of an actor of a run, made when it is first asked for.
+    pub(super) fn actor_row(&mut self, run: u64, workflow: &Workflow, id: ActorId) -> Result<i64> {
+        if let Some(row) = self.rows.actors.get(&(run, id)) {
+            return Ok(*row);
+        }
+        let actor = workflow.actor(id);
+        let found: Option<i64> = self
+            .prepare("SELECT id FROM actors WHERE run = ?1 AND path = ?2")?
+            .query_row(params![run as i64, actor.path], |row| row.get(0))
+            .optional()?;
+        let row = match found {
+            Some(row) => row,
+            None => {
+                let script = match &actor.kind {
+                    Kind::Python(Script::File { path, .. }) => path.to_string_lossy().into_owned(),
+                    Kind::Python(Script::Module(module)) => module.clone(),
+                    Kind::Exec(exec) => serde_json::Value::from(exec.command.clone()).to_string(),
+                    _ => String::new(),
+                };
+                let (kind, pool) = (actor.kind.word(), &workflow.pool(actor.pool).name);
+                self.prepare(
+                    "INSERT INTO actors (run, path, name, kind, script, pool) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+                )?
+                .execute(params![run as i64, actor.path, actor.display_name(), kind, script, pool])?;
+                self.connection.last_insert_rowid()
+            }
+        };
+        self.rows.actors.insert((run, id), row);
+        Ok(row)
+    }
+
+    /// Adds to the sums of a run and of its actor.
+    pub(super) fn add(&mut self, run: u64, workflow: &Workflow, actor: ActorId, tally: &Tally) -> Result<()> {
+        let row = self.actor_row(run, workflow, actor)?;
+        self.prepare(
+            "UPDATE actors SET tasks = tasks + ?2, failed_tasks = failed_tasks + ?3, time_us = time_us + ?4, \
+             longest_us = max(longest_us, ?5) WHERE id = ?1",
+        )?
+        .execute(params![
+            row,
+            tally.tasks as i64,
+            tally.failed as i64,
+            tally.time_us as i64,
+            tally.longest_us as i64
+        ])?;
+        let change = self.next_change();
+        self.prepare(
+            "UPDATE runs SET change = ?2, tasks = tasks + ?3, failed_tasks = failed_tasks + ?4, \
+             left_out = left_out + ?5 WHERE id = ?1",
+        )?
+        .execute(params![
+            run as i64,
+            change,
+            tally.tasks as i64,
+            tally.failed as i64,
+            tally.left_out as i64
+        ])?;
+        Ok(())
+    }
+}
+
+/// How an attempt ended, as columns.
+struct Ended<'e> {
+    status: &'static str,
+    outputs: Option<String>,
+    error: Option<&'e str>,
+    traceback: Option<String>,
+}
+
+impl<'e> Ended<'e> {
+    fn of(end: &'e End) -> Self {
+        match &end.outcome {
+            Ok(result) => {
+                Ended { status: "finished", outputs: Some(json::written(result)), error: None, traceback: None }
+            }
+            Err(failure) => Ended {
+                status: word(failure.kind),
+                outputs: None,
+                error: Some(&failure.error.message),
+                traceback: Some(failure.error.traceback.concat()),
+            },
+        }
+    }
+}
+
+/// The word for a way to fail.
+fn word(kind: FailureKind) -> &'static str {
+    match kind {
+        FailureKind::Raised | FailureKind::NoRoute => "error",
+        FailureKind::Interrupted => "interrupted",
+        FailureKind::Lost => "lost",
+        FailureKind::TimedOut => "timeout",
+        FailureKind::Stopped => "stopped",
+    }
+}
+
+/// Figures as columns.
+#[derive(Default)]
+struct Row<'f>(Option<i64>, Option<i64>, Option<i64>, Option<i64>, Option<i64>, Option<&'f str>);
+
+impl<'f> Row<'f> {
+    fn of(figures: &'f Figures) -> Self {
+        Row(
+            figures.cpu_user.map(|time| time.as_micros() as i64),
+            figures.cpu_system.map(|time| time.as_micros() as i64),
+            figures.memory_peak.map(|bytes| bytes as i64),
+            figures.read.map(|bytes| bytes as i64),
+            figures.written.map(|bytes| bytes as i64),
+            figures.origin.as_deref(),
+        )
+    }
+}
