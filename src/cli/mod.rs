@@ -17,6 +17,7 @@ mod run;
 mod schema;
 mod serve;
 mod services;
+mod show;
 mod whose;
 
 pub use exit::Exit;
@@ -70,6 +71,10 @@ enum Verb {
     Status(services::StatusArgs),
     /// End a service after its runs, or one run of it
     Stop(services::StopArgs),
+    /// List the runs that were recorded, newest first
+    History(history::HistoryArgs),
+    /// Show one recorded run: its actors, errors and resources; as a timeline
+    Show(show::ShowArgs),
     /// Try every kind of task in every type of pool, with this host's Python
     CheckPools(pools::CheckPoolsArgs),
     /// Say which workers are daemonic, in their own eyes and in the supervisor's
@@ -103,6 +108,8 @@ pub fn main() -> ExitCode {
         Verb::Submit(args) => services::submit(&args),
         Verb::Status(args) => services::status(&args),
         Verb::Stop(args) => services::stop(&args),
+        Verb::History(args) => history::history(&args),
+        Verb::Show(args) => show::show(&args),
         Verb::CheckPools(args) => pools::check_pools(&args),
         Verb::CheckDaemonic(args) => pools::check_daemonic(&args),
         Verb::Schema => schema::run(&mut io::stdout().lock()).map(|()| Exit::Finished).map_err(cannot_write),

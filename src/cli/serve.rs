@@ -71,7 +71,6 @@ fn serve(args: &ServeArgs, workflow: Arc<crate::graph::Workflow>, file: std::pat
         bus::start(whose.bus(), &args.name, Arc::clone(&board), to_loop, told).context("cannot start a thread")?;
     let load = Box::new(move || load::again(&file, whose.defaults_file().as_deref()));
     let mut service = Service::new(supervisor, board, Line { requests, notices }, Rc::new(Notifier::default()), load);
-    let (history, _alone) = history.map_or((None, None), |(history, lock)| (Some(history), Some(lock)));
     if let Some(history) = history {
         service.keep(history);
     }

@@ -9,6 +9,7 @@ mod mermaid;
 mod picture;
 mod svg;
 mod text;
+pub mod timeline;
 
 pub use dot::dot;
 pub use mermaid::mermaid;

@@ -30,6 +30,9 @@ pub enum HistoryError {
         /// Why.
         error: io::Error,
     },
+    /// Another service has it.
+    #[error("{} belongs to another service of this name, which is running", .0.display())]
+    Taken(PathBuf),
     /// SQLite says so.
     #[error("cannot {what} {}: {error}", .path.display())]
     Database {

@@ -1,6 +1,6 @@
 //! Opening a history to write it: making the file and its folder, bringing it to today's version.
 
-use std::fs::{DirBuilder, OpenOptions};
+use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::Path;
 use std::time::Duration;
@@ -14,12 +14,31 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// A write-ahead log that has become longer is cut again, bytes.
 const LONGEST_LOG: i64 = 32 << 20;
 
+/// What a service locks beside its history.
+const LOCK: &str = "service.lock";
+
+/// Makes sure that this is the only service that takes the runs of a history, as long as the file is open.
+pub(super) fn alone(path: &Path) -> Result<File, HistoryError> {
+    make_folder(path)?;
+    let folder = |error| HistoryError::Folder { path: path.to_owned(), error };
+    let lock = OpenOptions::new().append(true).create(true).mode(0o640).open(path.with_file_name(LOCK));
+    let lock = lock.map_err(folder)?;
+    match lock.try_lock() {
+        Ok(()) => Ok(lock),
+        Err(TryLockError::WouldBlock) => Err(HistoryError::Taken(path.to_owned())),
+        Err(TryLockError::Error(error)) => Err(folder(error)),
+    }
+}
+
+fn make_folder(path: &Path) -> Result<(), HistoryError> {
+    let made = path.parent().map(|parent| DirBuilder::new().recursive(true).mode(0o750).create(parent));
+    made.unwrap_or(Ok(())).map_err(|error| HistoryError::Folder { path: path.to_owned(), error })
+}
+
 /// Opens a history for writing, and makes it if there is none.
 pub fn open_for_writing(path: &Path) -> Result<Connection, HistoryError> {
     let folder = |error| HistoryError::Folder { path: path.to_owned(), error };
-    if let Some(parent) = path.parent() {
-        DirBuilder::new().recursive(true).mode(0o750).create(parent).map_err(folder)?;
-    }
+    make_folder(path)?;
     // Inputs and outputs are not for everyone; what SQLite makes beside the file gets the same mode.
     OpenOptions::new().append(true).create(true).mode(0o640).open(path).map_err(folder)?;
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;

@@ -125,6 +125,17 @@ impl Reader {
         self.list(&query, params![run as i64, after as i64, limit], task)
     }
 
+    /// The attempts of a run that failed, at most so many, the last ones, oldest first.
+    pub fn failed_tasks(&self, run: u64, limit: u32) -> Result<Vec<TaskRecord>, HistoryError> {
+        let query = format!(
+            "SELECT {TASK} WHERE tasks.run = ?1 AND status NOT IN ('finished', 'running') \
+             ORDER BY tasks.id DESC LIMIT ?2"
+        );
+        let mut tasks = self.list(&query, params![run as i64, limit], task)?;
+        tasks.reverse();
+        Ok(tasks)
+    }
+
     /// What has changed since this cursor (0: everything), at most about so many rows: one state of the file.
     pub fn changes(&mut self, cursor: u64, limit: u32) -> Result<Changes, HistoryError> {
         let cannot = HistoryError::database("read", &self.path);

@@ -5,6 +5,7 @@
 //! aside, and the runs that are not over go into a new one.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::fs::File;
 use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
@@ -14,7 +15,7 @@ use tracing::{info, warn};
 use super::entry::{Attempt, Entry, NewRun, Word};
 use super::handle::{LeftOut, News, Shared, Wake};
 use super::store::{Rows, Store, Tally};
-use super::{HistoryError, Settings, aside, leftover, open_for_writing, prune, this_process};
+use super::{HistoryError, Settings, aside, leftover, open, open_for_writing, prune, this_process};
 
 /// A file that cannot be written is tried again so often.
 const TRY_AGAIN: Duration = Duration::from_secs(5);
@@ -26,6 +27,8 @@ pub(super) struct Writer {
     say: mpsc::Sender<Word>,
     wake: Wake,
     file: Option<Connection>,
+    /// The lock that says that no other service takes this one's runs.
+    alone: Option<File>,
     owner: String,
     rows: Rows,
     /// What runs did that is not written yet, oldest first.
@@ -59,6 +62,7 @@ impl Writer {
             say,
             wake,
             file: None,
+            alone: None,
             owner: this_process(),
             rows: Rows::default(),
             owed: VecDeque::new(),
@@ -111,6 +115,9 @@ impl Writer {
     /// Opens the file, and claims the runs that an earlier process has left in it.
     fn open(&mut self) -> Result<(), HistoryError> {
         let path = self.settings.path.clone();
+        if self.settings.on_crash.is_some() && self.alone.is_none() {
+            self.alone = Some(open::alone(&path)?);
+        }
         let mut file = match open_for_writing(&path) {
             Err(error) if is_broken(&error) => {
                 self.put_aside(&error)?;

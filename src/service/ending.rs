@@ -58,7 +58,7 @@ impl Ending {
 impl Service {
     pub(super) fn is_over(&self) -> bool {
         let asked = !matches!(self.ending, Ending::NotAsked);
-        let rests = self.active.is_empty() && self.queue.is_empty() && self.has_kept_all();
+        let rests = self.active.is_empty() && self.queue.is_empty() && self.has_kept_all(asked);
         rests && (asked || self.mode() == ServiceMode::Run)
     }
 

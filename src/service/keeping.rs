@@ -328,9 +328,9 @@ impl Service {
         }
     }
 
-    /// Whether everything is on the disk, or the disk has had its time.
-    pub(super) fn has_kept_all(&self) -> bool {
-        self.keeping.is_idle() || self.keeping.gives_up_at().is_some_and(|at| at <= Instant::now())
+    /// Whether everything is on the disk; or the disk has had its time, where the service is to end.
+    pub(super) fn has_kept_all(&self, ends: bool) -> bool {
+        self.keeping.is_idle() || (ends && self.keeping.gives_up_at().is_some_and(|at| at <= Instant::now()))
     }
 
     /// Writes what is left, and lets go of the history.

@@ -118,7 +118,7 @@ def compared(case, runs):
 
 def timed(command, folder):
     """The wall time of a command, from start to end."""
-    environment = {**os.environ, "PYTHONPATH": str(folder) + os.pathsep + str(Path(__file__).parent)}
+    environment = {**os.environ, "XDG_STATE_HOME": str(folder), "PYTHONPATH": str(folder) + os.pathsep + str(Path(__file__).parent)}
     started = time.perf_counter()
     process = subprocess.run(command, cwd=folder, env=environment, stdout=subprocess.DEVNULL)
     wall = time.perf_counter() - started

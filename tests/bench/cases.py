@@ -14,7 +14,7 @@ class Case:
     actors: dict
     pool: str = ""
     inputs: list = field(default_factory=list)
-    #: Arguments of `theirs.py`; or xargs, or pushflow itself with accounts.
+    #: Arguments of `theirs.py`; or xargs, or pushflow itself with accounts or history.
     theirs: list = field(default_factory=list)
     loops: bool = False
     #: What is measured where there is no other side: `bytes`, the peak memory of the supervisor, or `s`, of `pushflow check`.
@@ -35,6 +35,8 @@ class Case:
             return ["sh", "-c", f"seq {count} | xargs -P2 -n1 /bin/true"]
         if self.theirs[0] == "accounting":
             return [*ours, "--accounting-file", "accounts.json"]
+        if self.theirs[0] == "history":
+            return [*ours, "--history"]
         return [python, "-m", "theirs", *map(str, self.theirs)]
 
 
@@ -117,6 +119,7 @@ CASES = [
         **fan(2000, 'kind = "exec"\ncommand = ["/bin/true"]', {}, pool="max_workers = 2", theirs=["xargs", 2000]),
     ),
     Case("the loop, against itself with accounts", 0.95, **loop(LOOP, pool="max_workers = 1", theirs=["accounting"])),
+    Case("the loop, against itself with history", 0.9, **loop(LOOP, pool="max_workers = 1", theirs=["history"])),
     Case("supervisor's memory, loop of 1,000,000", 16 << 20, **loop(1_000_000, pool="max_workers = 1", unit="bytes")),
     Case("pushflow check, 10,000 actors", 0.1, **fan(10_000, 'script = "task_empty.py"', unit="s")),
 ]

@@ -106,5 +106,5 @@ fn a_service_that_dies_is_told_to_those_who_wait_for_it() {
         waiting.join().unwrap()
     });
     assert_eq!(waiting.code, Some(1), "{}", waiting.stderr);
-    assert!(waiting.stderr.contains("the service w has ended, and run 1 with it"), "{}", waiting.stderr);
+    assert!(waiting.stderr.contains("the service w has ended before run 1"), "{}", waiting.stderr);
 }

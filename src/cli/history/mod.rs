@@ -1,8 +1,172 @@
-//! Histories: where they are, and who writes them.
+//! `pushflow history`: the runs that were recorded, newest first.
 
+mod find;
+mod time;
 mod writing;
 
+pub(super) use find::{Found, WhereArgs, all};
+pub(super) use time::{at, since};
 pub(super) use writing::{Recorded, of_run, of_service};
+
+use std::time::Duration;
+
+use serde_json::{Map, Value as Json, json};
+
+use super::services::{print, print_table};
+use super::{Exit, Failure};
+use crate::accounting::{size, time as length};
+use crate::history::{Figures, Filter, RunRecord, is_alive};
 
 /// The file in a workflow's folder.
 const FILE: &str = "history.sqlite";
+
+/// The arguments of `pushflow history`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Services record their runs; `pushflow run` does with --history.
+
+Examples:
+  pushflow history data-reduction --since 2d --status failed
+  pushflow history --actor integrate --json
+  pushflow show data-reduction/12")]
+pub(super) struct HistoryArgs {
+    /// Only runs of this workflow
+    #[arg(value_name = "NAME")]
+    name: Option<String>,
+
+    /// The same
+    #[arg(long, value_name = "NAME", conflicts_with = "name")]
+    workflow: Option<String>,
+
+    /// Only runs that ended so, or are `running` or `queued`
+    #[arg(long, value_name = "STATUS")]
+    status: Option<String>,
+
+    /// Only runs accepted since then: 30m, 2d, 2026-11-20, "2026-11-20 18:30"
+    #[arg(long, value_name = "TIME", value_parser = since)]
+    since: Option<u64>,
+
+    /// Only runs in which this actor did something
+    #[arg(long, value_name = "ACTOR")]
+    actor: Option<String>,
+
+    /// At most so many
+    #[arg(long, value_name = "N", default_value_t = 20)]
+    limit: u32,
+
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+
+    #[command(flatten)]
+    place: WhereArgs,
+}
+
+pub(super) fn history(args: &HistoryArgs) -> Result<Exit, Failure> {
+    let name = args.name.as_deref().or(args.workflow.as_deref());
+    let filter =
+        Filter { status: args.status.clone(), since: args.since, actor: args.actor.clone(), limit: Some(args.limit) };
+    let mut runs = Vec::new();
+    for found in all(args.place, name)? {
+        runs.extend(wanted(&found, &filter)?.into_iter().map(|run| (found.name.clone(), run)));
+    }
+    runs.sort_by_key(|(_, run)| std::cmp::Reverse(run.queued_at));
+    runs.truncate(args.limit as usize);
+    if args.json {
+        let runs: Vec<Json> = runs.iter().map(|(name, run)| Json::Object(run_json(name, run))).collect();
+        print(&Json::Array(runs).to_string())?;
+    } else if runs.is_empty() {
+        print("no such run is recorded")?;
+    } else {
+        print_table(&HEADING, runs.iter().map(|(name, run)| row(name, run)).collect())?;
+    }
+    Ok(Exit::Finished)
+}
+
+/// A run whose process is gone without having said so counts as interrupted.
+fn wanted(found: &Found, filter: &Filter) -> Result<Vec<RunRecord>, Failure> {
+    let mut runs = found.reader.runs(filter).map_err(anyhow::Error::from)?;
+    match filter.status.as_deref() {
+        Some("running") => runs.retain(|run| status(run) == "running"),
+        Some("interrupted") => {
+            let running = Filter { status: Some("running".to_owned()), ..filter.clone() };
+            let gone = found.reader.runs(&running).map_err(anyhow::Error::from)?;
+            runs.extend(gone.into_iter().filter(|run| status(run) == "interrupted"));
+        }
+        _ => {}
+    }
+    Ok(runs)
+}
+
+/// How a run stands.
+pub(super) fn status(run: &RunRecord) -> &str {
+    if run.status == "running" && !is_alive(&run.owner) { "interrupted" } else { &run.status }
+}
+
+const HEADING: [&str; 8] = ["run", "status", "accepted", "took", "tasks", "failed", "cpu", "label"];
+
+fn row(name: &str, run: &RunRecord) -> Vec<String> {
+    vec![
+        format!("{name}/{}", run.id),
+        status(run).to_owned(),
+        at(run.queued_at),
+        took(run).map_or_else(|| "-".to_owned(), length),
+        run.tasks.to_string(),
+        run.failed_tasks.to_string(),
+        cpu(&run.figures).map_or_else(|| "-".to_owned(), length),
+        run.label.clone(),
+    ]
+}
+
+/// For how long it has run.
+pub(super) fn took(run: &RunRecord) -> Option<Duration> {
+    let until = run.ended_at.or_else(|| (status(run) == "running").then(crate::history::now))?;
+    Some(Duration::from_micros(until.saturating_sub(run.started_at?)))
+}
+
+pub(super) fn cpu(figures: &Figures) -> Option<Duration> {
+    Some(figures.cpu_user? + figures.cpu_system?)
+}
+
+pub(super) fn memory(figures: &Figures) -> Option<String> {
+    figures.memory_peak.map(size)
+}
+
+/// A run for programs. Times are microseconds since the epoch.
+pub(super) fn run_json(name: &str, run: &RunRecord) -> Map<String, Json> {
+    let json = json!({
+        "id": format!("{name}/{}", run.id),
+        "workflow": name,
+        "run": run.id,
+        "status": status(run),
+        "label": run.label,
+        "priority": run.priority,
+        "uid": run.uid,
+        "queued_at": run.queued_at,
+        "started_at": run.started_at,
+        "ended_at": run.ended_at,
+        "took_us": took(run).map(|time| time.as_micros() as u64),
+        "begun": run.begun,
+        "tasks": run.tasks,
+        "failed_tasks": run.failed_tasks,
+        "left_out": run.left_out,
+        "error": run.error.as_ref().map(|error| json!({ "actor": error.actor, "message": error.message })),
+        "request_id": run.requester.request_id,
+        "initiator": run.requester.initiator,
+        "figures": figures_json(&run.figures),
+    });
+    if let Json::Object(map) = json { map } else { Map::new() }
+}
+
+/// Figures for programs: what is not known is null.
+pub(super) fn figures_json(figures: &Figures) -> Json {
+    let micros = |time: Option<Duration>| time.map(|time| time.as_micros() as u64);
+    json!({
+        "cpu_user_us": micros(figures.cpu_user),
+        "cpu_system_us": micros(figures.cpu_system),
+        "memory_peak": figures.memory_peak,
+        "read_bytes": figures.read,
+        "written_bytes": figures.written,
+        "origin": figures.origin,
+    })
+}

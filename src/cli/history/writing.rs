@@ -1,6 +1,5 @@
 //! Opening the history that a service or a run in the foreground writes.
 
-use std::fs::{self, File};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,13 +18,13 @@ use crate::supervisor::{RunId, Supervisor};
 /// A run in the foreground waits no longer for the disk.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// The history of a service, and the lock that says that nobody else takes its runs. None where it is to have none.
+/// The history of a service. None where it is to have none.
 pub(in crate::cli) fn of_service(
     whose: Whose,
     name: &str,
     workflow: &Workflow,
     waker: Arc<Waker>,
-) -> anyhow::Result<Option<(History, Option<File>)>> {
+) -> anyhow::Result<Option<History>> {
     if !workflow.history.enabled {
         info!("[history] enabled = false: what is accepted is lost with the supervisor");
         return Ok(None);
@@ -34,23 +33,12 @@ pub(in crate::cli) fn of_service(
         warn!("there is no history: neither XDG_STATE_HOME nor HOME says where to put it");
         return Ok(None);
     };
-    // What is wrong with the folder the history itself says.
-    let _ = fs::create_dir_all(&folder);
-    let lock = File::options().write(true).create(true).truncate(false).open(folder.join("service.lock")).ok();
-    if let Some(lock) = &lock
-        && let Err(fs::TryLockError::WouldBlock) = lock.try_lock()
-    {
-        return Err(anyhow!(
-            "another service {name} of this user is running, and has its runs in {}",
-            folder.display()
-        ));
-    }
     let settings = Settings { on_crash: Some(workflow.service.on_crash), ..settings(folder.join(FILE), workflow) };
     let wake = Box::new(move || {
         // A loop that cannot be woken still comes round.
         let _ = waker.wake();
     });
-    Ok(Some((History::start(settings, wake).context("cannot start a thread")?, lock)))
+    Ok(Some(History::start(settings, wake).context("cannot start a thread")?))
 }
 
 fn settings(path: std::path::PathBuf, workflow: &Workflow) -> Settings {

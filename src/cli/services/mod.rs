@@ -11,6 +11,7 @@ pub(super) use list::{ListArgs, list};
 pub(super) use status::{StatusArgs, status};
 pub(super) use stop::{StopArgs, stop};
 pub(super) use submit::{SubmitArgs, submit};
+pub(super) use text::{print, print_table};
 
 use super::locate::Whose;
 use super::whose::WhoseArgs;

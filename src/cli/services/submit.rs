@@ -115,7 +115,8 @@ async fn wait(client: &Client, name: &str, path: &str, id: &str, signals: Messag
             Heard::Over => break,
             Heard::ServiceGone => {
                 progress.bar.finish_and_clear();
-                return Err(anyhow!("the service {name} has ended, and run {id} with it; see {unit}").into());
+                let kept = format!("`pushflow show {name}/{id}` tells what became of it");
+                return Err(anyhow!("the service {name} has ended before run {id}: {kept}; see also {unit}").into());
             }
             Heard::Nothing => {}
         }

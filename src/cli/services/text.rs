@@ -57,7 +57,7 @@ pub(super) fn number(properties: &Properties, name: &str) -> Option<u64> {
 }
 
 /// Prints lines under a heading, in columns on a terminal and elsewhere.
-pub(super) fn print_table(heading: &[&str], rows: Vec<Vec<String>>) -> Result<(), Failure> {
+pub(in crate::cli) fn print_table(heading: &[&str], rows: Vec<Vec<String>>) -> Result<(), Failure> {
     let mut table = Table::new();
     table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
     if io::stdout().is_terminal() {
@@ -71,7 +71,7 @@ pub(super) fn print_table(heading: &[&str], rows: Vec<Vec<String>>) -> Result<()
 }
 
 /// Prints a text and the end of its line.
-pub(super) fn print(text: &str) -> Result<(), Failure> {
+pub(in crate::cli) fn print(text: &str) -> Result<(), Failure> {
     let mut stdout = io::stdout().lock();
     writeln!(stdout, "{text}").and_then(|()| stdout.flush()).map_err(cannot_write)
 }

@@ -1,0 +1,80 @@
+//! Which histories there are.
+
+use std::fs;
+use std::path::PathBuf;
+
+use anyhow::anyhow;
+use tracing::warn;
+
+use super::FILE;
+use crate::cli::locate::Whose;
+use crate::cli::{Exit, Failure};
+use crate::history::{HistoryError, Reader};
+
+/// Whose histories.
+#[derive(Debug, Clone, Copy, clap::Args)]
+pub(in crate::cli) struct WhereArgs {
+    /// Only those of the system's services
+    #[arg(long, conflicts_with = "user")]
+    system: bool,
+
+    /// Only this user's: services, and runs in the foreground
+    #[arg(long)]
+    user: bool,
+}
+
+impl WhereArgs {
+    fn places(self) -> Vec<Whose> {
+        match (self.system, self.user) {
+            (true, _) => vec![Whose::System],
+            (_, true) => vec![Whose::User],
+            _ => vec![Whose::User, Whose::System],
+        }
+    }
+}
+
+/// The history of one workflow.
+pub(in crate::cli) struct Found {
+    pub(in crate::cli) name: String,
+    pub(in crate::cli) reader: Reader,
+}
+
+/// The histories that can be read: of one workflow, or all. What is in the way of others is said.
+pub(in crate::cli) fn all(place: WhereArgs, name: Option<&str>) -> Result<Vec<Found>, Failure> {
+    let mut found = Vec::new();
+    let mut unread = None;
+    let places: Vec<PathBuf> = place.places().into_iter().filter_map(Whose::state_folder).collect();
+    for folder in &places {
+        let names = match name {
+            Some(name) => vec![name.to_owned()],
+            None => names_in(folder),
+        };
+        for name in names {
+            match Reader::open(&folder.join(&name).join(FILE)) {
+                Ok(reader) => found.push(Found { name, reader }),
+                Err(HistoryError::Missing(_)) => {}
+                Err(error) => unread = Some(error),
+            }
+        }
+    }
+    match (found.is_empty(), unread, name) {
+        (true, Some(error), _) => Err(anyhow::Error::from(error).into()),
+        (false, Some(error), _) => {
+            warn!("{error}");
+            Ok(found)
+        }
+        (true, None, Some(name)) => {
+            let places: Vec<_> = places.iter().map(|place| place.join(name).display().to_string()).collect();
+            let why = anyhow!("there is no history of {name}: looked in {}", places.join(", "));
+            Err(Failure::Because(Exit::NotFound, why))
+        }
+        _ => Ok(found),
+    }
+}
+
+fn names_in(folder: &std::path::Path) -> Vec<String> {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    let mut names: Vec<_> = entries.filter_map(|entry| entry.file_name().into_string().ok()).collect();
+    names.sort();
+    names
+}
