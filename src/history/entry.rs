@@ -59,6 +59,26 @@ pub(super) enum Entry {
     Ended { ticket: u64, end: Box<RunEnd> },
 }
 
+impl Entry {
+    /// The run that it is of; none for one that has no number yet.
+    pub(super) fn run(&self) -> Option<u64> {
+        match self {
+            Entry::New { .. } => None,
+            Entry::Begun { run, .. } | Entry::Stopping { run, .. } => Some(*run),
+            Entry::TaskStarted(attempt) | Entry::TaskEnded(attempt, _) => Some(attempt.run),
+            Entry::Ended { end, .. } => Some(end.run),
+        }
+    }
+
+    /// What is answered with, where somebody waits.
+    pub(super) fn ticket(&self) -> Option<u64> {
+        match self {
+            Entry::New { ticket, .. } | Entry::Begun { ticket, .. } | Entry::Ended { ticket, .. } => Some(*ticket),
+            Entry::Stopping { .. } | Entry::TaskStarted(_) | Entry::TaskEnded(..) => None,
+        }
+    }
+}
+
 /// An attempt to execute an actor.
 #[derive(Debug)]
 pub struct Attempt {

@@ -52,6 +52,9 @@ fn put(text: &mut String, key: &Key, value: &Value) {
         text.push_str(&large(pickle.len() as u64, pickle).to_string());
         return;
     }
+    if put_scalar(text, pickle).is_some() {
+        return;
+    }
     match to_json(value) {
         Some(json) => {
             let written = json.to_string();
@@ -63,6 +66,39 @@ fn put(text: &mut String, key: &Key, value: &Value) {
         }
         None => text.push_str(&foreign(pickle).to_string()),
     }
+}
+
+/// Writes the pickle of one number, short text, boolean or `None`, which most values are, without taking it apart.
+fn put_scalar(text: &mut String, pickle: &[u8]) -> Option<()> {
+    let rest = pickle.strip_suffix(b".")?;
+    let rest = rest.strip_suffix(&[0x94]).unwrap_or(rest); // MEMOIZE
+    let rest = rest.strip_prefix(&[0x80])?.get(1..)?; // PROTO
+    let rest = if rest.first() == Some(&0x95) { rest.get(9..)? } else { rest }; // FRAME
+    match rest {
+        [b'N'] => text.push_str("null"),
+        [0x88] => text.push_str("true"),
+        [0x89] => text.push_str("false"),
+        [b'K', int] => put_display(text, int),
+        [b'M', int @ ..] => put_display(text, u16::from_le_bytes(int.try_into().ok()?)),
+        [b'J', int @ ..] => put_display(text, i32::from_le_bytes(int.try_into().ok()?)),
+        [b'G', float @ ..] => {
+            let float = f64::from_be_bytes(float.try_into().ok()?);
+            text.push_str(&serde_json::Number::from_f64(float)?.to_string());
+        }
+        // SHORT_BINUNICODE
+        [0x8c, length, word @ ..] if word.len() == usize::from(*length) => {
+            let word = std::str::from_utf8(word).ok()?;
+            text.push_str(&serde_json::to_string(word).ok()?);
+        }
+        _ => return None,
+    }
+    Some(())
+}
+
+fn put_display(text: &mut String, value: impl std::fmt::Display) {
+    use std::fmt::Write;
+    // A string takes whatever is written to it.
+    let _ = write!(text, "{value}");
 }
 
 /// A value of which only the size and the beginning are kept.
@@ -156,6 +192,42 @@ mod tests {
         assert_eq!(one(Plain::Bytes(vec![0, b'a', b'\''])), r#"{"x":{"$type":"bytes","$repr":"b\"\\x00a'\""}}"#);
         let date = Plain::Call("datetime".into(), "date".into(), vec![Plain::Int(2026)]);
         assert!(one(date).contains(r#""$type":"datetime.date""#));
+    }
+
+    #[test]
+    fn scalars_are_written_as_the_whole_way_writes_them() {
+        let scalars = [
+            Plain::None,
+            Plain::Bool(true),
+            Plain::Bool(false),
+            Plain::Int(0),
+            Plain::Int(-70_000),
+            Plain::Float(1e300),
+            Plain::Float(0.1),
+            Plain::Text("a \"quoted\" é\n".into()),
+            Plain::Text("N.".into()),
+        ];
+        for scalar in scalars {
+            let value = scalar.to_value();
+            let mut text = String::new();
+            put_scalar(&mut text, value.stream().bytes().expect("small")).expect("a scalar");
+            assert_eq!(Some(text), to_json(&value).map(|json| json.to_string()), "{scalar:?}");
+        }
+        // As Python 3.8 and later write small integers and texts.
+        for (pickle, written) in [
+            (&b"\x80\x05K\x07."[..], "7"),
+            (b"\x80\x05M\x00\x01.", "256"),
+            (b"\x80\x05\x95\x06\x00\x00\x00\x00\x00\x00\x00\x8c\x02ab\x94.", "\"ab\""),
+        ] {
+            let mut text = String::new();
+            assert_eq!((put_scalar(&mut text, pickle), text.as_str()), (Some(()), written));
+        }
+        let mut text = String::new();
+        assert!(
+            [&b"\x80\x05]\x94."[..], b"", b".", b"\x80\x05M\x00.", b"\x80\x05K\x01K\x02."]
+                .iter()
+                .all(|it| { put_scalar(&mut text, it).is_none() })
+        );
     }
 
     #[test]

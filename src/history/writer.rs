@@ -268,7 +268,7 @@ impl Writer {
         let transaction = file.transaction_with_behavior(TransactionBehavior::Immediate).map_err(cannot)?;
         let change = transaction.query_row("SELECT change FROM state", [], |row| row.get(0)).map_err(cannot)?;
         let mut store = Store { connection: &transaction, rows: &mut rows, change, owner: &self.owner };
-        let written = write(&mut store, entries, &self.left_out).map_err(cannot)?;
+        let written = write(&mut store, entries, &self.left_out, &self.live).map_err(cannot)?;
         let change = store.change;
         transaction.execute("UPDATE state SET change = ?1", [change]).map_err(cannot)?;
         transaction.commit().map_err(cannot)?;
@@ -301,14 +301,29 @@ struct Written {
 }
 
 /// Writes news in their order, but for attempts that have ended by the end of them: those are one row written once.
-fn write(store: &mut Store<'_>, entries: &VecDeque<Entry>, left_out: &LeftOut) -> rusqlite::Result<Written> {
+///
+/// News of a run that could not be written when it was accepted are not of one that has its number.
+fn write(
+    store: &mut Store<'_>,
+    entries: &VecDeque<Entry>,
+    left_out: &LeftOut,
+    live: &BTreeMap<u64, Live>,
+) -> rusqlite::Result<Written> {
     let mut written = Written::default();
     let mut begun: HashMap<u64, &Attempt> = HashMap::new();
     let mut tallies: HashMap<_, (&Attempt, Tally)> = HashMap::new();
     for ((run, actor), (workflow, tally)) in left_out {
-        store.add(*run, workflow, *actor, tally)?;
+        if live.contains_key(run) {
+            store.add(*run, workflow, *actor, tally)?;
+        }
     }
     for entry in entries {
+        if let Some(run) = entry.run()
+            && !live.contains_key(&run)
+        {
+            written.done.extend(entry.ticket().map(|ticket| (ticket, run)));
+            continue;
+        }
         match entry {
             Entry::New { ticket, run } => {
                 let id = store.put_run(run, None, run.begins.then_some(run.queued_at))?;

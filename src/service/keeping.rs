@@ -56,6 +56,10 @@ pub(super) struct Accepting {
 pub(super) struct Keeping {
     pub(super) history: Option<History>,
     tickets: BTreeMap<u64, Pending>,
+    /// How many of them are runs that are about to begin,
+    beginning: usize,
+    /// and how many are runs that have ended, which nobody has been told.
+    ending: usize,
     /// Since when the oldest of them has been waited for.
     waiting_since: Option<Instant>,
 }
@@ -68,16 +72,34 @@ enum Pending {
     End(RunId, Box<EndFacts>, Option<Reply>),
 }
 
+impl Pending {
+    fn begins(&self) -> bool {
+        match self {
+            Pending::Accept(accepting, _) => accepting.begins,
+            Pending::Begin(..) => true,
+            Pending::End(..) => false,
+        }
+    }
+
+    fn ends(&self) -> bool {
+        matches!(self, Pending::End(..))
+    }
+}
+
 impl Keeping {
     fn put(&mut self, ticket: u64, pending: Pending) {
+        self.beginning += usize::from(pending.begins());
+        self.ending += usize::from(pending.ends());
         self.tickets.insert(ticket, pending);
         self.waiting_since.get_or_insert_with(Instant::now);
     }
 
     fn take(&mut self, ticket: u64) -> Option<Pending> {
-        let pending = self.tickets.remove(&ticket);
+        let pending = self.tickets.remove(&ticket)?;
+        self.beginning -= usize::from(pending.begins());
+        self.ending -= usize::from(pending.ends());
         self.waiting_since = (!self.tickets.is_empty()).then(Instant::now);
-        pending
+        Some(pending)
     }
 
     pub(super) fn is_idle(&self) -> bool {
@@ -86,17 +108,12 @@ impl Keeping {
 
     /// How many runs are about to begin.
     pub(super) fn beginning(&self) -> usize {
-        let begins = |pending: &&Pending| match pending {
-            Pending::Accept(accepting, _) => accepting.begins,
-            Pending::Begin(..) => true,
-            Pending::End(..) => false,
-        };
-        self.tickets.values().filter(begins).count()
+        self.beginning
     }
 
     /// How many runs have ended, which nobody has been told.
     pub(super) fn ending(&self) -> usize {
-        self.tickets.values().filter(|pending| matches!(pending, Pending::End(..))).count()
+        self.ending
     }
 
     /// When a disk that does not answer is not waited for any more.

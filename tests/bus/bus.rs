@@ -81,10 +81,16 @@ impl Bus {
         self.property(name, &format!("/org/pushflow/workflow/run/{run}"), "org.pushflow.Run1", property)
     }
 
-    /// What a run gave. The log says that it ended a moment before its output is written.
+    /// How a run ended. The log says that it has a moment before that is on the disk, and told.
+    pub(crate) fn end(&self, name: &str, run: u64) -> Value {
+        let status =
+            (0..500).map(|_| self.run_property(name, run, "Status")).find(|it| it != "running" && it != "queued");
+        status.unwrap_or_else(|| panic!("run {run} does not end"))
+    }
+
+    /// What a run gave.
     pub(crate) fn outputs(&self, name: &str, run: u64) -> Value {
-        let over = (0..500).any(|_| self.run_property(name, run, "Status") != "running");
-        assert!(over, "run {run} does not end");
+        self.end(name, run);
         let text = self.run_property(name, run, "Outputs");
         serde_json::from_str(text.as_str().unwrap()).unwrap()
     }

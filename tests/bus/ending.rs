@@ -37,7 +37,7 @@ fn one_run_is_aborted_and_the_others_go_on() {
     let aborted = bus.call_on("w", "/org/pushflow/workflow/run/2", "org.pushflow.Run1", "Abort", &["s", "not needed"]);
     assert_eq!(aborted.code, Some(0), "{}", aborted.stderr);
     service.wait_for("run ended: aborted");
-    assert_eq!(bus.run_property("w", 2, "Status"), "aborted");
+    assert_eq!(bus.end("w", 2), "aborted");
     assert_eq!(bus.run_property("w", 1, "Status"), "running");
     let again = bus.call_on("w", "/org/pushflow/workflow/run/2", "org.pushflow.Run1", "Abort", &["s", ""]);
     assert!(again.stderr.contains("it is over, or never was"), "{}", again.stderr);
@@ -70,7 +70,7 @@ fn sigterm_lets_the_running_task_finish_and_starts_nothing_that_waits() {
     service.signal(Signal::SIGTERM);
     service.wait_for("running tasks may finish");
     assert_eq!(bus.workflow("w", "State"), "stopping");
-    assert_eq!(bus.run_property("w", 2, "Status"), "stopped");
+    assert_eq!(bus.end("w", 2), "stopped");
     let _project = project.file("gate", "");
     let finished = service.finish();
     assert_eq!(finished.code, Some(0), "{}", finished.stderr);

@@ -55,6 +55,7 @@ fn a_full_queue_refuses_and_loses_nothing() {
     for _ in 0..3 {
         service.wait_for("run ended: finished");
     }
+    assert!((1..=3).all(|run| bus.end("w", run) == "finished"));
     assert_eq!(bus.workflow("w", "RunsFinished"), 3);
 }
 
