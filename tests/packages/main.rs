@@ -9,15 +9,13 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::sync::OnceLock;
 
 use built::Built;
 
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 fn built() -> &'static Built {
-    static BUILT: OnceLock<Built> = OnceLock::new();
-    BUILT.get_or_init(|| Built::version(VERSION))
+    Built::current()
 }
 
 fn output(command: &mut Command) -> String {

@@ -135,8 +135,7 @@ is run "$(ls /run/pushflow 2>&1 >/dev/null | grep -c 'No such')" 1
 
 #[test]
 fn the_rpm_unpacked_and_its_scripts_run() {
-    let built = Built::version("0.0.1");
-    let rpm = built.rpm();
+    let rpm = Built::current().rpm();
     let unpacked = tempfile::tempdir().expect("a temporary folder");
     let package = File::open(&rpm).expect("the package");
     let mut archive = Command::new("rpm2archive")
