@@ -150,7 +150,23 @@ pub(super) fn history(file: &Table<'_>, problems: &mut Problems) -> KeepHistory 
 /// The `[record]` section: where runs are recorded, if anywhere.
 pub(super) fn record(file: &Table<'_>, problems: &mut Problems) -> Recording {
     let Some(table) = file.table("record", problems) else { return Recording::NotSaid };
-    table.check_keys(problems);
+    table.check_unknown(problems, |problems, node| {
+        let is_address = matches!(node.key, "url" | "uri");
+        if is_address {
+            // Its own line would be shown, with a password in it.
+            problems
+                .error(
+                    table.at,
+                    format!(
+                        "the server's address does not stand in this file ({}): everyone can read it",
+                        quoted(node.key)
+                    ),
+                )
+                .label("has it")
+                .help("put it into a file of its own, and say url_file = \"that file\"");
+        }
+        is_address
+    });
     let kind = table.word::<Option<RecordType>>("type", problems);
     if let Some(node) = table.get("credential").filter(|_| table.says("credential") && table.says("url_file")) {
         problems

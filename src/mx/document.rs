@@ -159,9 +159,11 @@ fn task_status(task: &TaskRecord) -> &'static str {
     }
 }
 
+/// As pypushflow's workflows write it: a module has the ending of its file.
 fn script(task: &TaskRecord) -> String {
     match serde_json::from_str::<Vec<String>>(&task.script) {
         Ok(command) if task.kind == "exec" => command.join(" "),
+        _ if task.kind == "python" && !task.script.contains('/') => format!("{}.py", task.script),
         _ => task.script.clone(),
     }
 }

@@ -52,13 +52,15 @@ pub async fn follow(way: &Way, mut copier: Copier, mut ending: watch::Receiver<b
         let stopped = match pass(way, &mut copier, &mut reader, &mut at).await {
             Ok(more) => {
                 copier.said().iter().for_each(|text| say(text));
-                let hosts = at.as_ref().map_or("", |(_, server)| server.hosts.as_str());
+                let server = at.as_ref().map(|(_, server)| server);
+                let hosts = server.map_or("", |server| server.hosts.as_str());
+                let answers = server.is_some_and(Server::has_answered);
                 if away.take().is_some() {
                     say(&format!("MongoDB at {hosts} is back, and what it has missed is being recorded"));
-                } else if !recording && at.is_some() {
+                } else if !recording && answers {
                     say(&format!("runs are recorded in MongoDB at {hosts}, {}.{}", way.database, way.collection));
                 }
-                recording |= at.is_some();
+                recording |= answers;
                 if more {
                     continue;
                 }

@@ -1,5 +1,6 @@
 //! The MongoDB server: writing one document, and what its answers mean.
 
+use std::cell::Cell;
 use std::time::Duration;
 
 use mongodb::bson::{DateTime, Document, doc, oid::ObjectId};
@@ -33,9 +34,11 @@ pub enum Trouble {
 }
 
 /// A collection on a server.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct Server {
     collection: Collection<Document>,
+    /// It has answered.
+    answered: Cell<bool>,
     /// The servers, for messages.
     pub hosts: String,
 }
@@ -48,35 +51,44 @@ impl Server {
         options.app_name.get_or_insert_with(|| "pushflow-mx".to_owned());
         let hosts = address::hosts(&options);
         let client = Client::with_options(options).map_err(|error| address.wrong(&error))?;
-        Ok(Server { collection: client.database(database).collection(collection), hosts })
+        let collection = client.database(database).collection(collection);
+        Ok(Server { collection, answered: Cell::new(false), hosts })
+    }
+
+    /// Whether it has answered.
+    pub fn has_answered(&self) -> bool {
+        self.answered.get()
     }
 
     /// Writes a new document.
     pub async fn insert(&self, document: &Document) -> Result<(), Trouble> {
-        within(async { self.collection.insert_one(document).await }).await.map(|_| ())
+        self.within(async { self.collection.insert_one(document).await }).await.map(|_| ())
     }
 
     /// Sets fields of a document that began at this time. Whether it was there.
     pub async fn set(&self, id: ObjectId, start: i64, fields: Document) -> Result<bool, Trouble> {
         let which = doc! { "_id": id, "startTime": DateTime::from_millis(start) };
         let change = doc! { "$set": fields };
-        within(async { self.collection.update_one(which, change).await }).await.map(|done| done.matched_count > 0)
+        self.within(async { self.collection.update_one(which, change).await }).await.map(|done| done.matched_count > 0)
+    }
+
+    async fn within<T>(&self, write: impl Future<Output = mongodb::error::Result<T>>) -> Result<T, Trouble> {
+        match tokio::time::timeout(PATIENCE, write).await {
+            Ok(Ok(done)) => {
+                self.answered.set(true);
+                Ok(done)
+            }
+            Ok(Err(error)) => Err(trouble(&error)),
+            Err(_) => Err(Trouble::Away(format!("it has not answered within {} seconds", PATIENCE.as_secs()))),
+        }
     }
 
     /// When the document with this `_id` began, where there is one.
     pub async fn start_of(&self, id: ObjectId) -> Result<Option<i64>, Trouble> {
-        let found =
-            within(async { self.collection.find_one(doc! { "_id": id }).projection(doc! { "startTime": 1 }).await });
+        let found = self
+            .within(async { self.collection.find_one(doc! { "_id": id }).projection(doc! { "startTime": 1 }).await });
         let found = found.await?;
         Ok(found.and_then(|found| found.get_datetime("startTime").ok().map(|time| time.timestamp_millis())))
-    }
-}
-
-async fn within<T>(write: impl Future<Output = mongodb::error::Result<T>>) -> Result<T, Trouble> {
-    match tokio::time::timeout(PATIENCE, write).await {
-        Ok(Ok(done)) => Ok(done),
-        Ok(Err(error)) => Err(trouble(&error)),
-        Err(_) => Err(Trouble::Away(format!("it has not answered within {} seconds", PATIENCE.as_secs()))),
     }
 }
 

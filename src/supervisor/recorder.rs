@@ -134,6 +134,10 @@ impl Supervisor {
     /// Nothing more is written to the history: the recorder records the rest and ends, or is ended. After
     /// [`Supervisor::shut_down`].
     pub fn end_recorder(&mut self) -> Result<(), SupervisorError> {
+        if self.recorder.as_ref().is_some_and(|recorder| recorder.running.is_none()) {
+            // It broke: the end of the runs is for another one.
+            self.start_recorder();
+        }
         let Some(running) = self.recorder.take().and_then(|recorder| recorder.running) else { return Ok(()) };
         let Running { pid, process, _input, .. } = running;
         drop(_input);

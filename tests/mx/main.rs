@@ -5,6 +5,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod catching_up;
+mod child;
 mod documents;
 mod history;
 mod recorder;

@@ -1,6 +1,6 @@
-"""Runs a workflow in pypushflow with its recorder. One argument, JSON: {"class", "inputs", "db_options"}.
+"""Runs workflows in pypushflow with its recorder. One argument, JSON: a list of {"class", "inputs", "db_options"}.
 
-Without `db_options` pypushflow's environment variables decide, as for its users.
+Without `db_options` pypushflow's environment variables decide, as for its users. What a workflow raises is printed, a line each.
 """
 
 import json
@@ -9,14 +9,18 @@ import os
 import sys
 
 
-def main(request):
+def main(requests):
     import recorded
     from pypushflow.persistence import init_db_client
 
-    workflow = getattr(recorded, request["class"])(request["class"])
-    if request.get("db_options"):
-        workflow.db_client = init_db_client(**request["db_options"])
-    workflow.run(request["inputs"], timeout=60, max_workers=1, scaling_workers=False, pool_type="process", context="spawn")
+    for request in requests:
+        try:
+            workflow = getattr(recorded, request["class"])(request["class"])
+            if request.get("db_options"):
+                workflow.db_client = init_db_client(**request["db_options"])
+            workflow.run(request["inputs"], timeout=60, max_workers=1, scaling_workers=False, context="spawn")
+        except Exception as error:
+            print("%s: %s" % (type(error).__name__, error), flush=True)
 
 
 if __name__ == "__main__":

@@ -6,8 +6,8 @@ use std::time::Duration;
 use super::{EXAMPLE, Folder, NESTED};
 use crate::config::load;
 use crate::graph::{
-    Actor, Context, Kind, Limits, OnTimeout, PoolId, PoolType, Port, Script, ServiceMode, Stdin, Stdout, Workers,
-    Workflow,
+    Actor, Context, Kind, Limits, OnTimeout, PoolId, PoolType, Port, Record, RecordType, RecordUrl, Recording, Script,
+    ServiceMode, Stdin, Stdout, Workers, Workflow,
 };
 use crate::payload::{Chunk, Key};
 
@@ -204,4 +204,37 @@ fn inputs_are_python_values() {
     Text("day"): datetime.date(2026, 1, 2)
     Text("clock"): datetime.time(3, 4, 5, 500000)
     "#);
+}
+
+#[test]
+fn runs_are_recorded_where_the_file_says_and_a_host_says_where_that_is() {
+    let folder = Folder::new();
+    let graph = "links = [{ from = \"start\", to = \"stop\" }]\n";
+    let defaults = folder.path().join("pushflow.toml");
+    let recording = |defaults_text: &str, text: &str| {
+        std::fs::write(&defaults, defaults_text).unwrap();
+        let file = folder.path().join("recorded.toml");
+        std::fs::write(&file, format!("{graph}{text}")).unwrap();
+        load(&file, Some(&defaults)).unwrap_or_else(|errors| panic!("{errors}")).workflow.record
+    };
+    let host = "[record]\nurl_file = \"url\"\nhost = \"id30\"\nport = 8080\n";
+    assert_eq!(recording(host, ""), Recording::NotSaid);
+    let Recording::In(record) = recording(host, "[record]\ntype = \"besdb\"\ninitiator = \"ui\"") else { panic!() };
+    let wanted = Record {
+        url: RecordUrl::File(folder.path().join("url")),
+        initiator: Some("ui".into()),
+        host: Some("id30".into()),
+        port: Some(8080),
+        ..Record::from_environment()
+    };
+    assert_eq!(record, wanted);
+    let Recording::In(record) = recording(host, "[record]\ntype = \"mongodb\"\ncredential = \"c\"\ncollection = \"x\"")
+    else {
+        panic!()
+    };
+    assert_eq!((record.kind, record.url), (RecordType::MongoDb, RecordUrl::Credential("c".into())));
+    assert_eq!((record.database.as_str(), record.collection.as_str()), ("bes", "x"));
+    assert_eq!(recording("[record]\ntype = \"besdb\"", "[record]\ntype = \"none\""), Recording::Never);
+    let Recording::In(record) = recording("[record]\ntype = \"besdb\"", "") else { panic!() };
+    assert_eq!(record.url, RecordUrl::Credential(Record::CREDENTIAL.into()));
 }

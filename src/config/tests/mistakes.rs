@@ -97,6 +97,17 @@ success_codes = [256]
 env = { "A=B" = "c" }
 timeout = 0
 "#);
+    records_that_contradict_themselves: &around(r#"
+[record]
+type = "mongo"
+url_file = "url"
+credential = "name"
+url = "mongodb://user:password@host"
+port = "80"
+[actors.a]
+script = "top.py"
+"#);
+    a_record_without_a_type: &around("[record]\nhost = \"id30\"\n[actors.a]\nscript = \"top.py\"");
     unknown_kind: &around("[actors.a]\nkind = \"pyhton\"\nscript = \"top.py\"\n[actors.b]\nkind = \"submodel\"");
     what_is_missing_is_named: &around(r#"
 [actors.a]

@@ -1,0 +1,152 @@
+//! The recorder as a child of a run or a service.
+
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+use crate::server::{Server, python};
+
+struct Place {
+    folder: tempfile::TempDir,
+}
+
+impl Place {
+    /// A workflow `flow` of one task.
+    fn with(task: &str, record: &str) -> Self {
+        let place = Place { folder: tempfile::tempdir().unwrap() };
+        let workflows = place.path("pushflow/workflows");
+        fs::create_dir_all(&workflows).unwrap();
+        fs::write(workflows.join("task.py"), task).unwrap();
+        let text = format!(
+            "links = [{{ from = \"start\", to = \"task\" }}, {{ from = \"task\", to = \"stop\" }}]\n\
+             [workflow]\npython = \"{}\"\n[actors.task]\nscript = \"task.py\"\n[record]\ntype = \"besdb\"\n{record}\n",
+            python().display()
+        );
+        fs::write(workflows.join("flow.toml"), text).unwrap();
+        place
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn command(&self, program: &Path) -> Command {
+        let mut command = Command::new(program);
+        let folder = self.folder.path();
+        command.current_dir(folder).env("XDG_CONFIG_HOME", folder).env("XDG_STATE_HOME", folder).env("NO_COLOR", "1");
+        command.env("XDG_RUNTIME_DIR", folder).env_remove("DBUS_SESSION_BUS_ADDRESS");
+        for name in ["MONGOURL", "INITIATOR", "HOST", "PORT", "OBJECTID"] {
+            command.env_remove(format!("PYPUSHFLOW_{name}"));
+        }
+        command
+    }
+}
+
+fn pushflow() -> &'static Path {
+    Path::new(env!("CARGO_BIN_EXE_pushflow"))
+}
+
+/// The recorder in what `pushflow ps` shows.
+fn recorder(place: &Place) -> Option<Value> {
+    let shown = place.command(pushflow()).args(["ps", "--json"]).output().unwrap();
+    let listings: Value = serde_json::from_slice(&shown.stdout).unwrap();
+    let processes = listings.as_array()?.iter().flat_map(|listing| listing["processes"].as_array().unwrap());
+    processes.filter(|process| process["kind"] == "recorder").cloned().next()
+}
+
+/// Waits for a recorder that is not this one, and kills it.
+fn kill_recorder(place: &Place, not: Option<i64>) -> i64 {
+    let until = Instant::now() + Duration::from_secs(60);
+    loop {
+        assert!(Instant::now() < until, "no recorder is started");
+        let Some(recorder) = recorder(place).filter(|it| it["pid"].as_i64() != not) else {
+            std::thread::sleep(Duration::from_millis(100));
+            continue;
+        };
+        assert_eq!(recorder["daemonic"], true);
+        assert!(!recorder["command"].as_str().unwrap().contains("mongodb:"), "{recorder}");
+        let pid = recorder["pid"].as_i64().unwrap();
+        let process = nix::unistd::Pid::from_raw(i32::try_from(pid).unwrap());
+        nix::sys::signal::kill(process, nix::sys::signal::Signal::SIGKILL).unwrap();
+        return pid;
+    }
+}
+
+#[test]
+fn a_recorder_that_is_killed_is_started_again_and_the_run_is_recorded() {
+    let mut server = Server::start();
+    // It goes on until it is told.
+    let task = "
+import os, time
+def run(path, **_):
+    print('waiting', flush=True)
+    while not os.path.exists(path): time.sleep(0.1)
+    return {}
+";
+    let place = Place::with(task, "url_file = \"mongo-url\"");
+    fs::write(place.path("pushflow/workflows/mongo-url"), server.url()).unwrap();
+    let end = place.path("end");
+    let mut run = place
+        .command(pushflow())
+        .args(["run", "flow", "-i", "request_id=r", "-i", &format!("path={}", end.display())])
+        .stderr(Stdio::piped())
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
+    let lines = BufReader::new(run.stderr.take().unwrap()).lines().map_while(Result::ok);
+    let (mut said, mut killed) = (Vec::new(), None);
+    for line in lines {
+        if line.contains("runs are recorded in MongoDB") && killed.is_none() {
+            killed = Some(kill_recorder(&place, None));
+        } else if line.contains("the recorder (pushflow-mx)") {
+            // The next one is killed too, and not followed by another before the run ends.
+            kill_recorder(&place, killed);
+            fs::write(&end, "").unwrap();
+        }
+        said.push(line);
+    }
+    assert!(run.wait().unwrap().success(), "{said:#?}");
+    let restarts = said.iter().filter(|line| line.contains("the recorder (pushflow-mx)")).count();
+    assert_eq!(restarts, 1, "{said:#?}");
+    let documents = server.documents("bes", "bes");
+    assert_eq!((documents.len(), &documents[0]["status"]), (1, &json!("finished")));
+    assert!(!said.iter().any(|line| line.contains("s3cret")), "{said:#?}");
+}
+
+#[test]
+fn where_it_is_not_installed_the_run_goes_on_and_the_package_is_named() {
+    let place = Place::with("def run(**_): return {'done': True}", "");
+    let alone = place.path("pushflow-alone");
+    fs::copy(pushflow(), &alone).unwrap();
+    let output = place.command(&alone).args(["run", "flow"]).env("PATH", "/usr/bin:/bin").output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{said}");
+    assert!(said.contains("there is no pushflow-mx on this host, which the package pushflow-mx has"), "{said}");
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "{\"done\":true}\n");
+}
+
+#[test]
+fn a_service_takes_the_address_from_its_credential() {
+    let mut server = Server::start();
+    let place = Place::with("def run(**_): return {'done': True}", "");
+    let credentials = place.path("credentials");
+    fs::create_dir(&credentials).unwrap();
+    fs::write(credentials.join("pushflow-mongo-url"), server.url()).unwrap();
+    let output = place
+        .command(pushflow())
+        .args(["serve", "--user", "flow"])
+        .env("CREDENTIALS_DIRECTORY", &credentials)
+        .env("PYPUSHFLOW_OBJECTID", "of the service")
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{said}");
+    let documents = server.documents("bes", "bes");
+    assert_eq!(documents.len(), 1, "{said}");
+    assert_eq!((&documents[0]["Request ID"], &documents[0]["status"]), (&json!("of the service"), &json!("finished")));
+    assert!(!said.contains("s3cret"), "{said}");
+}
