@@ -16,7 +16,6 @@ use super::board::RunFacts;
 use super::queue::Waiting;
 use super::running::EndFacts;
 use super::{Answer, End, Ending, Notice, Refusal, Service};
-use crate::accounting::RunAccount;
 use crate::engine::Status;
 use crate::graph::{OnCrash, ServiceMode};
 use crate::history::{
@@ -61,6 +60,8 @@ pub(super) struct Keeping {
     beginning: usize,
     /// and how many are runs that have ended, which nobody has been told.
     ending: usize,
+    /// What runs have used that have ended, and their actors, by path.
+    used: BTreeMap<RunId, (Figures, Vec<(String, Figures)>)>,
     /// Since when the oldest of them has been waited for.
     waiting_since: Option<Instant>,
 }
@@ -264,18 +265,15 @@ impl Service {
     /// A run is over.
     pub(super) fn keep_end(&mut self, run: RunId, facts: EndFacts, answer: Option<Reply>) {
         let said = self.board.run(run, |run| run.error.clone()).flatten().or_else(|| facts.error.clone());
+        let (figures, actors) = self.keeping.used.remove(&run).unwrap_or_default();
         let end = RunEnd {
             run: run.0,
             status: facts.status.clone(),
             at: facts.at,
             outputs: facts.outputs.clone(),
             error: said.as_deref().and_then(error_of),
-            figures: Figures::default(),
-            actors: Vec::new(),
-        };
-        let end = match self.supervisor.take_account(run) {
-            Some(account) => self.with_figures(&account, end),
-            None => end,
+            figures,
+            actors,
         };
         match &mut self.keeping.history {
             None => {
@@ -289,12 +287,14 @@ impl Service {
         }
     }
 
-    fn with_figures(&self, account: &RunAccount, mut end: RunEnd) -> RunEnd {
-        end.figures = Figures::from(&account.total);
-        let workflow = self.supervisor.workflow();
-        let actors = account.actors.iter().filter_map(|(id, its)| Some((workflow.actors.get(id.index())?, its)));
-        end.actors = actors.map(|(actor, its)| (actor.path.clone(), Figures::from(&its.totals))).collect();
-        end
+    /// A run has ended: what it has used is known now, and asked for once.
+    pub(super) fn note_what_was_used(&mut self, run: RunId) {
+        if let (Some(_), Some(account)) = (&self.keeping.history, self.supervisor.account(run)) {
+            let workflow = self.supervisor.workflow();
+            let actors = account.actors.iter().filter_map(|(id, its)| Some((workflow.actors.get(id.index())?, its)));
+            let actors = actors.map(|(actor, its)| (actor.path.clone(), Figures::from(&its.totals))).collect();
+            self.keeping.used.insert(run, (Figures::from(&account.total), actors));
+        }
     }
 
     /// A run that an earlier process has left.

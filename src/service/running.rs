@@ -143,6 +143,7 @@ impl Service {
     }
 
     pub(super) fn on_run_ended(&mut self, run: RunId, status: Status, output: Option<Payload>) {
+        self.note_what_was_used(run);
         self.account_at_the_end(run);
         let grace = self.supervisor.grace();
         let Some(active) = self.active.get_mut(&run) else { return };

@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use crate::bus::{Bus, Installed};
 use crate::history;
 use crate::support::Project;
 
@@ -61,6 +62,20 @@ fn a_run_is_shown_with_its_values_and_errors() {
         let finished = project.pushflow(&["show", name]);
         assert_eq!(finished.code, Some(code));
         assert!(finished.stderr.contains(why), "{}", finished.stderr);
+    }
+}
+
+#[test]
+fn what_runs_of_a_service_have_used_is_recorded() {
+    let works = "def run(**_):\n    for _ in range(30): sum(range(200_000))\n    return {}";
+    let (bus, project) = (Bus::new(), Installed::resident("", works));
+    let _service = bus.serve(&project, "w");
+    assert_eq!(bus.call("w", "Run", &["a{sv}a{sv}", "0", "0"]).code, Some(0));
+    assert_eq!(bus.end("w", 1), "finished");
+    let run = json(&project, &["show", "w/1", "--user", "--json", "--tasks"]);
+    for (what, figures) in [("the run", &run), ("its actor", &run["actors"][0]), ("its task", &run["all_tasks"][0])] {
+        let figures = &figures["figures"];
+        assert!(figures["cpu_user_us"].as_u64() > Some(0) && figures["origin"].is_string(), "{what}: {figures}");
     }
 }
 
