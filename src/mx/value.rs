@@ -46,7 +46,10 @@ fn stands_for(object: &Map<String, Json>) -> Option<Bson> {
     }
     let repr = object.get("$repr")?.as_str()?;
     let exactly = object.iter().find(|(key, _)| *key != "$type" && *key != "$repr");
-    let Some((how, what)) = exactly else { return Some(Bson::String(repr.to_owned())) };
+    let Some((how, what)) = exactly else {
+        let bytes = if kind == "bytes" { bytes_of(repr) } else { None };
+        return Some(bytes.map_or_else(|| Bson::String(repr.to_owned()), binary));
+    };
     if object.len() > 3 {
         return None;
     }
@@ -57,7 +60,7 @@ fn stands_for(object: &Map<String, Json>) -> Option<Bson> {
         "$text" => Bson::String(text?.to_owned()),
         "$float" => Bson::Double(text?.parse().ok()?),
         "$date" => Bson::DateTime(DateTime::from_millis(what.as_i64()?)),
-        "$hex" => Bson::Binary(Binary { subtype: BinarySubtype::Generic, bytes: unhex(text?)? }),
+        "$hex" => binary(unhex(text?)?),
         "$oid" => Bson::ObjectId(ObjectId::parse_str(text?).ok()?),
         _ => return None,
     })
@@ -67,6 +70,34 @@ fn unhex(text: &str) -> Option<Vec<u8>> {
     let digits = text.as_bytes();
     let digit = |byte: u8| char::from(byte).to_digit(16).map(|digit| digit as u8);
     digits.chunks(2).map(|two| Some(digit(*two.first()?)? << 4 | digit(*two.get(1)?)?)).collect()
+}
+
+fn binary(bytes: Vec<u8>) -> Bson {
+    Bson::Binary(Binary { subtype: BinarySubtype::Generic, bytes })
+}
+
+/// What Python's `repr` of a `bytes` stands for (Objects/bytesobject.c, PyBytes_Repr).
+fn bytes_of(repr: &str) -> Option<Vec<u8>> {
+    let inside = repr.strip_prefix("b'").and_then(|rest| rest.strip_suffix('\''));
+    let inside = inside.or_else(|| repr.strip_prefix("b\"").and_then(|rest| rest.strip_suffix('"')))?;
+    let mut bytes = Vec::with_capacity(inside.len());
+    let mut rest = inside.bytes();
+    while let Some(byte) = rest.next() {
+        bytes.push(match byte {
+            b'\\' => match rest.next()? {
+                b'n' => b'\n',
+                b'r' => b'\r',
+                b't' => b'\t',
+                b'x' => {
+                    u8::try_from(char::from(rest.next()?).to_digit(16)? << 4 | char::from(rest.next()?).to_digit(16)?)
+                        .ok()?
+                }
+                other => other,
+            },
+            other => other,
+        });
+    }
+    Some(bytes)
 }
 
 /// A key without what BSON ends it at.
@@ -108,6 +139,11 @@ mod tests {
                 json!({"$type": "bytes", "$repr": "…", "$hex": "00fF"}),
                 Bson::Binary(Binary { subtype: BinarySubtype::Generic, bytes: vec![0, 255] }),
             ),
+            (
+                json!({"$type": "bytes", "$repr": "b'\\x00\\xffa\\n\\'\\\\'"}),
+                Bson::Binary(Binary { subtype: BinarySubtype::Generic, bytes: b"\x00\xffa\n'\\".to_vec() }),
+            ),
+            (json!({"$type": "bytes", "$repr": "b'\\x0"}), "b'\\x0".into()),
             (json!({"$type": "numpy.ndarray", "$repr": "array([0])"}), "array([0])".into()),
             (json!({"$type": "list", "$bytes": 5}), "<list of 5 bytes, not recorded>".into()),
             (json!({"$type": "str", "$bytes": 5, "$start": "ab"}), "<str of 5 bytes, not recorded> ab…".into()),

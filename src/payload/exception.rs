@@ -1,7 +1,7 @@
 //! Python exceptions that are made in Rust: a lost worker, an exceeded timeout, a stopped workflow.
 
-use super::pickle::pickle;
-use super::{Look, Payload, Plain, Value, recorded};
+use super::pickle::pickle_call;
+use super::{Look, Payload, Plain, Value};
 
 /// The key that holds `{errorMessage, traceBack}` in an error payload, as in pypushflow.
 pub const ERROR_KEY: &str = "WorkflowException";
@@ -57,14 +57,12 @@ impl PythonError {
     /// An error made here: `pushflow.CLASS(message)`.
     pub fn new(class: ErrorClass, message: impl Into<String>) -> Self {
         let message = message.into();
-        let call = Plain::Call("pushflow".into(), class.name().into(), vec![Plain::Text(message.clone())]);
         PythonError {
             traceback: vec![format!("pushflow.{}: {message}\n", class.name())],
             instance: Value::from_pickle(
-                pickle(&call),
+                pickle_call("pushflow", class.name(), &[Plain::Text(message.clone())]),
                 Some(Look::Other { truthy: true, text: Some(message.as_str().into()) }),
-            )
-            .with_form(recorded::form(&call)),
+            ),
             message,
         }
     }

@@ -9,7 +9,6 @@ mod key;
 mod opcodes;
 mod pickle;
 mod plain;
-mod recorded;
 mod repr;
 mod value;
 

@@ -15,6 +15,11 @@ pub(super) fn pickle(value: &Plain) -> Vec<u8> {
     out
 }
 
+/// The pickle of `module.name(*arguments)`.
+pub(super) fn pickle_call(module: &str, name: &str, arguments: &[Plain]) -> Vec<u8> {
+    pickle(&Plain::Call(module.into(), name.into(), arguments.to_vec()))
+}
+
 fn write(value: &Plain, out: &mut Vec<u8>) {
     match value {
         Plain::None => out.push(b'N'),

@@ -5,7 +5,7 @@ use std::str::FromStr;
 use num_bigint::BigInt;
 use serde_json::Value as Json;
 
-use super::{Key, Look, Payload, Value, pickle, recorded};
+use super::{Key, Look, Payload, Value, pickle};
 
 /// A Python value built in Rust, from TOML, JSON or a program's output.
 #[derive(Debug, Clone, PartialEq)]
@@ -49,9 +49,9 @@ impl Plain {
         }
     }
 
-    /// The pickled value, with its look, and its form for records where JSON has none.
+    /// The pickled value, with its look.
     pub fn to_value(&self) -> Value {
-        Value::from_pickle(pickle::pickle(self), Some(self.look())).with_form(recorded::form(self))
+        Value::from_pickle(pickle::pickle(self), Some(self.look()))
     }
 
     /// What a router compares.

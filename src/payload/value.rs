@@ -96,7 +96,7 @@ impl Value {
         self
     }
 
-    /// The value as JSON text for a record ([`recorded_json`](super::recorded_json)), where its maker has said it.
+    /// The value as JSON text for a record, where its maker has said it (`src/worker/python/forms.py`).
     pub fn form(&self) -> Option<&str> {
         self.0.form.as_deref()
     }
