@@ -127,6 +127,17 @@ mod tests {
     }
 
     #[test]
+    fn every_error_is_explained() {
+        let code = include_str!("../../bus/refusal.rs");
+        let names: Vec<&str> = code.split('"').filter(|text| text.starts_with("org.pushflow.Error.")).collect();
+        let page = page();
+        assert!(names.len() > 4, "{names:?}");
+        for name in names {
+            assert!(page.contains(&format!(".B {name}\n")), "the page says nothing of {name}");
+        }
+    }
+
+    #[test]
     fn the_page_shows_each_interface() {
         let page = page();
         for line in ["interface org.pushflow.Workflow1 {", "Run(in a{sv} inputs, in a{sv} options, out o run);"] {
