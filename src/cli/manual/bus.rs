@@ -5,10 +5,15 @@ use roxmltree::{Document, Node, ParsingOptions};
 use super::text::{filled, plain, with_code};
 
 /// The interfaces, with the heading and the object of each.
-const INTERFACES: [(&str, &str, &str); 3] = [
+const INTERFACES: [(&str, &str, &str); 4] = [
     ("WORKFLOW", "/org/pushflow/workflow", include_str!("../../../packaging/dbus/org.pushflow.Workflow1.xml")),
     ("RUN", "/org/pushflow/workflow/run/12", include_str!("../../../packaging/dbus/org.pushflow.Run1.xml")),
     ("ACTOR", "/org/pushflow/workflow/actor/index", include_str!("../../../packaging/dbus/org.pushflow.Actor1.xml")),
+    (
+        "PROCESS",
+        "/org/pushflow/workflow/process/4711",
+        include_str!("../../../packaging/dbus/org.pushflow.Process1.xml"),
+    ),
 ];
 
 /// What the members are for, by interface.
@@ -106,6 +111,29 @@ mod tests {
                     "packaging/man/members.toml says nothing of {interface}.{member}"
                 );
             }
+        }
+    }
+
+    #[test]
+    fn every_interface_that_is_installed_is_shown() {
+        let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("packaging/dbus");
+        let files = std::fs::read_dir(folder).expect("a folder").map(|entry| entry.expect("an entry").path());
+        let texts: Vec<String> = files
+            .filter(|path| path.extension().is_some_and(|ending| ending == "xml"))
+            .map(|path| std::fs::read_to_string(path).expect("a file"))
+            .collect();
+        assert_eq!(texts.len(), INTERFACES.len());
+        assert!(texts.iter().all(|text| INTERFACES.iter().any(|(_, _, shown)| shown == text)));
+    }
+
+    #[test]
+    fn every_error_is_explained() {
+        let code = include_str!("../../bus/refusal.rs");
+        let names: Vec<&str> = code.split('"').filter(|text| text.starts_with("org.pushflow.Error.")).collect();
+        let page = page();
+        assert!(names.len() > 4, "{names:?}");
+        for name in names {
+            assert!(page.contains(&format!(".B {name}\n")), "the page says nothing of {name}");
         }
     }
 

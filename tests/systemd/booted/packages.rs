@@ -82,15 +82,15 @@ systemctl daemon-reload
 systemctl restart pushflow@own
 
 # Upgraded while a run goes on: it is not disturbed, and what is new begins with the next start.
-pushflow submit own -i wait=25 >/dev/null || exit 1
-greeting() { journalctl -o cat _SYSTEMD_INVOCATION_ID="$(property own InvocationID)" PUSHFLOW_RUN=1 | grep -q greeting; }
+run=$(pushflow submit own -i wait=25 --json | python3 -c 'import json, sys; print(json.load(sys.stdin)["run"])') || exit 1
+greeting() { journalctl -o cat _SYSTEMD_INVOCATION_ID="$(property own InvocationID)" PUSHFLOW_RUN="$run" | grep -q greeting; }
 eventually greeting
 pid=$(property own MainPID)
 install /root/new.deb
 is version "$(dpkg-query -f '${Version}' -W pushflow)" 9.9.9-1
 is process "$(property own MainPID) $(property own NRestarts) $(property own ActiveState)" "$pid 0 active"
 has program "$(readlink /proc/$pid/exe)" '(deleted)'
-ended() { [ "$(busctl get-property org.pushflow.Workflow1.own /org/pushflow/workflow/run/1 org.pushflow.Run1 Status)" = 's "finished"' ]; }
+ended() { [ "$(busctl get-property org.pushflow.Workflow1.own /org/pushflow/workflow/run/$run org.pushflow.Run1 Status)" = 's "finished"' ]; }
 eventually ended
 is output "$(pushflow submit own -i name=again --wait)" '{"name":"again","reply":"Hello again!"}'
 has configuration "$(cat /etc/pushflow/pushflow.toml)" 'max_queued_runs = 7'
