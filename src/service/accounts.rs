@@ -14,10 +14,10 @@ impl Service {
         self.account_for_all();
     }
 
-    /// A run has ended.
+    /// A run has ended. Nobody reads its account after this: it goes, so that memory does not grow with the runs.
     pub(super) fn account_at_the_end(&mut self, run: RunId) {
-        if let Some(account) = self.supervisor.account(run) {
-            self.board.with(|state| state.has_used(run, account, true));
+        if let Some(account) = self.supervisor.take_account(run) {
+            self.board.with(|state| state.has_used(run, &account, true));
         }
         self.account_for_all();
     }
