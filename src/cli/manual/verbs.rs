@@ -8,7 +8,7 @@ use super::Page;
 use super::text::{plain, with_code};
 
 /// Where there is more to read about a verb than in pushflow(1).
-const ALSO: [(&str, &str); 13] = [
+const ALSO: [(&str, &str); 15] = [
     ("run", "pushflow.toml(5), pushflow-check(1), pushflow-ps(1)"),
     ("ps", "pushflow-status(1), systemd-cgls(1)"),
     ("check", "pushflow.toml(5), pushflow-schema(1)"),
@@ -17,6 +17,8 @@ const ALSO: [(&str, &str); 13] = [
     ("list", "pushflow-status(1), pushflow@.service(8)"),
     ("submit", "pushflow-status(1), pushflow-stop(1), pushflow@.service(8), org.pushflow.Workflow1(5)"),
     ("status", "pushflow-list(1), pushflow-stop(1), journalctl(1), org.pushflow.Workflow1(5)"),
+    ("history", "pushflow-show(1), pushflow-status(1), pushflow.toml(5), pushflow@.service(8)"),
+    ("show", "pushflow-history(1), pushflow-status(1), journalctl(1)"),
     ("stop", "pushflow-status(1), pushflow@.service(8)"),
     ("check-pools", "pushflow-check-daemonic(1), pushflow-doctor(1), pushflow.toml(5)"),
     ("check-daemonic", "pushflow-check-pools(1), pushflow-doctor(1), pushflow.toml(5)"),
