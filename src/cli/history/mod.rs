@@ -41,7 +41,7 @@ pub(super) struct HistoryArgs {
     #[arg(value_name = "NAME")]
     name: Option<String>,
 
-    /// The same
+    /// The same as NAME
     #[arg(long, value_name = "NAME", conflicts_with = "name")]
     workflow: Option<String>,
 

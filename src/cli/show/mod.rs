@@ -25,8 +25,8 @@ const SHOWN_ERRORS: u32 = 20;
 /// The arguments of `pushflow show`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-A run is named WORKFLOW/NUMBER, as `pushflow history` names it; where only one workflow has a run of that number, the number
-is enough.
+A run is named WORKFLOW/NUMBER, as `pushflow history` names it. The number is enough where only
+one workflow has a run of that number.
 
 Examples:
   pushflow show data-reduction/12
