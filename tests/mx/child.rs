@@ -54,8 +54,8 @@ fn pushflow() -> &'static Path {
 fn recorder(place: &Place) -> Option<Value> {
     let shown = place.command(pushflow()).args(["ps", "--json"]).output().unwrap();
     let listings: Value = serde_json::from_slice(&shown.stdout).unwrap();
-    let processes = listings.as_array()?.iter().flat_map(|listing| listing["processes"].as_array().unwrap());
-    processes.filter(|process| process["kind"] == "recorder").next().cloned()
+    let mut processes = listings.as_array()?.iter().flat_map(|listing| listing["processes"].as_array().unwrap());
+    processes.find(|process| process["kind"] == "recorder").cloned()
 }
 
 /// Waits for a recorder that is not this one, and kills it.
