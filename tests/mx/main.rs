@@ -1,6 +1,6 @@
 //! pushflow-mx: the real recorder between a real history and a MongoDB server, and what pypushflow writes beside it.
 //!
-//! The server is `server.py`; with a `mongod` on PATH it is that.
+//! The server is `server.py`: MongoDB's protocol (mockupdb) in front of a store in memory (mongomock).
 
 #![allow(clippy::unwrap_used)]
 
