@@ -208,7 +208,7 @@ pub(super) static SERVICE: Section = Section {
     ]],
 };
 
-static HISTORY: Section = Section {
+pub(super) static HISTORY: Section = Section {
     id: "history",
     title: "[history]",
     doc: "What is kept of runs: by services always, by `pushflow run` with --history.",

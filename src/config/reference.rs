@@ -1,6 +1,8 @@
 //! What the manual says of the keys of the workflow file: made from the same list that the reader goes by.
 
-use super::keys::{FILE, KIND, Key, LINK, POOL, SERVICE, SUBMODEL, Section, Shape, WORKFLOW, actor_section};
+use super::keys::{
+    FILE, HISTORY, KIND, Key, LINK, POOL, RECORD, SERVICE, SUBMODEL, Section, Shape, WORKFLOW, actor_section,
+};
 use super::words::{KINDS, KindWord, Word};
 
 /// A table of the file.
@@ -36,6 +38,8 @@ pub fn reference() -> Vec<TableReference> {
         ("[workflow]".to_owned(), &WORKFLOW),
         ("[pool], [pools.NAME]".to_owned(), &POOL),
         ("[service]".to_owned(), &SERVICE),
+        ("[history]".to_owned(), &HISTORY),
+        ("[record]".to_owned(), &RECORD),
         ("[[links]], or an entry of links = [ … ]".to_owned(), &LINK),
     ];
     written.extend(KINDS.iter().filter_map(|word| {
