@@ -135,7 +135,10 @@ impl Channel {
             if let Some(message) = codec::decode(&mut self.received, &mut self.fds)? {
                 return Ok(Some(message));
             }
-            if std::mem::take(&mut self.drained) || !self.read_once()? {
+            // The event that told of these bytes may have told of the connection's end as well, and comes only once: what is
+            // left of a frame is followed by more, or by the end.
+            let whole = std::mem::take(&mut self.drained) && self.received.is_empty();
+            if whole || !self.read_once()? {
                 return Ok(None);
             }
         }
