@@ -84,6 +84,7 @@ impl Supervisor {
     }
 
     fn try_start_recorder(&mut self, command: &RecorderCommand) -> io::Result<Running> {
+        self.nearness.part();
         let (input, ours) = sys::pipe()?;
         let (printed, output) = sys::pipe()?;
         let program = Program::new(&command.program, output.as_fd()).args(&command.arguments).stdin(input);
