@@ -6,16 +6,22 @@
 //! CPU. So the supervisor stays on its CPU for a spell, and tells the worker with each task to wait there for the next one
 //! (`nearness.py`). A task itself runs, and starts things, wherever it could before.
 //!
-//! Whether that pays is measured, in turns: a CPU that others keep busy is a bad place to wait at.
+//! Whether that pays is measured, in turns: a CPU that others keep busy is a bad place to wait at. What is measured holds only for
+//! the moment, so the way that is taken is compared with what is known of the other one all the time.
 
 use std::time::Duration;
 
 use crate::process::sys::{CpuSet, here, run_on};
 
-/// So many times are compared, and make a spell of which little is lost if it was the wrong one.
-const TRIAL: usize = 16;
-/// For so many tasks holds what was found.
-const SPELL: usize = 4096;
+/// The median of so many tasks is what one way takes. More often than so, nothing is decided.
+const BLOCK: usize = 16;
+/// The other way must take less than this part of the time: moving costs something, and the first tasks after it are quicker than
+/// those that follow, as both CPUs are still awake.
+const BETTER: (u32, u32) = (4, 5);
+/// After so many blocks the other way is tried anew, at first;
+const FIRST_SPELL: u32 = 64;
+/// each time that it was worse, after twice as many, up to this.
+const LONGEST_SPELL: u32 = 4096;
 /// Beside a task that takes longer, waking up does not matter.
 const SHORT: Duration = Duration::from_micros(500);
 
@@ -63,14 +69,31 @@ impl Nearness {
 }
 
 /// Which of the two is tried or taken.
-#[derive(Default)]
 struct Course {
     near: bool,
-    /// The times of the first tasks of this spell, and how many tasks it has had.
-    times: [Duration; TRIAL],
-    count: usize,
-    /// What a task took in the other way, if that is the newer trial's question.
+    /// The times of the last tasks: a block that is not full yet.
+    block: [Duration; BLOCK],
+    filled: usize,
+    /// What a task took in this way and in the other, when that was measured last.
+    this: Option<Duration>,
     other: Option<Duration>,
+    /// How many blocks have gone this way, and after how many the other one is tried.
+    blocks: u32,
+    spell: u32,
+}
+
+impl Default for Course {
+    fn default() -> Self {
+        Course {
+            near: false,
+            block: [Duration::ZERO; BLOCK],
+            filled: 0,
+            this: None,
+            other: None,
+            blocks: 0,
+            spell: FIRST_SPELL,
+        }
+    }
 }
 
 impl Course {
@@ -83,28 +106,33 @@ impl Course {
             *self = Course::default();
             return;
         }
-        if let Some(place) = self.times.get_mut(self.count) {
-            *place = took;
+        self.block[self.filled] = took;
+        self.filled += 1;
+        if self.filled < BLOCK {
+            return;
         }
-        self.count += 1;
-        let over = match self.other {
-            // The first trial, or what was found no longer holds: try the other way.
-            None => self.count == TRIAL,
-            Some(other) if self.count == TRIAL => other < self.usual(),
-            Some(_) => self.count == SPELL,
-        };
-        if over {
-            // A spell that was found to be the better one is asked anew at its end.
-            let other = Some(self.usual());
-            *self = Course { near: !self.near, other, ..Course::default() };
+        self.filled = 0;
+        self.block.sort_unstable();
+        let now = self.block[BLOCK / 2];
+        self.this = Some(now);
+        self.blocks += 1;
+        match self.other {
+            None => self.turn_round(FIRST_SPELL),
+            // What was tried is worse, or what was found good no longer is.
+            Some(other) if other < now * BETTER.0 / BETTER.1 => {
+                let was_a_trial = self.blocks == 1;
+                self.turn_round(if was_a_trial { (self.spell * 2).min(LONGEST_SPELL) } else { FIRST_SPELL });
+            }
+            Some(_) if self.blocks >= self.spell => self.turn_round(self.spell),
+            Some(_) => {}
         }
     }
 
-    /// The median of the times.
-    fn usual(&self) -> Duration {
-        let mut times = self.times;
-        times.sort_unstable();
-        times[TRIAL / 2]
+    fn turn_round(&mut self, spell: u32) {
+        self.near = !self.near;
+        std::mem::swap(&mut self.this, &mut self.other);
+        self.blocks = 0;
+        self.spell = spell;
     }
 }
 
@@ -131,7 +159,7 @@ mod tests {
     #[test]
     fn it_is_far_where_that_is_quicker_and_asks_again_at_times() {
         let near = after(&mut Course::default(), 20_000, 200, 130);
-        assert!((TRIAL..200).contains(&near), "{near} of 20,000");
+        assert!((BLOCK..200).contains(&near), "{near} of 20,000");
     }
 
     #[test]
@@ -145,10 +173,33 @@ mod tests {
     }
 
     #[test]
-    fn what_changes_is_noticed_within_a_spell() {
+    fn what_was_found_good_is_given_up_when_it_no_longer_is() {
         let mut course = Course::default();
         after(&mut course, 1_000, 30, 130);
+        assert!(course.near());
         let near = after(&mut course, 20_000, 300, 130);
-        assert!(near < SPELL + 200, "{near} of 20,000");
+        assert!(near < 200, "{near} of 20,000");
+    }
+
+    #[test]
+    fn a_trial_that_looked_too_good_costs_little() {
+        let mut course = Course::default();
+        // Far looks better for the first block, and is worse from then on.
+        after(&mut course, BLOCK, 60, 30);
+        after(&mut course, BLOCK, 60, 30);
+        assert!(!course.near(), "the better one was chosen");
+        let near = after(&mut course, 1_000, 60, 130);
+        assert!(near >= 1_000 - BLOCK, "{near} of 1,000");
+    }
+
+    #[test]
+    fn where_both_are_alike_they_do_not_take_turns() {
+        let mut course = Course::default();
+        let turns = (0..2_000).filter(|_| {
+            let before = course.near();
+            after(&mut course, 1, 100, 95);
+            course.near() != before
+        });
+        assert!(turns.count() <= 4);
     }
 }
