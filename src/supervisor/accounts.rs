@@ -126,14 +126,14 @@ impl Accounts {
         }
     }
 
-    /// Reads a meter if that is afforded, or if too much has come together.
-    fn read_if_afforded(&mut self, key: (PoolId, WorkerId), now: Instant) {
+    /// Reads a meter around a task that took so long up to now, if that is afforded, or if too much has come together.
+    fn read_if_afforded(&mut self, key: (PoolId, WorkerId), task: Duration, now: Instant) {
         let (Some(metered), Some(budget)) = (self.metered.get(&key), &self.budget) else { return };
         if metered.meter.read_at == now {
             return;
         }
         let passed = now.saturating_duration_since(metered.meter.read_at);
-        if budget.allows(passed, now) || metered.actors.len() >= MOST_ACTORS {
+        if budget.allows(task, passed, now) || metered.actors.len() >= MOST_ACTORS {
             self.read(key, now);
         }
     }
@@ -144,7 +144,7 @@ impl Accounts {
         // Between two tasks that follow each other closely a worker does nothing worth a reading of its own.
         let idle = metered.actors.is_empty() && now.saturating_duration_since(metered.meter.read_at).as_millis() < 1;
         if !idle {
-            self.read_if_afforded(key, now);
+            self.read_if_afforded(key, Duration::ZERO, now);
         }
         if let Some(metered) = self.metered.get_mut(&key) {
             metered.begin(task);
@@ -152,9 +152,11 @@ impl Accounts {
     }
 
     fn end(&mut self, key: (PoolId, WorkerId), job: JobId, now: Instant) {
-        self.read_if_afforded(key, now);
-        let Some(metered) = self.metered.get_mut(&key) else { return };
+        let Some(metered) = self.metered.get(&key) else { return };
         let Some(at) = metered.running.iter().position(|task| task.job == job) else { return };
+        let time = now.saturating_duration_since(metered.running[at].since);
+        self.read_if_afforded(key, time, now);
+        let Some(metered) = self.metered.get_mut(&key) else { return };
         let task = metered.running.swap_remove(at);
         if metered.meter.read_at == now {
             // It was read: what comes now belongs to those that are left.
@@ -166,7 +168,6 @@ impl Accounts {
         if let (Some(ended), Some(usage)) = (&mut self.ended, usage) {
             ended.insert(job, usage);
         }
-        let time = now.saturating_duration_since(task.since);
         self.latest.insert(task.actor, time);
         self.runs.entry(task.run).or_default().task_ended(TaskAccount { actor: task.actor, time, usage });
     }

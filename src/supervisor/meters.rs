@@ -92,17 +92,22 @@ pub(super) struct Budget {
 const BURST: Duration = Duration::from_millis(2);
 /// One in so many.
 const PART: u32 = 100;
-/// What has gone on for so long is read in any case: that is hundreds of times as long as the reading takes.
-const LONG: Duration = Duration::from_millis(2);
+/// A task that took so long is read in any case: that is many times as long as the reading takes.
+const LONG_TASK: Duration = Duration::from_millis(2);
+/// So is what short tasks have used together for so long.
+const LONG_STRETCH: Duration = Duration::from_millis(20);
 
 impl Budget {
     pub(super) fn new(now: Instant) -> Self {
         Budget { began: now, spent: Duration::ZERO }
     }
 
-    /// Whether a reading is afforded after `passed` since the last one.
-    pub(super) fn allows(&self, passed: Duration, now: Instant) -> bool {
-        passed >= LONG || self.spent <= BURST + now.saturating_duration_since(self.began) / PART
+    /// Whether a reading is afforded at the end of a task, or in front of one that took no time yet, `passed` after the last
+    /// reading.
+    pub(super) fn allows(&self, task: Duration, passed: Duration, now: Instant) -> bool {
+        task >= LONG_TASK
+            || passed >= LONG_STRETCH
+            || self.spent <= BURST + now.saturating_duration_since(self.began) / PART
     }
 
     pub(super) fn spend(&mut self, since: Instant) {
