@@ -286,6 +286,7 @@ impl Supervisor {
         self.carry_out();
         self.strays_on_time(now);
         self.recorder_on_time(now);
+        self.recording_on_time(now);
     }
 
     fn next_time(&self) -> Option<Instant> {
@@ -295,7 +296,8 @@ impl Supervisor {
         let runs = self.runs.values().filter_map(|run| run.engine.next_time());
         let beat = self.heartbeat.as_ref().map(Heartbeat::next_time);
         let pools = self.pools.iter().filter_map(|state| state.pool.next_time());
-        runs.chain(beat).chain(pools).chain(self.next_stray_time()).chain(self.next_recorder_time()).min()
+        let others = [self.next_stray_time(), self.next_recorder_time(), self.next_recording_time()];
+        runs.chain(beat).chain(pools).chain(others.into_iter().flatten()).min()
     }
 
     fn carry_out(&mut self) {

@@ -13,11 +13,16 @@ use crate::history::{Attempt, End, Figures, KeptResult, Recorded, TaskNews, now}
 use crate::payload::{ErrorClass, Payload, PythonError};
 use crate::pool::{JobId, WorkerId};
 
+/// That a task has started is told when it has run for about so long: of a shorter one, the news of its end say all.
+const TOLD_AFTER: Duration = Duration::from_millis(50);
+
 /// Where tasks are recorded.
 pub(super) struct Recording {
     news: TaskNews,
     /// Whether runs may go on from the results of their tasks.
     keeps_results: bool,
+    /// When the starts that were not told yet are.
+    tell_at: Option<Instant>,
 }
 
 /// What is recorded of a task while it is under way: nothing, where there is no record.
@@ -28,12 +33,14 @@ pub(super) struct TaskRecord {
     queued_at: u64,
     started_at: Option<u64>,
     worker: Option<i32>,
+    /// Whether it was told that it has started.
+    told: bool,
 }
 
 impl Supervisor {
     /// From now on, tasks are recorded there.
     pub fn record_tasks(&mut self, news: TaskNews, keeps_results: bool) {
-        self.recording = Some(Recording { news, keeps_results });
+        self.recording = Some(Recording { news, keeps_results, tell_at: None });
         self.tell_what_tasks_use();
     }
 
@@ -49,16 +56,42 @@ impl Supervisor {
 
     /// A worker or program works on it.
     pub(super) fn record_start(&mut self, pool: PoolId, worker: WorkerId, job: JobId) {
-        let Some(recording) = &self.recording else { return };
+        let Some(recording) = &mut self.recording else { return };
         let state = &self.pools[pool.index()];
         let process = match state.programs.get(&worker) {
             Some(program) => Some(program.process.0),
             None => state.workers.get(&worker).and_then(|it| it.process.as_ref()).map(|(pid, _)| *pid),
         };
-        let Some(Job::Task { run, task, actor, payload, record, .. }) = self.jobs.get_mut(&job) else { return };
+        let Some(Job::Task { record, .. }) = self.jobs.get_mut(&job) else { return };
         record.started_at = Some(now());
         record.worker = process.map(|pid| pid.as_raw());
-        recording.news.started(attempt(&self.workflow, job, (*run, *task, *actor), *record, payload));
+        recording.tell_at.get_or_insert_with(|| Instant::now() + TOLD_AFTER);
+    }
+
+    /// When there is something to tell, if nothing happens before.
+    pub(super) fn next_recording_time(&self) -> Option<Instant> {
+        self.recording.as_ref()?.tell_at
+    }
+
+    /// Tells which tasks have started, if they still run.
+    pub(super) fn recording_on_time(&mut self, now: Instant) {
+        let Some(recording) = &mut self.recording else { return };
+        if recording.tell_at.is_none_or(|at| at > now) {
+            return;
+        }
+        recording.tell_at = None;
+        let mut started = Vec::new();
+        for (id, job) in &mut self.jobs {
+            if let Job::Task { run, task, actor, payload, record, .. } = job
+                && record.started_at.is_some()
+                && !std::mem::replace(&mut record.told, true)
+            {
+                started.push(attempt(&self.workflow, *id, (*run, *task, *actor), *record, payload));
+            }
+        }
+        // In the order in which they have started.
+        started.sort_unstable_by_key(|attempt| attempt.job);
+        started.into_iter().for_each(|attempt| recording.news.started(attempt));
     }
 
     /// It has ended; the outcome as it counts.
