@@ -17,7 +17,7 @@ pub use json::{placeholder, to_json};
 pub use key::Key;
 pub use plain::{Plain, payload_from_json};
 pub use repr::builtin_repr;
-pub use value::{Chunk, Look, Value};
+pub use value::{Chunk, Look, MemoryFile, Value};
 
 use std::sync::Arc;
 
@@ -61,6 +61,11 @@ impl Payload {
     /// The keys and values, in order.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = (&Key, &Value)> {
         self.0.iter()
+    }
+
+    /// The memory files of its buffers, in order.
+    pub fn memory(&self) -> impl Iterator<Item = &MemoryFile> {
+        self.iter().flat_map(|(_, value)| value.buffers()).filter_map(Chunk::memory)
     }
 
     /// How many keys there are.

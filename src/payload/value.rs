@@ -20,8 +20,20 @@ struct Pickled {
 pub enum Chunk {
     /// Small: the bytes themselves.
     Inline(Box<[u8]>),
-    /// Large: a sealed memory file and its length in bytes.
-    Shared(OwnedFd, u64),
+    /// Large: in a memory file.
+    Shared(MemoryFile),
+    /// A large one that a task was given and has changed in places: the file as it was, and what is different
+    /// (`src/worker/python/pages.py`).
+    Changed(MemoryFile, Box<Chunk>),
+}
+
+/// A sealed memory file. Cloning copies no data.
+#[derive(Debug, Clone)]
+pub struct MemoryFile {
+    /// Its descriptor.
+    pub file: Arc<OwnedFd>,
+    /// Its length in bytes.
+    pub length: u64,
 }
 
 impl Chunk {
@@ -29,7 +41,7 @@ impl Chunk {
     pub fn len(&self) -> u64 {
         match self {
             Chunk::Inline(bytes) => bytes.len() as u64,
-            Chunk::Shared(_, length) => *length,
+            Chunk::Shared(memory) | Chunk::Changed(memory, _) => memory.length,
         }
     }
 
@@ -42,7 +54,15 @@ impl Chunk {
     pub fn bytes(&self) -> Option<&[u8]> {
         match self {
             Chunk::Inline(bytes) => Some(bytes),
-            Chunk::Shared(..) => None,
+            Chunk::Shared(..) | Chunk::Changed(..) => None,
+        }
+    }
+
+    /// The memory file that all or most of it is in.
+    pub fn memory(&self) -> Option<&MemoryFile> {
+        match self {
+            Chunk::Inline(_) => None,
+            Chunk::Shared(memory) | Chunk::Changed(memory, _) => Some(memory),
         }
     }
 }

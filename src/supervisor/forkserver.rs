@@ -84,7 +84,7 @@ impl Supervisor {
             let flushed = if writable { channel.flush() } else { Ok(()) };
             let message = flushed
                 .and_then(|()| self.sources.watch_unsent(&self.poll, channel, token))
-                .and_then(|()| channel.receive());
+                .and_then(|()| channel.receive(&|_, _| None));
             match message {
                 Ok(Some(Message::Ready { .. })) => {
                     state.failure = None;

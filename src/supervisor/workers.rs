@@ -217,7 +217,12 @@ impl Supervisor {
         loop {
             let Some(process) = self.pools[pool.index()].workers.get_mut(&worker) else { return };
             let Some(connection) = &mut process.connection else { return };
-            match connection.channel.receive() {
+            let jobs = &self.jobs;
+            let given = |task, number| match jobs.get(&JobId(task)) {
+                Some(Job::Task { payload, .. }) => payload.memory().nth(number).cloned(),
+                _ => None,
+            };
+            match connection.channel.receive(&given) {
                 Ok(Some(message)) => self.on_message(pool, worker, message),
                 Ok(None) => return,
                 Err(error) => return self.worker_unusable(pool, worker, error),

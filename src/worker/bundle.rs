@@ -30,6 +30,7 @@ const MODULES: &[(&str, &str)] = &[
 ];
 /// Modules that some workflows need.
 const LATER: &[(&str, &str)] = &[
+    ("pushflow.pages", include_str!("python/pages.py")),
     ("pushflow.forms", include_str!("python/forms.py")),
     ("pushflow.crowd", include_str!("python/crowd.py")),
     ("pushflow.threads", include_str!("python/threads.py")),

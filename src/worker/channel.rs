@@ -9,7 +9,7 @@ use nix::cmsg_space;
 use nix::errno::Errno;
 use nix::sys::socket::{ControlMessage, ControlMessageOwned, MsgFlags, recvmsg, sendmsg};
 
-use super::codec::{self, Frame, Message, ProtocolError, ReadBuffer};
+use super::codec::{self, Frame, Given, Message, ProtocolError, ReadBuffer};
 
 /// The kernel passes no more than 253 descriptors in one message (SCM_MAX_FD).
 const FDS_AT_ONCE: usize = 200;
@@ -129,10 +129,11 @@ impl Channel {
         Ok(())
     }
 
-    /// The next whole message that has arrived, or nothing until more comes.
-    pub fn receive(&mut self) -> Result<Option<Message>, ChannelError> {
+    /// The next whole message that has arrived, or nothing until more comes. `given` says what the tasks of the other side were
+    /// given.
+    pub fn receive(&mut self, given: Given<'_>) -> Result<Option<Message>, ChannelError> {
         loop {
-            if let Some(message) = codec::decode(&mut self.received, &mut self.fds)? {
+            if let Some(message) = codec::decode(&mut self.received, &mut self.fds, given)? {
                 return Ok(Some(message));
             }
             // The event that told of these bytes may have told of the connection's end as well, and comes only once: what is

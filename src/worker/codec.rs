@@ -5,8 +5,9 @@
 
 use std::collections::VecDeque;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::Arc;
 
-use crate::payload::{Chunk, Key, Look, Payload, PythonError, Value};
+use crate::payload::{Chunk, Key, Look, MemoryFile, Payload, PythonError, Value};
 
 const SETUP: u8 = 1;
 const SPAWN: u8 = 2;
@@ -27,6 +28,8 @@ const SHARED: u8 = 2;
 const LOOK: u8 = 4;
 const FORM: u8 = 8;
 const SHARED_LENGTH: u64 = 1 << 63;
+const CHANGED: u64 = 1 << 62;
+const GIVEN: u64 = 1 << 61;
 /// The CPU to wait at, where it does not matter.
 const ANYWHERE: u16 = u16::MAX;
 
@@ -141,9 +144,10 @@ impl<'a> Frame<'a> {
         };
         let stream: &[u8] = match value.stream() {
             Chunk::Inline(bytes) => bytes,
-            Chunk::Shared(fd, _) => {
+            // A stream is never one that was given and changed: only buffers are.
+            Chunk::Shared(memory) | Chunk::Changed(memory, _) => {
                 flags |= SHARED;
-                self.fds.push(fd.as_fd());
+                self.fds.push(memory.file.as_fd());
                 &[]
             }
         };
@@ -153,17 +157,22 @@ impl<'a> Frame<'a> {
         self.bytes.extend((value.buffers().len() as u16).to_le_bytes());
         self.bytes.extend(key.as_bytes());
         self.bytes.extend(stream);
-        for buffer in value.buffers() {
-            match buffer {
-                Chunk::Inline(bytes) => {
-                    self.bytes.extend((bytes.len() as u64).to_le_bytes());
-                    self.bytes.extend(&**bytes);
-                }
-                Chunk::Shared(fd, length) => {
-                    self.bytes.extend((length | SHARED_LENGTH).to_le_bytes());
-                    self.fds.push(fd.as_fd());
-                }
+        value.buffers().iter().for_each(|buffer| self.put_piece(buffer));
+    }
+
+    fn put_piece(&mut self, piece: &'a Chunk) {
+        let (length, memory) = match piece {
+            Chunk::Inline(bytes) => {
+                self.bytes.extend((bytes.len() as u64).to_le_bytes());
+                return self.bytes.extend(&**bytes);
             }
+            Chunk::Shared(memory) => (memory.length | SHARED_LENGTH, memory),
+            Chunk::Changed(memory, _) => (memory.length | SHARED_LENGTH | CHANGED, memory),
+        };
+        self.bytes.extend(length.to_le_bytes());
+        self.fds.push(memory.file.as_fd());
+        if let Chunk::Changed(_, changes) = piece {
+            self.put_piece(changes);
         }
     }
 }
@@ -212,13 +221,20 @@ pub enum Message {
     },
 }
 
+/// What a task was given, by its number: the memory files of its payload, of which its result may bring some back.
+pub type Given<'g> = &'g dyn Fn(u64, usize) -> Option<MemoryFile>;
+
 /// Takes the first whole message from the received bytes, or nothing while it is not all there.
-pub fn decode(data: &mut ReadBuffer, fds: &mut VecDeque<OwnedFd>) -> Result<Option<Message>, ProtocolError> {
+pub fn decode(
+    data: &mut ReadBuffer,
+    fds: &mut VecDeque<OwnedFd>,
+    given: Given<'_>,
+) -> Result<Option<Message>, ProtocolError> {
     let bytes = data.unread();
     if bytes.len() < HEADER {
         return Ok(None);
     }
-    let mut header = Reader { bytes, kind: 0 };
+    let mut header = Reader { bytes, kind: 0, task: 0, given };
     let length = header.u32()? as usize;
     if !(HEADER - 4..=MAX_FRAME).contains(&length) {
         return Err(ProtocolError::Length(length as u64));
@@ -229,7 +245,7 @@ pub fn decode(data: &mut ReadBuffer, fds: &mut VecDeque<OwnedFd>) -> Result<Opti
     }
     let task = header.u64()?;
     let Some(body) = bytes.get(HEADER..length + 4) else { return Ok(None) };
-    let message = Reader { bytes: body, kind }.message(task, fds)?;
+    let message = Reader { bytes: body, kind, task, given }.message(fds)?;
     data.consume(length + 4);
     Ok(Some(message))
 }
@@ -277,30 +293,33 @@ impl ReadBuffer {
 struct Reader<'a> {
     bytes: &'a [u8],
     kind: u8,
+    task: u64,
+    given: Given<'a>,
 }
 
 impl<'a> Reader<'a> {
-    fn message(mut self, task: u64, fds: &mut VecDeque<OwnedFd>) -> Result<Message, ProtocolError> {
+    fn message(mut self, fds: &mut VecDeque<OwnedFd>) -> Result<Message, ProtocolError> {
+        let task = self.task;
         match self.kind {
             READY => Ok(Message::Ready { pid: self.u32()? }),
             FAILED => Ok(Message::Failed(self.rest("text")?)),
             THREADED => Ok(Message::Threaded(self.rest("text")?)),
             RESULT => Ok(Message::Result { task, result: self.payload(fds)? }),
-            ERROR => self.error(task, fds),
+            ERROR => self.error(fds),
             DESCRIBED => Ok(Message::Described { task, json: self.rest("text")? }),
             PRINTED => Ok(Message::Printed { task, text: self.rest("text")? }),
             kind => Err(ProtocolError::Kind(kind)),
         }
     }
 
-    fn error(&mut self, task: u64, fds: &mut VecDeque<OwnedFd>) -> Result<Message, ProtocolError> {
+    fn error(&mut self, fds: &mut VecDeque<OwnedFd>) -> Result<Message, ProtocolError> {
         let interrupted = self.u8()? != 0;
         let lines = self.u32()?;
         let message = self.text32()?;
         let traceback = (0..lines).map(|_| self.text32()).collect::<Result<_, _>>()?;
         let mut payload = self.payload(fds)?.iter().map(|(_, value)| value.clone()).collect::<Vec<_>>();
         let instance = payload.pop().ok_or(ProtocolError::Malformed(self.kind, "exception"))?;
-        Ok(Message::Error { task, interrupted, error: PythonError { message, traceback, instance } })
+        Ok(Message::Error { task: self.task, interrupted, error: PythonError { message, traceback, instance } })
     }
 
     fn payload(&mut self, fds: &mut VecDeque<OwnedFd>) -> Result<Payload, ProtocolError> {
@@ -320,7 +339,7 @@ impl<'a> Reader<'a> {
         };
         let stream = match flags & SHARED {
             0 => Chunk::Inline(self.take(length as usize)?.into()),
-            _ => self.shared(u64::from(length), fds)?,
+            _ => Chunk::Shared(self.shared(u64::from(length), fds)?),
         };
         let buffers = (0..buffers).map(|_| self.buffer(fds)).collect::<Result<_, _>>()?;
         let look = (flags & LOOK != 0).then(|| self.look()).transpose()?;
@@ -331,15 +350,37 @@ impl<'a> Reader<'a> {
     fn buffer(&mut self, fds: &mut VecDeque<OwnedFd>) -> Result<Chunk, ProtocolError> {
         let length = self.u64()?;
         if length & SHARED_LENGTH != 0 {
-            return self.shared(length & !SHARED_LENGTH, fds);
+            return Ok(Chunk::Shared(self.shared(length & !SHARED_LENGTH, fds)?));
+        }
+        if length & GIVEN != 0 {
+            return self.given(length & !GIVEN, fds);
         }
         let length = usize::try_from(length).map_err(|_| ProtocolError::Truncated(self.kind))?;
         Ok(Chunk::Inline(self.take(length)?.into()))
     }
 
-    fn shared(&self, length: u64, fds: &mut VecDeque<OwnedFd>) -> Result<Chunk, ProtocolError> {
+    /// One of the buffers that the task was given, and what it has changed in it.
+    fn given(&mut self, length: u64, fds: &mut VecDeque<OwnedFd>) -> Result<Chunk, ProtocolError> {
+        let number = self.u32()? as usize;
+        let memory = (self.given)(self.task, number).filter(|memory| memory.length == length);
+        let memory = memory.ok_or(ProtocolError::Malformed(self.kind, "reference to a buffer of its task"))?;
+        // Changes are bytes or a file, nothing that is changed in turn.
+        match self.u64()? {
+            0 => Ok(Chunk::Shared(memory)),
+            length if length & SHARED_LENGTH != 0 => {
+                let changes = self.shared(length & !SHARED_LENGTH, fds)?;
+                Ok(Chunk::Changed(memory, Box::new(Chunk::Shared(changes))))
+            }
+            length => {
+                let length = usize::try_from(length).map_err(|_| ProtocolError::Truncated(self.kind))?;
+                Ok(Chunk::Changed(memory, Box::new(Chunk::Inline(self.take(length)?.into()))))
+            }
+        }
+    }
+
+    fn shared(&self, length: u64, fds: &mut VecDeque<OwnedFd>) -> Result<MemoryFile, ProtocolError> {
         let fd = fds.pop_front().ok_or(ProtocolError::NoDescriptor(self.kind))?;
-        Ok(Chunk::Shared(fd, length))
+        Ok(MemoryFile { file: Arc::new(fd), length })
     }
 
     fn look(&mut self) -> Result<Look, ProtocolError> {

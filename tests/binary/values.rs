@@ -176,3 +176,29 @@ def run(**_):
     assert_eq!(output["large"]["$type"], "str");
     assert!(output["large"]["$repr"].as_str().unwrap().ends_with("… (300000002 characters)"));
 }
+
+#[test]
+fn an_array_that_each_task_changes_a_little_arrives_as_they_left_it_in_every_kind_of_pool() {
+    let count = "
+import numpy
+def run(image=None, rounds=0, **_):
+    if image is None: image = numpy.zeros(1 << 18)
+    assert int(image.sum()) == rounds * 2, (rounds, image.sum())
+    image[rounds * 1000] += 1
+    image[-1] += 1
+    return {'image': image, 'rounds': rounds + 1, 'again': rounds < 9, 'last': float(image[-1])}
+";
+    for pool in
+        ["", "type = 'thread'", "type = 'gevent'", "type = 'billiard'\ncontext = 'spawn'", "max_tasks_per_worker = 1"]
+    {
+        let project = Project::with_workflow(
+            "[actors.count]\nscript = 'count.py'\n[actors.decide]\nkind = 'router'\nitem = 'again'\n[actors.forget]\nscript = 'forget.py'",
+            "links = [{ from = 'start', to = 'count' }, { from = 'count', to = 'decide' }, { from = 'decide', to = 'count', port = true }, { from = 'decide', to = 'forget', port = false }, { from = 'forget', to = 'stop' }]",
+        )
+        .file("count.py", count)
+        .file("forget.py", "def run(**_): return {'image': None}")
+        .with_pool(pool);
+        let output = project.run(&["--timeout", "120s"]).json();
+        assert_eq!((&output["rounds"], &output["last"]), (&json!(10), &json!(10.0)), "{pool}: {output}");
+    }
+}

@@ -21,7 +21,7 @@ pub(super) fn data(payload: &Payload) -> Data {
 fn bytes(value: &Value) -> Vec<u8> {
     match value.stream() {
         Chunk::Inline(bytes) => bytes.to_vec(),
-        Chunk::Shared(..) => panic!("made-up values are small"),
+        Chunk::Shared(..) | Chunk::Changed(..) => panic!("made-up values are small"),
     }
 }
 

@@ -43,8 +43,9 @@ class Crowd:
             if kind == wire.RUN:
                 script, near = wire.TASK.unpack_from(body)
                 # What comes with the frame is taken from the connection now: the next frame brings its own.
-                arguments, failed = self.unpack(body)
-                self.start(task, script, near, arguments, failed)
+                given = []
+                arguments, failed = self.unpack(body, given)
+                self.start(task, script, near, arguments, given, failed)
                 if near != wire.ANYWHERE:
                     self.nearness.come(near)
             elif kind == wire.DESCRIBE:
@@ -68,13 +69,13 @@ class Crowd:
         if signal.getsignal(signal.SIGINT) == self.on_interrupt:
             signal.signal(signal.SIGINT, signal.default_int_handler)
 
-    def unpack(self, body):
+    def unpack(self, body, given):
         try:
-            return tasks.arguments(wire.unpack_entries(self.channel, body, wire.TASK.size)), None
+            return tasks.arguments(wire.unpack_entries(self.channel, body, wire.TASK.size, given)), None
         except BaseException as error:
             return None, error
 
-    def execute(self, task, script, near, arguments, failed):
+    def execute(self, task, script, near, arguments, given, failed):
         """Executes one task and answers."""
         fds = []
         try:
@@ -83,7 +84,7 @@ class Crowd:
             run = self.scripts.functions.get(script) or self.find(script)
             args, kwargs = arguments
             result = self.call(task, run, args, kwargs)
-            reply = wire.RESULT, wire.pack_entries(tasks.checked_result(result), self.look_keys, fds), fds
+            reply = wire.RESULT, wire.pack_entries(tasks.checked_result(result), self.look_keys, fds, given), fds
         except BaseException as error:
             reply = worker.error_reply(error, isinstance(error, Interrupt), fds)
         if os.getpid() != self.pid:

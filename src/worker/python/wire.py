@@ -7,6 +7,7 @@ A frame is `<IBQ`: the length of what follows this field, the kind, the task; th
 import mmap
 import os
 from struct import Struct
+from weakref import ref
 
 from pushflow.light import pickle
 
@@ -24,6 +25,8 @@ ENTRY = Struct("<BIIH")  # flags, length of the key, length of the pickle, numbe
 POSITION, SHARED, LOOK, FORM = 1, 2, 4, 8  # flags of an entry
 LENGTH = Struct("<Q")
 SHARED_LENGTH = 1 << 63  # in a buffer's length: it is a memory file
+CHANGED = 1 << 62  # and with it: but for what follows, a piece that says where it is different
+GIVEN = 1 << 61  # instead of both, from a worker: it is the one of this number that came with the task, but for what follows
 COUNT = Struct("<I")
 TASK = Struct("<IH")  # which script, and the CPU to wait at for the next task
 ANYWHERE = 0xFFFF
@@ -131,8 +134,8 @@ def _map(fd):
         os.close(fd)
 
 
-def unpack_entries(channel, body, at=0):
-    """The dict in a body, from an offset on."""
+def unpack_entries(channel, body, at=0, given=None):
+    """The dict in a body, from an offset on. The mappings of its buffers are added to `given`, weakly."""
     loads = pickle.loads
     unpack = ENTRY.unpack_from
     (count,) = COUNT.unpack_from(body, at)
@@ -157,7 +160,15 @@ def unpack_entries(channel, body, at=0):
                 (size,) = LENGTH.unpack_from(body, at)
                 at += 8
                 if size & SHARED_LENGTH:
-                    views.append(_map(channel.take_fd()))
+                    view = _map(channel.take_fd())
+                    if size & CHANGED:
+                        from pushflow import pages
+
+                        changes, at = unpack_piece(channel, body, at)
+                        pages.apply(view, changes)
+                    if given is not None:
+                        given.append(ref(view))
+                    views.append(view)
                 else:
                     views.append(bytearray(body[at : at + size]))
                     at += size
@@ -165,6 +176,24 @@ def unpack_entries(channel, body, at=0):
         else:
             entries[key] = loads(stream)
     return entries
+
+
+def unpack_piece(channel, body, at):
+    """Bytes of any length, and where they end in the body."""
+    (size,) = LENGTH.unpack_from(body, at)
+    at += LENGTH.size
+    if size & SHARED_LENGTH:
+        return _map(channel.take_fd()), at
+    return memoryview(body)[at : at + size], at + size
+
+
+def pack_piece(data, size, fds):
+    """Bytes of any length: themselves, or their length where they are a memory file."""
+    fd = _share(data) if size >= SHARE_FROM else None
+    if fd is None:
+        return LENGTH.pack(size) + bytes(data)
+    fds.append(fd)
+    return LENGTH.pack(size | SHARED_LENGTH)
 
 
 def _share(data):
@@ -186,8 +215,9 @@ def _share(data):
     return fd
 
 
-def pack_entry(key, value, look, fds):
-    """One entry. `look` is the value's look or None; descriptors are appended to `fds`."""
+def pack_entry(key, value, look, fds, given=()):
+    """One entry. `look` is the value's look or None; descriptors are appended to `fds`. What of the value is one of the `given`
+    mappings is not sent anew."""
     flags = 0
     if not isinstance(key, str):
         flags = POSITION
@@ -214,12 +244,16 @@ def pack_entry(key, value, look, fds):
     packed = ENTRY.pack(flags, len(key), length, len(buffers)) + key + stream
     for buffer in buffers:
         with buffer.raw() as raw:
-            fd = _share(raw) if raw.nbytes >= SHARE_FROM else None
-            if fd is not None:
-                fds.append(fd)
-                packed += LENGTH.pack(raw.nbytes | SHARED_LENGTH)
+            returned = None
+            if given and raw.nbytes >= SHARE_FROM:
+                from pushflow import pages
+
+                returned = pages.returned(raw, given)
+            if returned is None:
+                packed += pack_piece(raw, raw.nbytes, fds)
             else:
-                packed += LENGTH.pack(raw.nbytes) + raw.tobytes()
+                number, changes = returned
+                packed += LENGTH.pack(raw.nbytes | GIVEN) + COUNT.pack(number) + pack_piece(changes, len(changes), fds)
     if look is not None:
         packed += look
     if said is not None:
@@ -227,13 +261,14 @@ def pack_entry(key, value, look, fds):
     return packed
 
 
-def pack_entries(entries, look_keys, fds):
-    """A dict as a body. Values under `look_keys` are sent with what a router may know of them."""
+def pack_entries(entries, look_keys, fds, given=()):
+    """A dict as a body. Values under `look_keys` are sent with what a router may know of them; `given` are the mappings that
+    came with the task."""
     parts = [COUNT.pack(len(entries))]
     for key, value in entries.items():
         look = pack_look(value) if key in look_keys else None
         try:
-            parts.append(pack_entry(key, value, look, fds))
+            parts.append(pack_entry(key, value, look, fds, given))
         except Exception as error:
             raise TypeError(f"the value of {key!r}, a {type(value).__qualname__}, cannot be pickled: {error}") from error
     return b"".join(parts)

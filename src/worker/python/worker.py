@@ -61,19 +61,19 @@ class Worker:
 
     def run(self, script, body):
         """Executes one task; returns the answering frame's kind, body and descriptors."""
-        fds = []
+        fds, given = [], []
         try:
-            result = self.call(script, body)
+            result = self.call(script, body, given)
             if os.getpid() == self.pid:
                 _flush()
-            return wire.RESULT, wire.pack_entries(result, self.look_keys, fds), fds
+            return wire.RESULT, wire.pack_entries(result, self.look_keys, fds, given), fds
         except BaseException as error:
             _flush()
             interrupted = isinstance(error, KeyboardInterrupt) and error.args == ("interrupted by the supervisor",)
             return error_reply(error, interrupted, fds)
 
-    def call(self, script, body):
-        args, kwargs = tasks.arguments(wire.unpack_entries(self.channel, body, wire.TASK.size))
+    def call(self, script, body, given):
+        args, kwargs = tasks.arguments(wire.unpack_entries(self.channel, body, wire.TASK.size, given))
         run = self.scripts.functions.get(script) or self.scripts.find(script)
         # The handler sets `running` to False before it raises: at most one interrupt a task, and none after it.
         self.running = True
