@@ -8,7 +8,8 @@ supervisor. The record is `<BBHIII`, see `src/supervisor/announced.rs`.
 
 import os
 import sys
-from struct import Struct
+
+from pushflow.light import Struct
 
 RECORD = Struct("<BBHIII")  # how, flags, nothing, child or 0, parent, worker
 FORKED, PROGRAM, PROCESS, SHELL, WORKER = 1, 2, 3, 4, 5

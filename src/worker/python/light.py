@@ -1,13 +1,47 @@
-"""Modules of the standard library without their wrappers in Python, which take 8 ms to import: `re` and `enum` come with them."""
+"""Parts of the standard library without their wrappers in Python, which take longer to import than a small task runs."""
+
+import sys
+from _collections_abc import Mapping
 
 try:
-    import _pickle as pickle
+    from _struct import Struct
 except ImportError:
-    import pickle
+    from struct import Struct
+
+try:
+    from _weakref import ref
+except ImportError:
+    from weakref import ref
 
 try:
     import _signal as signal
 except ImportError:
     import signal
 
-__all__ = ["pickle", "signal"]
+
+def _pickle():
+    """`_pickle`, which imports `functools`, and with it `collections`, for nothing but `partial`: that is `_functools`'s."""
+    try:
+        if "functools" in sys.modules:
+            import _pickle
+
+            return _pickle
+        import _functools
+
+        stand_in = sys.modules["functools"] = type(sys)("functools")
+        stand_in.partial = _functools.partial
+        try:
+            import _pickle
+        finally:
+            if sys.modules.get("functools") is stand_in:
+                del sys.modules["functools"]
+        return _pickle
+    except (ImportError, AttributeError):
+        import pickle
+
+        return pickle
+
+
+pickle = _pickle()
+
+__all__ = ["Mapping", "Struct", "pickle", "ref", "signal"]

@@ -8,7 +8,8 @@ which of the files it was, and runs of bytes that are different in it.
 import mmap
 import os
 import sys
-from struct import Struct
+
+from pushflow.light import Struct
 
 RUN = Struct("<QQ")  # where in the buffer, how many bytes; the bytes follow
 

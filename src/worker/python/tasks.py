@@ -1,12 +1,10 @@
 """Executing tasks: finding `run`, calling it, and saying how it ended."""
 
 import sys
-from collections.abc import Mapping
-from types import TracebackType
 
 import pushflow
 from pushflow import wire
-from pushflow.light import pickle
+from pushflow.light import Mapping, pickle
 
 
 class Scripts:
@@ -65,8 +63,13 @@ def _import(name, path):
         from importlib import import_module
 
         return import_module(name)
-    from importlib.machinery import SourceFileLoader
-    from importlib.util import module_from_spec, spec_from_file_location
+    try:
+        # What importlib.util and importlib.machinery have these from: with them come `contextlib`, `functools` and more.
+        from _frozen_importlib import module_from_spec
+        from _frozen_importlib_external import SourceFileLoader, spec_from_file_location
+    except ImportError:
+        from importlib.machinery import SourceFileLoader
+        from importlib.util import module_from_spec, spec_from_file_location
 
     # None for a name with another ending than Python's: the workflow says that it is a script.
     spec = spec_from_file_location(name, path) or spec_from_file_location(
@@ -169,7 +172,7 @@ def _users_frames(traceback):
         traceback = traceback.tb_next
     users = None
     for frame in reversed(frames):
-        users = TracebackType(users, frame.tb_frame, frame.tb_lasti, frame.tb_lineno)
+        users = type(frame)(users, frame.tb_frame, frame.tb_lasti, frame.tb_lineno)
     return users
 
 

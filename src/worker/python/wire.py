@@ -4,12 +4,9 @@ A frame is `<IBQ`: the length of what follows this field, the kind, the task; th
 `src/worker/codec.rs`; the two are held together by tests.
 """
 
-import mmap
 import os
-from struct import Struct
-from weakref import ref
 
-from pushflow.light import pickle
+from pushflow.light import Struct, pickle, ref
 
 # Towards the worker.
 SETUP, SPAWN, RUN, DESCRIBE = 1, 2, 3, 4
@@ -128,6 +125,8 @@ class Channel:
 
 def _map(fd):
     """A private, writable view of a memory file: what a task changes in it, no other task sees."""
+    import mmap
+
     try:
         return mmap.mmap(fd, 0, access=mmap.ACCESS_COPY)
     finally:
