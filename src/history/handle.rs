@@ -23,7 +23,7 @@ const MOST_BYTES: usize = 64 << 20;
 /// News of tasks are written after so long: what comes meanwhile is one transaction.
 const TOGETHER: Duration = Duration::from_millis(100);
 /// Or when there are so many.
-const ENOUGH: usize = 4096;
+const ENOUGH: usize = 512;
 /// At the end, the disk is waited for no longer than this.
 const PATIENCE_AT_THE_END: Duration = Duration::from_secs(10);
 

@@ -14,6 +14,10 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// A write-ahead log that has become longer is cut again, bytes.
 const LONGEST_LOG: i64 = 32 << 20;
 
+/// From so many pages in it on, what is in the write-ahead log goes to its place in the file, at every transaction: the last writer does
+/// that too when it closes the file, and a run in the foreground waits for it.
+const LONG_LOG: i64 = 256;
+
 /// What a service locks beside its history.
 const LOCK: &str = "service.lock";
 
@@ -50,6 +54,7 @@ pub fn open_for_writing(path: &Path) -> Result<Connection, HistoryError> {
     connection.pragma_update(None, "auto_vacuum", "INCREMENTAL").map_err(cannot)?;
     connection.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(())).map_err(cannot)?;
     connection.pragma_update_and_check(None, "journal_size_limit", LONGEST_LOG, |_| Ok(())).map_err(cannot)?;
+    connection.pragma_update_and_check(None, "wal_autocheckpoint", LONG_LOG, |_| Ok(())).map_err(cannot)?;
     connection.pragma_update(None, "synchronous", "NORMAL").map_err(cannot)?;
     connection.set_prepared_statement_cache_capacity(64);
     schema::migrate(&mut connection, path)?;

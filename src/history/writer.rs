@@ -101,7 +101,6 @@ impl Writer {
         }
         // The last one out cuts the write-ahead log; what is in there is safe in any case.
         if let Some(file) = self.file.take() {
-            let _ = file.execute_batch("PRAGMA optimize");
             let _ = file.close();
         }
     }
