@@ -59,7 +59,6 @@ impl Supervisor {
         name: &str,
         leaf: Option<&Leaf>,
     ) -> Result<Started, String> {
-        self.nearness.part();
         let interpreter = self.interpreter_of(pool);
         let cannot = |error: io::Error| match error.kind() {
             io::ErrorKind::NotFound => format!("there is no interpreter {}", interpreter.display()),
@@ -67,12 +66,11 @@ impl Supervisor {
         };
         let (ours, theirs) = sys::connection().map_err(cannot)?;
         let (output, write) = sys::pipe().map_err(cannot)?;
-        let (pid, pidfd) = Program::new(&interpreter, write.as_fd())
+        let program = Program::new(&interpreter, write.as_fd())
             .args(["-c", bundle::BOOT, &theirs.as_raw_fd().to_string(), name])
             .inherit(theirs.as_fd())
-            .leaf(leaf.map(Leaf::door))
-            .start()
-            .map_err(cannot)?;
+            .leaf(leaf.map(Leaf::door));
+        let (pid, pidfd) = self.nearness.start(program).map_err(cannot)?;
         drop((theirs, write));
         let mut channel = Channel::new(UnixStream::from_std(ours));
         let setup = setup(&self.workflow, pool, self.pools[pool.index()].preload);

@@ -93,7 +93,6 @@ fn random_hex(bytes: usize) -> io::Result<String> {
 impl Supervisor {
     /// Starts the launcher of a pool, with the worker behind it.
     pub(super) fn launch_worker(&mut self, pool: PoolId, worker: WorkerId) -> Result<(), String> {
-        self.nearness.part();
         let launcher = self.workflow.pool(pool).launcher.clone();
         let [program, arguments @ ..] = &launcher[..] else { return Err("the launcher is empty".to_owned()) };
         let cannot = |error: io::Error| match error.kind() {
@@ -104,15 +103,14 @@ impl Supervisor {
         let token = random_hex(TOKEN_LENGTH / 2).map_err(cannot)?;
         let (output, write) = sys::pipe().map_err(cannot)?;
         let leaf = self.make_worker_leaf(pool, worker)?;
-        let (pid, pidfd) = Program::new(program, write.as_fd())
+        let program = Program::new(program, write.as_fd())
             .args(arguments)
             .args([self.interpreter_of(pool)])
             .args(["-c", bundle::BOOT, "connect", "pushflow-worker"])
             .env(ADDRESS, address)
             .env(TOKEN, &token)
-            .leaf(leaf.as_deref().map(Leaf::door))
-            .start()
-            .map_err(cannot)?;
+            .leaf(leaf.as_deref().map(Leaf::door));
+        let (pid, pidfd) = self.nearness.start(program).map_err(cannot)?;
         self.children.insert(pid, Child::Worker(pool, worker));
         let output = self.watch_worker_output(pool, output)?;
         self.keep_last_lines(output);

@@ -9,9 +9,11 @@
 //! Whether that pays is measured, in turns: a CPU that others keep busy is a bad place to wait at. What is measured holds only for
 //! the moment, so the way that is taken is compared with what is known of the other one all the time.
 
+use std::io;
 use std::time::Duration;
 
-use crate::process::sys::{CpuSet, here, run_on};
+use crate::process::Program;
+use crate::process::sys::{CpuSet, Pid, PidFd, here, run_on};
 
 /// The median of so many tasks is what one way takes. More often than so, nothing is decided.
 const BLOCK: usize = 16;
@@ -58,8 +60,13 @@ impl Nearness {
         self.part();
     }
 
-    /// Lets the supervisor run anywhere again: before it starts a program, which would inherit where it may run, and while
-    /// it has nothing to wait for.
+    /// Starts a program, which inherits where the supervisor may run: anywhere it could before.
+    pub(super) fn start(&mut self, program: Program<'_>) -> io::Result<(Pid, PidFd)> {
+        self.part();
+        program.start()
+    }
+
+    /// Lets the supervisor run anywhere again: while it has nothing to wait for.
     pub(super) fn part(&mut self) {
         if let Some((_, before)) = self.pinned.take() {
             // Can fail only if those CPUs are gone, and then the kernel has chosen others.

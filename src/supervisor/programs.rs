@@ -57,7 +57,6 @@ impl Supervisor {
     }
 
     fn try_launch(&mut self, pool: PoolId, worker: WorkerId, job: JobId) -> Result<(), CannotStart> {
-        self.nearness.part();
         let unwatched = |error| CannotStart(format!("cannot watch what the program prints: {error}"));
         let (read, write) = sys::pipe().map_err(unwatched)?;
         let Some(task @ (_, actor)) = self.job_actor(job) else {
@@ -86,7 +85,8 @@ impl Supervisor {
         if let Some(file) = &stdout {
             program = program.stdout(file.as_fd());
         }
-        let (pid, pidfd) = program.leaf(leaf.as_deref().map(Leaf::door)).start().map_err(cannot_run)?;
+        let program = program.leaf(leaf.as_deref().map(Leaf::door));
+        let (pid, pidfd) = self.nearness.start(program).map_err(cannot_run)?;
         drop(write);
         if let Some(output) = self.outputs.get_mut(&output) {
             output.context.pid = Some(pid.as_raw());

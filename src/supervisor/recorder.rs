@@ -84,11 +84,10 @@ impl Supervisor {
     }
 
     fn try_start_recorder(&mut self, command: &RecorderCommand) -> io::Result<Running> {
-        self.nearness.part();
         let (input, ours) = sys::pipe()?;
         let (printed, output) = sys::pipe()?;
         let program = Program::new(&command.program, output.as_fd()).args(&command.arguments).stdin(input);
-        let (pid, process) = program.start()?;
+        let (pid, process) = self.nearness.start(program)?;
         self.watch_output(printed, Context { pool: None, task: None, pid: Some(pid.as_raw()) })?;
         self.children.insert(pid, Child::Recorder);
         Ok(Running { pid, process, _input: ours, since: Instant::now() })
