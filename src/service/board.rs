@@ -1,9 +1,10 @@
 //! What there is to see of a service: written by the loop, read by the bus, which so never has to ask.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use rustc_hash::FxHashMap;
 use serde_json::{Value as Json, json};
 
 use crate::accounting::{RunAccount, Totals};
@@ -231,7 +232,7 @@ impl State {
     }
 
     /// How long the last tasks of some actors took.
-    pub fn tasks_took(&mut self, latest: &HashMap<ActorId, Duration>) {
+    pub fn tasks_took(&mut self, latest: &FxHashMap<ActorId, Duration>) {
         for (actor, took) in latest {
             if let Some(facts) = self.actors.get_mut(actor.index()) {
                 facts.last = Some(*took);

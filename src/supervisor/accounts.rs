@@ -4,8 +4,10 @@
 //! their actor if they had one in common, to their run otherwise. Nothing is divided by guessing. Off, it costs nothing; on,
 //! a [`Budget`] bounds what it costs.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
+
+use rustc_hash::FxHashMap;
 
 use super::jobs::Job;
 use super::meters::{Budget, Meter, of_cgroup, of_rusage};
@@ -25,13 +27,13 @@ const MOST_ACTORS: usize = 64;
 pub(super) struct Accounts {
     /// None while nobody wants accounts.
     budget: Option<Budget>,
-    metered: HashMap<(PoolId, WorkerId), Metered>,
+    metered: FxHashMap<(PoolId, WorkerId), Metered>,
     runs: BTreeMap<RunId, RunAccount>,
     workflow: WorkflowAccount,
     /// How long the last task of each actor took that has ended since somebody asked.
-    latest: HashMap<ActorId, Duration>,
+    latest: FxHashMap<ActorId, Duration>,
     /// What tasks have used that have just ended: while there is a record that takes it.
-    ended: Option<HashMap<JobId, Usage>>,
+    ended: Option<FxHashMap<JobId, Usage>>,
 }
 
 /// One process, and what runs in it.
@@ -72,7 +74,7 @@ impl Metered {
 
 impl Accounts {
     /// Forgets how long the last tasks took, and says it.
-    pub(super) fn take_latest(&mut self) -> HashMap<ActorId, Duration> {
+    pub(super) fn take_latest(&mut self) -> FxHashMap<ActorId, Duration> {
         std::mem::take(&mut self.latest)
     }
 
@@ -196,7 +198,7 @@ impl Supervisor {
     }
 
     /// How long the last task of each actor took, of those that have had one since this was asked last.
-    pub fn take_latest_durations(&mut self) -> HashMap<ActorId, Duration> {
+    pub fn take_latest_durations(&mut self) -> FxHashMap<ActorId, Duration> {
         self.accounts.take_latest()
     }
 

@@ -2,9 +2,10 @@
 //!
 //! Without a subtree nothing here does anything: processes stay in the cgroup of the supervisor.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use rustc_hash::FxHashMap;
 use tracing::{debug, error, warn};
 
 use super::Supervisor;
@@ -22,7 +23,7 @@ use crate::process::sys::{Pid, Signal};
 #[derive(Default)]
 pub(super) struct Leaves {
     subtree: Option<Subtree>,
-    places: HashMap<(PoolId, WorkerId), Place>,
+    places: FxHashMap<(PoolId, WorkerId), Place>,
     next_forkserver: u32,
     /// Leaves that go when the last process in them does: those of forkservers, and those whose worker or program has
     /// ended and has left something behind.

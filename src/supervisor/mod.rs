@@ -53,6 +53,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use mio::{Events, Poll, Token};
+use rustc_hash::FxHashMap;
 use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGTERM, SIGUSR1};
 use signal_hook_mio::v1_0::Signals;
 
@@ -99,7 +100,7 @@ pub struct Supervisor {
     children: HashMap<Pid, Child>,
     /// How many processes were reaped.
     reaped: u64,
-    outputs: HashMap<Token, Output>,
+    outputs: FxHashMap<Token, Output>,
     /// What output is read into.
     scratch: Vec<u8>,
     /// Where workers behind launchers connect; there from the first one on.
@@ -108,7 +109,7 @@ pub struct Supervisor {
     accounts: Accounts,
     /// Where tasks are recorded; none while nobody wants that.
     recording: Option<Recording>,
-    jobs: HashMap<JobId, Job>,
+    jobs: FxHashMap<JobId, Job>,
     nearness: Nearness,
     next_job: u64,
     runs: BTreeMap<RunId, ActiveRun>,
@@ -127,12 +128,12 @@ struct PoolState {
     forkserver: Option<Forkserver>,
     /// Whether the forkserver imports the task modules; given up when that kills it.
     preload: bool,
-    workers: HashMap<pool::WorkerId, WorkerProcess>,
+    workers: FxHashMap<pool::WorkerId, WorkerProcess>,
     /// In pools whose workers share a process: the worker that each one's process was started for.
-    hosts: HashMap<pool::WorkerId, pool::WorkerId>,
+    hosts: FxHashMap<pool::WorkerId, pool::WorkerId>,
     /// The process that further workers join.
     open_host: Option<pool::WorkerId>,
-    programs: HashMap<pool::WorkerId, Program>,
+    programs: FxHashMap<pool::WorkerId, Program>,
     /// Why a worker could not be started, last time.
     failure: Option<String>,
 }
@@ -144,10 +145,10 @@ impl PoolState {
             pool: Pool::new(spec),
             forkserver: None,
             preload: spec.preload || spec.context == Context::Fork,
-            workers: HashMap::new(),
-            hosts: HashMap::new(),
+            workers: FxHashMap::default(),
+            hosts: FxHashMap::default(),
             open_host: None,
-            programs: HashMap::new(),
+            programs: FxHashMap::default(),
             failure: None,
         };
         workflow.pools.iter().map(state).collect()
@@ -187,13 +188,13 @@ impl Supervisor {
             sources,
             children: HashMap::new(),
             reaped: 0,
-            outputs: HashMap::new(),
+            outputs: FxHashMap::default(),
             scratch: Vec::new(),
             doorway: None,
             leaves: Leaves::default(),
             accounts: Accounts::default(),
             recording: None,
-            jobs: HashMap::new(),
+            jobs: FxHashMap::default(),
             nearness: Nearness::default(),
             next_job: 0,
             runs: BTreeMap::new(),

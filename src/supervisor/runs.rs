@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use rustc_hash::FxHashMap;
 use tracing::{debug, error, info, warn};
 
 use super::{Happening, RunId, Supervisor};
@@ -18,7 +19,7 @@ use super::jobs::{AfterDescribing, Job};
 pub(super) struct ActiveRun {
     pub(super) engine: Run,
     /// The jobs of its tasks that are queued or running.
-    pub(super) jobs: HashMap<TaskId, JobId>,
+    pub(super) jobs: FxHashMap<TaskId, JobId>,
     /// Which attempts come next, of tasks that have failed and are tried again: while there is a record.
     pub(super) attempts: HashMap<TaskId, u32>,
     /// How many attempts have ended: while there is a record.
@@ -27,7 +28,7 @@ pub(super) struct ActiveRun {
 
 impl ActiveRun {
     pub(super) fn new(engine: Run) -> Self {
-        ActiveRun { engine, jobs: HashMap::new(), attempts: HashMap::new(), ends: 0 }
+        ActiveRun { engine, jobs: FxHashMap::default(), attempts: HashMap::new(), ends: 0 }
     }
 }
 

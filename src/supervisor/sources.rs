@@ -1,9 +1,9 @@
 //! What the loop watches: tokens and what they stand for.
 
-use std::collections::HashMap;
 use std::io;
 
 use mio::{Interest, Poll, Token, Waker, event};
+use rustc_hash::FxHashMap;
 
 use crate::graph::PoolId;
 use crate::pool::WorkerId;
@@ -38,7 +38,7 @@ pub(super) enum Source {
 /// The registry. A token is never used twice, so an event for something that is gone finds nothing.
 #[derive(Debug, Default)]
 pub(super) struct Sources {
-    known: HashMap<Token, Source>,
+    known: FxHashMap<Token, Source>,
     next: usize,
 }
 
