@@ -1,9 +1,9 @@
-//! Sharing a CPU with the only worker that has something to do.
+//! Sharing a CPU with workers whose tasks are short.
 //!
-//! Where short tasks follow each other one at a time, in a loop or a chain, supervisor and worker wait for each other in turn. The
-//! kernel wakes each of them on a CPU that is idle, and most of a hop is then the time that such a CPU needs to
+//! Where short tasks follow each other one at a time, in a loop or a chain, supervisor and worker wait for each other in turn; where
+//! there are many of them, workers wait for the supervisor and it for them. The kernel wakes each of them on a CPU that is idle, and most of a hop is then the time that such a CPU needs to
 //! wake up: on a virtual machine 50 µs and more each way, against 5 µs for the switch from one to the other on the same
-//! CPU. So the supervisor stays on its CPU for a spell, and tells the worker with each task to wait there for the next one
+//! CPU. So the supervisor stays on its CPU for a spell, and tells workers with each task to wait there for the next one
 //! (`nearness.py`). A task itself runs, and starts things, wherever it could before.
 //!
 //! Whether that pays is measured, in turns: a CPU that others keep busy is a bad place to wait at. What is measured holds only for
@@ -27,18 +27,24 @@ const LONGEST_SPELL: u32 = 4096;
 /// Beside a task that takes longer, waking up does not matter.
 const SHORT: Duration = Duration::from_micros(500);
 
-/// Where supervisor and worker wait for each other.
+/// Where supervisor and workers wait for each other.
 #[derive(Default)]
 pub(super) struct Nearness {
-    course: Course,
+    /// While there is one task alone: what counts is how long it takes from here to here.
+    lone: Course,
+    /// While there are several: how soon after each other they come back.
+    crowd: Course,
+    /// When one of several has come back last: time since boot.
+    last: Option<Duration>,
     /// Where the supervisor stays, and where it could run before.
     pinned: Option<(u16, CpuSet)>,
 }
 
 impl Nearness {
-    /// The only task there is will be sent: the CPU at which its worker is to wait for the next one.
-    pub(super) fn next(&mut self) -> Option<u16> {
-        if !self.course.near() {
+    /// A task will be sent, the only one there is or one of several: the CPU at which its worker is to wait for the next one.
+    pub(super) fn next(&mut self, alone: bool) -> Option<u16> {
+        let course = if alone { &self.lone } else { &self.crowd };
+        if !course.near() {
             self.part();
             return None;
         }
@@ -49,15 +55,19 @@ impl Nearness {
         self.pinned.as_ref().map(|(cpu, _)| *cpu)
     }
 
-    /// It has come back after this time.
-    pub(super) fn on_answer(&mut self, took: Duration) {
-        self.course.on_answer(took);
-    }
-
-    /// There are other tasks beside it: each has a CPU of its own, if there are enough.
-    pub(super) fn not_alone(&mut self) {
-        self.course = Course::default();
-        self.part();
+    /// It has come back now, time since boot, after this time.
+    pub(super) fn on_answer(&mut self, alone: bool, took: Duration, now: Duration) {
+        if alone {
+            self.last = None;
+            self.lone.on_answer(took);
+            return;
+        }
+        let passed = self.last.replace(now).map(|last| now.saturating_sub(last));
+        if took > SHORT {
+            self.crowd = Course::default();
+        } else if let Some(passed) = passed.filter(|passed| *passed <= SHORT) {
+            self.crowd.on_answer(passed);
+        }
     }
 
     /// Starts a program, which inherits where the supervisor may run: anywhere it could before.
@@ -208,5 +218,26 @@ mod tests {
             course.near() != before
         });
         assert!(turns.count() <= 4);
+    }
+
+    #[test]
+    fn of_several_tasks_it_counts_how_soon_one_follows_the_other() {
+        let micros = Duration::from_micros;
+        let mut nearness = Nearness::default();
+        let mut now = micros(0);
+        let mut near = 0;
+        for _ in 0..10_000 {
+            near += u32::from(nearness.crowd.near);
+            now += if nearness.crowd.near { micros(25) } else { micros(40) };
+            // Each of them takes longer near, as they wait for each other there.
+            nearness.on_answer(false, micros(if nearness.crowd.near { 100 } else { 80 }), now);
+        }
+        assert!(near > 9_800, "{near} of 10,000");
+        // A pause is no task that takes long; a long task is.
+        now += micros(900_000);
+        nearness.on_answer(false, micros(80), now);
+        assert!(nearness.crowd.near);
+        nearness.on_answer(false, micros(3_000), now + micros(40));
+        assert!(!nearness.crowd.near && !nearness.lone.near);
     }
 }

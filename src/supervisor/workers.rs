@@ -189,12 +189,12 @@ impl Supervisor {
 
     /// The CPU at which a worker of this pool is to wait after the task that it is sent now, if it matters.
     fn where_to_wait(&mut self, pool: PoolId) -> Option<u16> {
-        // Greenlets run also while their thread waits.
-        if self.jobs.len() == 1 && !self.workflow.pool(pool).gevent {
-            return self.nearness.next();
+        if self.workflow.pool(pool).gevent {
+            // Greenlets run also while their thread waits.
+            self.nearness.part();
+            return None;
         }
-        self.nearness.not_alone();
-        None
+        self.nearness.next(self.jobs.len() == 1)
     }
 
     pub(super) fn on_worker_ready(&mut self, pool: PoolId, worker: WorkerId, readable: bool, writable: bool) {
@@ -294,10 +294,9 @@ impl Supervisor {
         let (output, closing) = (process.output, process.closing);
         process.last_actor = actor;
         let started_something = std::mem::take(&mut process.has_started_something);
-        let took = sys::since_boot().saturating_sub(process.busy_since);
-        if self.jobs.len() == 1 {
-            self.nearness.on_answer(took);
-        }
+        let now = sys::since_boot();
+        let took = now.saturating_sub(process.busy_since);
+        self.nearness.on_answer(self.jobs.len() == 1, took, now);
         self.account_end(pool, worker, JobId(task));
         self.say_what_was_refused(pool, worker, actor);
         // What the task has printed is read before the output belongs to the next one.

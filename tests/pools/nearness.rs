@@ -56,3 +56,44 @@ fn a_worker_whose_launcher_chose_a_cpu_stays_there() {
     let output = looking("max_workers = 1\nlauncher = ['taskset', '-c', '0']").run(&["--timeout", "120s"]).json();
     assert_eq!(output["before"], serde_json::json!([0]), "{output}");
 }
+
+/// Two loops beside each other, each of whose tasks looks where it may run; every hundredth starts a program.
+const LOOP: &str = "
+import os, subprocess
+def cpus():
+    return sorted(os.sched_getaffinity(0))
+BEFORE = cpus()
+def run(count=0, found=(), **_):
+    if cpus() != BEFORE: raise RuntimeError(f'task {count} may run at {cpus()} only')
+    if count % 100 == 0:
+        found = sorted({*found, subprocess.run(['nproc'], stdout=subprocess.PIPE, universal_newlines=True).stdout.strip()})
+    return {'count': count + 1, 'again': count < 2000, 'found': found}
+";
+
+#[test]
+fn many_short_tasks_and_what_they_start_may_run_anywhere_too() {
+    let cpus = available_parallelism().unwrap().get();
+    for pool in ["max_workers = 2", "type = 'thread'\nmax_workers = 2"] {
+        let one = |name: &str| {
+            format!(
+                "{{ from = 'start', to = '{name}' }}, {{ from = '{name}', to = 'if-{name}' }}, {{ from = 'if-{name}', to = '{name}', port = true }}, {{ from = 'if-{name}', to = 'both', port = false }}"
+            )
+        };
+        let actors = |name: &str| {
+            format!("[actors.{name}]\nscript = 'loop.py'\n[actors.if-{name}]\nkind = 'router'\nitem = 'again'\n")
+        };
+        let output = Project::with_workflow(
+            &format!("{}{}[actors.both]\nkind = 'join'", actors("a"), actors("b")),
+            &format!("links = [{}, {}, {{ from = 'both', to = 'stop' }}]", one("a"), one("b")),
+        )
+        .file("loop.py", LOOP)
+        .with_pool(pool)
+        .run(&["--timeout", "120s"])
+        .json();
+        assert_eq!(
+            (&output["count"], &output["found"]),
+            (&2001.into(), &serde_json::json!([cpus.to_string()])),
+            "{pool}"
+        );
+    }
+}
