@@ -69,6 +69,38 @@ fn the_pages_are_what_man_expects() {
     }
 }
 
+/// The first lines after a heading that stay lines, as they are read.
+fn printed(page: &str, heading: &str) -> String {
+    let (_, rest) = page.split_once(&format!("\n.SH {heading}\n")).unwrap();
+    let (_, rest) = rest.split_once("\n.nf\n").unwrap();
+    let (lines, _) = rest.split_once("\n.fi\n").unwrap();
+    lines.replace("\\(dq", "\"")
+}
+
+#[test]
+fn the_example_of_the_manual_runs_as_it_is_printed() {
+    let folder = tempfile::tempdir().unwrap();
+    let page = pages(folder.path()).into_iter().find(|page| page.ends_with("pushflow.toml.5")).unwrap();
+    let page = fs::read_to_string(page).unwrap();
+    let workflow = folder.path().join("own.toml");
+    fs::write(&workflow, printed(&page, "EXAMPLE")).unwrap();
+    fs::create_dir(folder.path().join("tasks")).unwrap();
+    fs::write(folder.path().join("tasks/measure.py"), printed(&page, "TASKS")).unwrap();
+    let said = pushflow(&["run", "-q", workflow.to_str().unwrap()]);
+    assert_eq!(said, "{\"sample\":\"lysozyme\",\"round\":3,\"good_enough\":true}\n");
+}
+
+#[test]
+fn no_page_shows_what_only_a_formatter_understands() {
+    let folder = tempfile::tempdir().unwrap();
+    for page in pages(folder.path()) {
+        let text = output(Command::new("mandoc").args(["-T", "utf8"]).arg(&page));
+        for request in [".ie ", ".el ", ".ds ", ".PP", "\\f", "@VERSION@"] {
+            assert!(!text.contains(request), "{} shows {request}:\n{text}", page.display());
+        }
+    }
+}
+
 #[test]
 fn pages_refer_to_pages_that_are_there() {
     let folder = tempfile::tempdir().unwrap();

@@ -18,15 +18,18 @@ use tracing_subscriber::util::SubscriberInitExt;
 use crate::config::Style;
 use crate::systemd::journal::Journal;
 
+/// The options of every verb stand below those of one.
+const LAST: usize = 900;
+
 /// How much is logged.
 #[derive(Debug, clap::Args)]
 pub(super) struct LoggingArgs {
     /// Log more: each actor's start and end.
-    #[arg(short, long, global = true)]
+    #[arg(short, long, global = true, display_order = LAST)]
     verbose: bool,
 
     /// Log only warnings and errors, and not what tasks print.
-    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    #[arg(short, long, global = true, conflicts_with = "verbose", display_order = LAST)]
     quiet: bool,
 }
 

@@ -33,6 +33,49 @@ One supervisor runs one workflow as one process tree, in the foreground (`pushfl
 It accounts for every process of it, and leaves none behind.
 ";
 
+/// What only the page of the command itself says after the options.
+const FIRST_STEPS: &str = r#".SH "FIRST STEPS"
+Examples are in
+.IR /usr/share/pushflow/workflows :
+short, commented, and run by their names.
+.PP
+.RS 4
+.nf
+pushflow run hello \-i name=World
+.fi
+.RE
+.PP
+Of one's own: a workflow file, as pushflow.toml(5) explains it, and its scripts beside it. The file is looked at, and run, in place:
+.PP
+.RS 4
+.nf
+pushflow check own.toml
+pushflow run own.toml \-i sample=lysozyme
+.fi
+.RE
+.PP
+To have it as a service, copy both where services look, with
+.B mode = \(dqresident\(dq
+below
+.B [service]
+if it is to wait for runs; without it, it runs once. The scripts, and what they read, must be readable for the user
+.BR pushflow .
+.PP
+.RS 4
+.nf
+sudo cp own.toml own.py /etc/pushflow/workflows/
+sudo systemctl start pushflow@own
+sudo pushflow submit own \-i sample=lysozyme \-\-wait
+pushflow status own
+journalctl \-u pushflow@own
+.fi
+.RE
+.PP
+.B pushflow doctor
+says what a host lacks. The README, with all of this at length, is in
+.IR /usr/share/doc/pushflow .
+"#;
+
 const FILES: [(&str, &str); 4] = [
     (
         "/etc/pushflow/workflows/NAME.toml, /usr/share/pushflow/workflows/NAME.toml",
@@ -67,7 +110,8 @@ fn also(verb: &str) -> String {
 
 /// What only the page of the command itself has.
 fn everything(command: &Command) -> String {
-    let mut roff = String::from(".SH COMMANDS\n");
+    let mut roff = String::from(FIRST_STEPS);
+    roff.push_str(".SH COMMANDS\n");
     for verb in command.get_subcommands() {
         let about = verb.get_about().map(ToString::to_string).unwrap_or_default();
         let name = format!("pushflow-{}(1)", verb.get_name());
@@ -89,12 +133,12 @@ fn page(command: &Command, also: &str, more: &str) -> Page {
     let title = format!(".TH {} 1 \"\" \"pushflow {}\" pushflow\n", plain(&name), env!("CARGO_PKG_VERSION"));
     let mut out = title.into_bytes();
     let mut parts = man.render_name_section(&mut out);
-    parts = parts.and_then(|()| man.render_synopsis_section(&mut out));
+    out.extend(synopsis(command).as_bytes());
     parts = parts.and_then(|()| man.render_description_section(&mut out));
     let after = command.get_after_help().map(ToString::to_string).unwrap_or_default();
     let (mut description, sections) = taken_apart(&after);
     if also == ALSO_OF_ALL {
-        description.insert_str(0, &format!(".PP\n{}", with_code(DESCRIPTION)));
+        description.insert_str(0, &format!(".PP\n{}\n", with_code(DESCRIPTION)));
     }
     out.extend(description.as_bytes());
     parts = parts.and_then(|()| man.render_options_section(&mut out));
@@ -107,6 +151,14 @@ fn page(command: &Command, also: &str, more: &str) -> Page {
     out.extend(end.to_roff().as_bytes());
     let roff = String::from_utf8(out).expect("what is made of strings is text");
     Page { name, section: "1", roff }
+}
+
+/// As `--help` says it: clap_mangen's has each option, without what it takes.
+fn synopsis(command: &Command) -> String {
+    let usage = command.clone().render_usage().to_string();
+    let usage = usage.trim_start_matches("Usage: ");
+    let name = command.get_bin_name().unwrap_or_else(|| command.get_name());
+    format!(".SH SYNOPSIS\n\\fB{}\\fR{}\n", plain(name), plain(usage.strip_prefix(name).unwrap_or(usage)))
 }
 
 /// `pushflow-run(1), …`: the names in bold, as manual pages have them.
