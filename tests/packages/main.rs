@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod built;
+mod notices;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -11,7 +12,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 
-use built::Built;
+use built::{Built, PACKAGES};
 
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 
@@ -27,9 +28,14 @@ fn output(command: &mut Command) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
-/// A field of the .deb.
-fn field(name: &str) -> String {
-    output(Command::new("dpkg-deb").arg("--field").arg(built().deb()).arg(name)).trim().to_owned()
+/// A field of a .deb.
+fn field(package: &str, name: &str) -> String {
+    output(Command::new("dpkg-deb").arg("--field").arg(built().deb(package)).arg(name)).trim().to_owned()
+}
+
+/// What a .rpm says to a query.
+fn query(package: &str, arguments: &[&str]) -> String {
+    output(Command::new("rpm").arg("-qp").args(arguments).arg(built().rpm(package)))
 }
 
 /// Mode and text of each file, by path; of manual pages, what is compressed in them.
@@ -51,14 +57,14 @@ fn files(root: &Path, folder: &Path, into: &mut Files) {
     }
 }
 
-/// The files of both packages.
-fn both() -> (Files, Files) {
+/// The files of a package, in the .deb and in the .rpm.
+fn both(package: &str) -> (Files, Files) {
     let (deb, rpm) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-    output(Command::new("dpkg-deb").arg("--extract").arg(built().deb()).arg(deb.path()));
-    let package = fs::File::open(built().rpm()).unwrap();
+    output(Command::new("dpkg-deb").arg("--extract").arg(built().deb(package)).arg(deb.path()));
+    let archived = fs::File::open(built().rpm(package)).unwrap();
     let mut archive = Command::new("rpm2archive")
         .args(["--nocompression", "-"])
-        .stdin(package)
+        .stdin(archived)
         .stdout(Stdio::piped())
         .spawn()
         .unwrap();
@@ -73,20 +79,28 @@ fn both() -> (Files, Files) {
 }
 
 #[test]
-fn both_packages_have_the_same_files_with_the_same_modes() {
-    let (deb, rpm) = both();
-    // Each has its own place for what the distribution's tools look for.
-    let own = ["usr/share/doc/", "usr/share/licenses/", "usr/share/lintian/", "usr/share/zsh/"];
-    let common = |files: &Files| {
-        let files = files.clone().into_iter();
-        files.filter(|(name, _)| !own.iter().any(|own| name.starts_with(own))).collect::<Files>()
-    };
-    let (deb, rpm) = (common(&deb), common(&rpm));
-    let names = |files: &Files| files.iter().map(|(name, (mode, _))| format!("{mode:o} {name}")).collect::<Vec<_>>();
-    assert_eq!(names(&deb), names(&rpm));
-    for (name, file) in &deb {
-        assert!(file.1 == rpm[name].1, "{name} is not the same in both");
+fn both_kinds_have_the_same_files_with_the_same_modes() {
+    for package in PACKAGES {
+        let (deb, rpm) = both(package);
+        // Each has its own place for what the distribution's tools look for.
+        let own = ["usr/share/doc/", "usr/share/licenses/", "usr/share/lintian/", "usr/share/zsh/"];
+        let common = |files: &Files| {
+            let files = files.clone().into_iter();
+            files.filter(|(name, _)| !own.iter().any(|own| name.starts_with(own))).collect::<Files>()
+        };
+        let (deb, rpm) = (common(&deb), common(&rpm));
+        let names =
+            |files: &Files| files.iter().map(|(name, (mode, _))| format!("{mode:o} {name}")).collect::<Vec<_>>();
+        assert_eq!(names(&deb), names(&rpm));
+        for (name, file) in &deb {
+            assert!(file.1 == rpm[name].1, "{name} is not the same in both");
+        }
+        assert!(!deb.keys().any(|name| name.contains("__pycache__")), "{:?}", deb.keys());
+        if *package == "pushflow-mx" {
+            assert_eq!(names(&deb), ["755 usr/bin/pushflow-mx", "644 usr/share/man/man1/pushflow-mx.1.gz"]);
+        }
     }
+    let (deb, _) = both("pushflow");
     for (mode, name) in [
         (0o755, "usr/bin/pushflow"),
         (0o644, "usr/lib/systemd/system/pushflow@.service"),
@@ -100,12 +114,11 @@ fn both_packages_have_the_same_files_with_the_same_modes() {
     ] {
         assert_eq!(deb.get(name).map(|(mode, _)| *mode), Some(mode), "{name}");
     }
-    assert!(!deb.keys().any(|name| name.contains("__pycache__")), "{:?}", deb.keys());
 }
 
 #[test]
 fn everything_of_packaging_and_units_is_in_them() {
-    let (deb, _) = both();
+    let (deb, _) = both("pushflow");
     let texts: Vec<&Vec<u8>> = deb.values().map(|(_, text)| text).collect();
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
     for folder in [
@@ -127,12 +140,10 @@ fn everything_of_packaging_and_units_is_in_them() {
 
 #[test]
 fn the_configuration_is_kept_when_it_was_changed() {
-    let listed = output(Command::new("dpkg-deb").arg("--info").arg(built().deb()).arg("conffiles"));
+    let listed = output(Command::new("dpkg-deb").arg("--info").arg(built().deb("pushflow")).arg("conffiles"));
     assert_eq!(listed, "/etc/pushflow/pushflow.toml\n");
-    let listed = output(Command::new("rpm").args(["-qp", "--configfiles"]).arg(built().rpm()));
-    assert_eq!(listed, "/etc/pushflow/pushflow.toml\n");
-    let flags =
-        output(Command::new("rpm").args(["-qp", "--qf", "[%{FILEFLAGS:fflags} %{FILENAMES}\\n]"]).arg(built().rpm()));
+    assert_eq!(query("pushflow", &["--configfiles"]), "/etc/pushflow/pushflow.toml\n");
+    let flags = query("pushflow", &["--qf", "[%{FILEFLAGS:fflags} %{FILENAMES}\\n]"]);
     // c: configuration; n: a changed one is kept.
     assert!(flags.lines().any(|line| line == "cn /etc/pushflow/pushflow.toml"), "{flags}");
 }
@@ -140,36 +151,48 @@ fn the_configuration_is_kept_when_it_was_changed() {
 #[test]
 fn they_depend_on_what_they_need_and_no_more() {
     assert_eq!(
-        field("Depends"),
+        field("pushflow", "Depends"),
         "libc6 (>= 2.34), libgcc-s1 (>= 4.2), systemd | systemd-standalone-sysusers | systemd-sysusers, python3 (>= 3.8)"
     );
-    let requires = output(Command::new("rpm").args(["-qp", "--requires"]).arg(built().rpm()));
-    let needs: Vec<&str> = requires.lines().filter(|line| !line.starts_with("rpmlib(")).collect();
-    for need in ["python3 >= 3.8", "systemd >= 247", "libc.so.6(GLIBC_2.34)(64bit)", "libgcc_s.so.1()(64bit)"] {
-        assert!(needs.contains(&need), "{need} in {needs:?}");
+    for package in PACKAGES {
+        let requires = query(package, &["--requires"]);
+        let needs: Vec<&str> = requires.lines().filter(|line| !line.starts_with("rpmlib(")).collect();
+        let own: &[&str] = match *package {
+            "pushflow" => &["python3 >= 3.8", "systemd >= 247"],
+            _ => &[concat!("pushflow = ", env!("CARGO_PKG_VERSION"), "-1")],
+        };
+        for need in own.iter().chain(&["libc.so.6(GLIBC_2.34)(64bit)", "libgcc_s.so.1()(64bit)"]) {
+            assert!(needs.contains(need), "{package}: {need} in {needs:?}");
+        }
+        // What comes after RHEL 9, Ubuntu 22.04 and Debian 12.
+        assert!(!needs.iter().any(|need| need.contains("GLIBC_2.35") || need.contains("GLIBC_2.36")), "{needs:?}");
     }
-    // What comes after RHEL 9, Ubuntu 22.04 and Debian 12.
-    assert!(!needs.iter().any(|need| need.contains("GLIBC_2.35") || need.contains("GLIBC_2.36")), "{needs:?}");
 }
 
 #[test]
 fn lintian_has_nothing_to_say() {
-    let mut lintian = Command::new("lintian");
-    lintian.args(["--allow-root", "--fail-on", "error,warning", "--display-level", ">=warning"]).arg(built().deb());
-    assert_eq!(output(&mut lintian), "");
+    for package in PACKAGES {
+        let mut lintian = Command::new("lintian");
+        lintian.args(["--allow-root", "--fail-on", "error,warning", "--display-level", ">=warning"]);
+        assert_eq!(output(lintian.arg(built().deb(package))), "");
+    }
 }
 
 #[test]
 fn rpmlint_has_nothing_to_say() {
     let config = Path::new(env!("CARGO_MANIFEST_DIR")).join("packaging/rpm/rpmlint.toml");
-    let said = output(Command::new("rpmlint").arg("--config").arg(config).arg(built().rpm()));
-    assert!(said.contains("; 0 errors, 0 warnings"), "{said}");
+    for package in PACKAGES {
+        let said = output(Command::new("rpmlint").arg("--config").arg(&config).arg(built().rpm(package)));
+        assert!(said.contains("; 0 errors, 0 warnings"), "{said}");
+    }
 }
 
 #[test]
 fn the_same_binaries_make_the_same_bytes() {
     let again = Built::version(VERSION);
-    for (one, other) in [(built().deb(), again.deb()), (built().rpm(), again.rpm())] {
-        assert!(fs::read(&one).unwrap() == fs::read(&other).unwrap(), "{} differs", one.display());
+    for package in PACKAGES {
+        for (one, other) in [(built().deb(package), again.deb(package)), (built().rpm(package), again.rpm(package))] {
+            assert!(fs::read(&one).unwrap() == fs::read(&other).unwrap(), "{} differs", one.display());
+        }
     }
 }

@@ -44,7 +44,7 @@ END
 #[test]
 fn the_deb_is_installed_used_upgraded_removed_and_purged() {
     let (old, new) = (Built::version("0.0.1"), Built::version("9.9.9"));
-    let machine = Machine::without_pushflow("vm").path(&old.deb(), "/root/old.deb").path(&new.deb(), "/root/new.deb");
+    let machine = Machine::without_pushflow("vm").path(&old.deb("pushflow"), "/root/old.deb").path(&new.deb("pushflow"), "/root/new.deb");
     let script = r#"
 everything > /root/before
 
@@ -136,7 +136,7 @@ is run "$(ls /run/pushflow 2>&1 >/dev/null | grep -c 'No such')" 1
 #[test]
 fn the_rpm_unpacked_and_its_scripts_run() {
     let built = Built::version("0.0.1");
-    let rpm = built.rpm();
+    let rpm = built.rpm("pushflow");
     let unpacked = tempfile::tempdir().expect("a temporary folder");
     let package = File::open(&rpm).expect("the package");
     let mut archive = Command::new("rpm2archive")
