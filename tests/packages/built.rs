@@ -10,11 +10,13 @@ pub(crate) const PACKAGES: &[&str] = if cfg!(feature = "mx") { &["pushflow", "pu
 pub(crate) struct Built(tempfile::TempDir);
 
 impl Built {
-    pub(crate) fn version(version: &str) -> Self {
+    /// Made as people get them, but for the further arguments: `--loose` is for machines that are slow.
+    pub(crate) fn version(version: &str, arguments: &[&str]) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let binaries = Path::new(env!("CARGO_BIN_EXE_pushflow")).parent().expect("the folder of the binary");
         let mut build = Command::new(Path::new(env!("CARGO_MANIFEST_DIR")).join("packaging/build"));
         build.arg("--binaries").arg(binaries).arg("--out").arg(folder.path()).args(["--version", version]);
+        build.args(arguments);
         // One that is there without the feature is of other sources.
         build.args((!cfg!(feature = "mx")).then_some("--without-mx"));
         let output = build.output().expect("packaging/build starts");

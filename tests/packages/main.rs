@@ -18,7 +18,7 @@ const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 fn built() -> &'static Built {
     static BUILT: OnceLock<Built> = OnceLock::new();
-    BUILT.get_or_init(|| Built::version(VERSION))
+    BUILT.get_or_init(|| Built::version(VERSION, &[]))
 }
 
 fn output(command: &mut Command) -> String {
@@ -189,7 +189,7 @@ fn rpmlint_has_nothing_to_say() {
 
 #[test]
 fn the_same_binaries_make_the_same_bytes() {
-    let again = Built::version(VERSION);
+    let again = Built::version(VERSION, &[]);
     for package in PACKAGES {
         for (one, other) in [(built().deb(package), again.deb(package)), (built().rpm(package), again.rpm(package))] {
             assert!(fs::read(&one).unwrap() == fs::read(&other).unwrap(), "{} differs", one.display());
