@@ -211,8 +211,14 @@ fn sources(folder: &Path, into: &mut String) {
 #[test]
 fn the_readme_explains_messages_that_there_are() {
     // Those of Python and of the kernel.
-    let others =
-        ["No module named", "missing 1 required", "daemonic processes are not", "Permission denied", "Read-only file"];
+    let others = [
+        "No module named",
+        "missing 1 required",
+        "got an unexpected keyword",
+        "daemonic processes are not",
+        "Permission denied",
+        "Read-only file",
+    ];
     let mut code = String::new();
     sources(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &mut code);
     let code = code.replace("\\\"", "\"");

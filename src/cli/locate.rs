@@ -17,7 +17,27 @@ pub(super) fn workflow_file(name: &str) -> Result<PathBuf, Failure> {
         let what = if path.exists() { "is not a file" } else { "does not exist" };
         return Err(not_found(format!("{name} {what}")));
     }
-    installed(name, &workflow_folders())
+    installed(name, &workflow_folders()).map_err(|failure| match failure {
+        Failure::Because(exit, error) if Path::new(&format!("{name}.toml")).is_file() => {
+            Failure::Because(exit, anyhow!("{error:#}; for the file in this folder, say {name}.toml"))
+        }
+        failure => failure,
+    })
+}
+
+/// Whether a service that runs this file ends with its first run, as far as the file, or else the defaults, can be read.
+pub(super) fn runs_once(file: &Path, defaults: Option<&Path>) -> bool {
+    let mode = |path: &Path| {
+        let table: toml::Table = std::fs::read_to_string(path).ok()?.parse().ok()?;
+        Some(
+            table
+                .get("service")
+                .and_then(|service| service.get("mode"))
+                .and_then(|mode| mode.as_str().map(str::to_owned)),
+        )
+    };
+    let Some(own) = mode(file) else { return false };
+    own.or_else(|| defaults.and_then(mode).flatten()).is_none_or(|mode| mode == "run")
 }
 
 /// Whose services: the system's, or this user's.

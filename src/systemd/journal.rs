@@ -1,12 +1,14 @@
 //! The journal: every line with its workflow, run, actor, pool and process as fields, some with a MESSAGE_ID.
 
 use std::env;
+use std::fmt::Debug;
 use std::fs::File;
 use std::io;
 use std::os::fd::AsFd;
 use std::os::unix::fs::MetadataExt;
 
-use tracing::{Event, Subscriber};
+use tracing::field::{Field, Value, Visit};
+use tracing::{Event, Level, Subscriber};
 use tracing_journald::{Layer as Lines, Priority, PriorityMappings};
 use tracing_subscriber::Layer;
 use tracing_subscriber::layer::Context;
@@ -70,6 +72,47 @@ impl<S: Subscriber + for<'span> LookupSpan<'span>> Layer<S> for Journal {
     fn on_event(&self, event: &Event<'_>, context: Context<'_, S>) {
         let target = event.metadata().target();
         let marked = self.marked.iter().find(|(marked, _)| *marked == target);
-        marked.map_or(&self.plain, |(_, lines)| lines).on_event(event, context);
+        let lines = marked.map_or(&self.plain, |(_, lines)| lines);
+        // What a task prints stays as it is.
+        if *event.metadata().level() > Level::WARN || target == "task" {
+            return lines.on_event(event, context);
+        }
+        let mut fields = Fields::default();
+        event.record(&mut fields);
+        fields.name_the_actor();
+        let Some(first) = fields.0.first() else { return lines.on_event(event, context) };
+        let mut values: [(&Field, Option<&dyn Value>); MOST_FIELDS] = [(&first.0, None); MOST_FIELDS];
+        for (place, (field, text)) in values.iter_mut().zip(&fields.0) {
+            *place = (field, Some(text));
+        }
+        lines.on_event(&Event::new(event.metadata(), &event.metadata().fields().value_set(&values)), context);
+    }
+}
+
+/// More than any event has.
+const MOST_FIELDS: usize = 12;
+
+/// The fields of an event, as text.
+#[derive(Default)]
+struct Fields(Vec<(Field, String)>);
+
+impl Fields {
+    /// `systemctl status` shows the text alone: which actor has failed is part of it.
+    fn name_the_actor(&mut self) {
+        let actor = self.0.iter().find(|(field, _)| field.name() == "actor").map(|(_, actor)| actor.clone());
+        let message = self.0.iter_mut().find(|(field, _)| field.name() == "message");
+        if let (Some(actor), Some((_, message))) = (actor, message) {
+            message.insert_str(0, &format!("{actor}: "));
+        }
+    }
+}
+
+impl Visit for Fields {
+    fn record_str(&mut self, field: &Field, value: &str) {
+        self.0.push((field.clone(), value.to_owned()));
+    }
+
+    fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
+        self.0.push((field.clone(), format!("{value:?}")));
     }
 }

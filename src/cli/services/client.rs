@@ -10,7 +10,7 @@ use zbus::{Connection, Message, OwnedObjectPath, OwnedVariant, wire};
 
 use super::PlaceArgs;
 use crate::bus::{Which, answered, names};
-use crate::cli::locate::Whose;
+use crate::cli::locate::{self, Whose};
 use crate::cli::{Exit, Failure};
 
 /// A bus on which services may be.
@@ -109,10 +109,11 @@ impl Client {
             "InvalidInputs" => Failure::usage(anyhow!("{name}: {text}")),
             "NoSuchRun" | "UnknownObject" => Failure::Because(Exit::NotFound, anyhow!("{name}: {text}")),
             // The bus's own refusal, dbus-daemon's or dbus-broker's, says nothing to people.
-            "AccessDenied" if text.contains("matched rules") || text.contains("not authorized to send") => {
-                anyhow!("you may look at {name}, but not act on it: only root and members of the group pushflow may")
-                    .into()
-            }
+            "AccessDenied" if text.contains("matched rules") || text.contains("not authorized to send") => anyhow!(
+                "you may look at {name}, but not act on it: only root and members of the group pushflow may \
+                     (sudo usermod -aG pushflow USER, and log in again)"
+            )
+            .into(),
             _ => anyhow!("{name}: {text}").into(),
         }
     }
@@ -120,13 +121,19 @@ impl Client {
     /// Says that a service is not running, and how to change that.
     pub(super) fn not_running(&self, name: &str) -> Failure {
         let unit = format!("pushflow@{name}");
-        if self.place.host.is_none()
-            && let Err(failure) = self.place.whose().workflow_file(name)
-        {
-            return failure;
+        let mut once = "";
+        if self.place.host.is_none() {
+            match self.place.whose().workflow_file(name) {
+                Ok(file) if locate::runs_once(&file, self.whose().defaults_file().as_deref()) => {
+                    once = " (it runs once then; to be asked for runs it needs mode = \"resident\" in [service])";
+                }
+                Ok(_) => {}
+                Err(failure) => return failure,
+            }
         }
         let systemctl = self.place.systemctl();
-        Failure::Because(Exit::NotFound, anyhow!("{name} is not running; start it with: {systemctl} start {unit}"))
+        let what = anyhow!("{name} is not running; start it with: {systemctl} start {unit}{once}");
+        Failure::Because(Exit::NotFound, what)
     }
 }
 

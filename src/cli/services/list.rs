@@ -66,6 +66,12 @@ pub(in crate::cli) fn list(args: &ListArgs) -> Result<Exit, Failure> {
         print(&Json::Array(lines).to_string())?;
         return Ok(Exit::Finished);
     }
+    if lines.is_empty() && args.place.host.is_none() {
+        let folders: Vec<_> =
+            args.place.whose().workflow_folders().iter().map(|folder| folder.display().to_string()).collect();
+        print(&format!("no workflow is installed in {}", folders.join(", ")))?;
+        return Ok(Exit::Finished);
+    }
     let count = |count: Option<u64>| count.map_or_else(|| "-".to_owned(), |count| count.to_string());
     let rows = lines.into_iter().map(|(name, line)| {
         let state = line.state.unwrap_or_else(|| "-".to_owned());

@@ -190,3 +190,17 @@ const VM_SCRIPT: &str = r#"
         systemctl stop pushflow@res
         is Result "$(property res Result)" success
 "#;
+
+#[test]
+fn the_journal_names_the_actor_that_failed_and_who_asks_is_told_what_to_do() {
+    Machine::container().check(
+        r#"
+        has once "$(pushflow submit hello 2>&1)" 'hello is not running; start it with: systemctl start pushflow@hello (it runs once then; '
+        is resident "$(pushflow submit res 2>&1)" 'pushflow: res is not running; start it with: systemctl start pushflow@res'
+        systemctl start pushflow@res
+        pushflow submit res -i secret=none --wait >/dev/null 2>&1
+        has failure "$(journalctl -o cat -p err PUSHFLOW_WORKFLOW=res PUSHFLOW_ACTOR=task PUSHFLOW_RUN=1)" "task: KeyError: 'CREDENTIALS_DIRECTORY'"
+        is printed "$(journalctl -o cat -p 6 PUSHFLOW_ACTOR=task PUSHFLOW_RUN=1 | head -1)" 'the task prints'
+        "#,
+    );
+}
