@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Figures, Requester};
+use super::{Figures, Requester, json};
 use crate::engine::Failure;
 use crate::graph::{ActorId, Workflow};
 use crate::payload::{Key, Payload, Value};
@@ -139,6 +139,9 @@ pub struct RunEnd {
 /// A payload as it waits to be written: without what is large, which would keep memory and descriptors occupied.
 #[derive(Debug)]
 pub enum Recorded {
+    /// Its JSON: a few numbers and short texts, which are written sooner than handles on them are passed to another thread
+    /// and let go of there.
+    Json(Box<str>),
     /// All of it is small.
     Whole(Payload),
     /// Some of it is not.
@@ -157,8 +160,16 @@ pub enum Part {
 }
 
 impl Recorded {
-    /// Takes handles on what is small.
+    /// What the history says of it.
     pub fn of(payload: &Payload) -> Self {
+        match json::of_scalars(payload) {
+            Some(text) => Recorded::Json(text.into()),
+            None => Self::exactly(payload),
+        }
+    }
+
+    /// What the history says of it, and if it is small, its exact values: takes handles on what is small.
+    pub fn exactly(payload: &Payload) -> Self {
         if payload.iter().all(|(_, value)| small(value).is_some()) {
             return Recorded::Whole(payload.clone());
         }
@@ -177,6 +188,7 @@ impl Recorded {
     /// About how much memory it keeps occupied, bytes.
     pub(super) fn bytes(&self) -> usize {
         match self {
+            Recorded::Json(text) => text.len(),
             Recorded::Whole(payload) => payload.iter().map(|(_, value)| 64 + small(value).unwrap_or_default()).sum(),
             Recorded::Parts(parts) => parts
                 .iter()

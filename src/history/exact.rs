@@ -36,7 +36,7 @@ pub(super) fn outcome(path: &str, outcome: Result<&Recorded, &Failure>) -> Optio
             out.push(RETURNED);
             put_payload(&mut out, result)?;
         }
-        Ok(Recorded::Parts(_)) => return None,
+        Ok(Recorded::Parts(_) | Recorded::Json(_)) => return None,
         Err(failure) => {
             out.push(FAILED);
             out.push(KINDS.iter().position(|kind| *kind == failure.kind)? as u8);

@@ -1,9 +1,11 @@
 //! Payloads as JSON text, as the history keeps them: whole where they are small, in a few words where not.
 
+use std::borrow::Cow;
+
 use serde_json::{Value as Json, json};
 
 use super::entry::{Part, Recorded};
-use crate::payload::{Key, Value, builtin_repr, to_json};
+use crate::payload::{Key, Payload, Value, builtin_repr, to_json};
 
 /// The text of one value is not longer,
 const LONGEST_VALUE: usize = 16 << 10;
@@ -14,10 +16,32 @@ const LONGEST_SAID: usize = 8 << 20;
 /// So many characters are shown of a long text.
 const SHOWN: usize = 200;
 
+/// More values than this are left to the writer.
+const FEW: usize = 8;
+
+/// The payload as a JSON object, if it is a few numbers and short texts.
+pub(super) fn of_scalars(payload: &Payload) -> Option<String> {
+    if payload.len() > FEW {
+        return None;
+    }
+    let mut text = String::with_capacity(128);
+    text.push('{');
+    for (key, value) in payload.iter() {
+        if value.form().is_some() || !value.buffers().is_empty() {
+            return None;
+        }
+        put_key(&mut text, key);
+        put_scalar(&mut text, value.stream().bytes()?)?;
+    }
+    text.push('}');
+    Some(text)
+}
+
 /// The payload as a JSON object.
-pub(super) fn written(payload: &Recorded) -> String {
+pub(super) fn written(payload: &Recorded) -> Cow<'_, str> {
     let mut text = String::from("{");
     match payload {
+        Recorded::Json(text) => return Cow::Borrowed(text),
         Recorded::Whole(payload) => payload.iter().for_each(|(key, value)| put(&mut text, key, value)),
         Recorded::Parts(parts) => {
             for (key, part) in parts {
@@ -33,7 +57,7 @@ pub(super) fn written(payload: &Recorded) -> String {
         }
     }
     text.push('}');
-    text
+    Cow::Owned(text)
 }
 
 fn put_key(text: &mut String, key: &Key) {
@@ -41,8 +65,12 @@ fn put_key(text: &mut String, key: &Key) {
         text.push(',');
     }
     match key {
+        // As names in Python are.
+        Key::Text(name) if name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_') => {
+            text.extend(["\"", &**name, "\""]);
+        }
         Key::Text(name) => text.push_str(&Json::from(&**name).to_string()),
-        Key::Position(position) => text.push_str(&format!("\"{position}\"")),
+        Key::Position(position) => put_display(text, format_args!("\"{position}\"")),
     }
     text.push(':');
 }
@@ -192,10 +220,10 @@ fn type_of(pickle: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::payload::{Payload, Plain};
+    use crate::payload::Plain;
 
     fn one(value: Plain) -> String {
-        written(&Recorded::of(&Payload::from_iter([("x".into(), value.to_value())])))
+        written(&Recorded::of(&Payload::from_iter([("x".into(), value.to_value())]))).into_owned()
     }
 
     #[test]
@@ -207,6 +235,21 @@ mod tests {
         assert_eq!(one(Plain::Bytes(vec![0, b'a', b'\''])), r#"{"x":{"$type":"bytes","$repr":"b\"\\x00a'\""}}"#);
         let date = Plain::Call("datetime".into(), "date".into(), vec![Plain::Int(2026)]);
         assert!(one(date).contains(r#""$type":"datetime.date""#));
+    }
+
+    #[test]
+    fn a_payload_of_scalars_is_the_same_text_both_ways() {
+        let payload = Payload::from_iter([
+            ("name_1".into(), Plain::Text("é".into()).to_value()),
+            (Key::Position(3), Plain::Float(0.5).to_value()),
+            ("a \"key\"".into(), Plain::None.to_value()),
+        ]);
+        let text = of_scalars(&payload).expect("scalars");
+        assert_eq!(text, r#"{"name_1":"é","3":0.5,"a \"key\"":null}"#);
+        assert_eq!(written(&Recorded::exactly(&payload)), text);
+        assert!(matches!(Recorded::of(&payload), Recorded::Json(_)));
+        let list = Payload::from_iter([("x".into(), Plain::List(vec![]).to_value())]);
+        assert!(matches!(Recorded::of(&list), Recorded::Whole(_)));
     }
 
     #[test]
@@ -248,7 +291,8 @@ mod tests {
     #[test]
     fn a_payload_of_many_values_is_bounded() {
         let many = (0..10_000).map(|index| (Key::Position(index), Plain::Text("b".repeat(1000)).to_value()));
-        let text = written(&Recorded::of(&many.collect()));
+        let recorded = Recorded::of(&many.collect());
+        let text = written(&recorded);
         assert!(text.len() < 1 << 20, "{}", text.len());
         serde_json::from_str::<Json>(&text).expect("JSON");
     }

@@ -1,5 +1,6 @@
 //! The statements: what one piece of news changes in the tables. Called inside a transaction.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 
 use rusqlite::{CachedStatement, Connection, OptionalExtension, Result, params};
@@ -343,7 +344,7 @@ impl Store<'_> {
 /// How an attempt ended, as columns.
 struct Ended<'e> {
     status: &'static str,
-    outputs: Option<String>,
+    outputs: Option<Cow<'e, str>>,
     error: Option<&'e str>,
     traceback: Option<String>,
 }

@@ -111,7 +111,8 @@ impl Supervisor {
         let (outcome, recorded) = match outcome {
             Outcome::Returned(result) => {
                 active.attempts.remove(&task);
-                let recorded = Ok(Recorded::of(&result));
+                let recorded =
+                    Ok(if recording.keeps_results { Recorded::exactly(&result) } else { Recorded::of(&result) });
                 (Outcome::Returned(result), recorded)
             }
             Outcome::Failed(failure) => {
