@@ -122,7 +122,7 @@ impl Kind {
 }
 
 /// Where a python actor's `run` function is.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Script {
     /// A file, absolute, and the dotted name that its module gets.
     File {

@@ -1,6 +1,6 @@
 //! What an interpreter is told first: the workflow's modules, where they are, and what kind of worker it is.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
 use super::template;
@@ -13,24 +13,31 @@ pub(super) fn setup(workflow: &Workflow, pool: PoolId, preload: bool) -> Value {
     let text = |text: &str| Plain::Text(text.to_owned());
     let path = |path: &Path| Plain::Text(path.to_string_lossy().into_owned());
     let mut paths: Vec<&Path> = workflow.paths.iter().map(PathBuf::as_path).chain([&*workflow.directory]).collect();
+    // Many actors can have one script.
     let mut scripts = Vec::new();
+    let mut numbers = HashMap::new();
+    let mut actors = Vec::new();
     for (index, actor) in workflow.actors.iter().enumerate() {
         let Kind::Python(script) = &actor.kind else { continue };
-        let place = match script {
-            Script::File { path: file, module } => {
-                paths.extend(file.parent());
-                vec![text(module), path(file)]
-            }
-            Script::Module(module) => vec![text(module), Plain::None],
-        };
-        scripts.push((Plain::Int(index as i64), Plain::Tuple(place)));
+        let number = *numbers.entry(script).or_insert_with(|| {
+            scripts.push(Plain::Tuple(match script {
+                Script::File { path: file, module } => {
+                    paths.extend(file.parent());
+                    vec![text(module), path(file)]
+                }
+                Script::Module(module) => vec![text(module), Plain::None],
+            }));
+            scripts.len() - 1
+        });
+        actors.push((Plain::Int(index as i64), Plain::Int(number as i64)));
     }
     let mut known = HashSet::new();
     paths.retain(|path| known.insert(*path));
     Plain::Dict(vec![
         (text("supervisor"), Plain::Int(i64::from(sys::Pid::this().as_raw()))),
         (text("paths"), Plain::List(paths.into_iter().map(path).collect())),
-        (text("scripts"), Plain::Dict(scripts)),
+        (text("scripts"), Plain::List(scripts)),
+        (text("actors"), Plain::Dict(actors)),
         (text("look_keys"), Plain::List(look_keys(workflow))),
         (text("announces"), Plain::Bool(true)),
         (text("records"), Plain::Bool(workflow.record.record().is_some())),

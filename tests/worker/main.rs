@@ -29,17 +29,18 @@ struct Python {
 impl Python {
     fn with(scripts: &[&str], look_keys: &[&str]) -> Self {
         let folder = tempfile::tempdir().unwrap();
+        let actors = (0..scripts.len() as i64).map(|index| (Plain::Int(index), Plain::Int(index)));
         let scripts = scripts.iter().enumerate().map(|(index, source)| {
             let path = folder.path().join(format!("script{index}.py"));
             std::fs::write(&path, source).unwrap();
-            let place = vec![Plain::Text(format!("script{index}")), Plain::Text(path.to_string_lossy().into())];
-            (Plain::Int(index as i64), Plain::Tuple(place))
+            Plain::Tuple(vec![Plain::Text(format!("script{index}")), Plain::Text(path.to_string_lossy().into())])
         });
         let text = |text: &str| Plain::Text(text.to_owned());
         let setup = Plain::Dict(vec![
             (text("supervisor"), Plain::Int(std::process::id().into())),
             (text("paths"), Plain::List(vec![text(&folder.path().to_string_lossy())])),
-            (text("scripts"), Plain::Dict(scripts.collect())),
+            (text("scripts"), Plain::List(scripts.collect())),
+            (text("actors"), Plain::Dict(actors.collect())),
             (text("look_keys"), Plain::List(look_keys.iter().map(|key| text(key)).collect())),
             (text("records"), Plain::Bool(look_keys.contains(&RECORDED))),
             (text("type"), text("process")),

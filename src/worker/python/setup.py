@@ -15,7 +15,7 @@ class Setup:
         setup = pickle.loads(body)
         sys.path[:0] = setup["paths"]
         self.supervisor = setup["supervisor"]
-        self.scripts = tasks.Scripts(setup["scripts"])
+        self.scripts = tasks.Scripts(setup["scripts"], setup["actors"])
         self.look_keys = frozenset(setup["look_keys"])
         self.preload = setup["preload"]
         #: Whether workers are to have what the modules have made of the process that they are forked from.

@@ -10,16 +10,21 @@ from pushflow.light import Mapping, pickle
 class Scripts:
     """The `run` functions of the workflow's python actors."""
 
-    def __init__(self, scripts):
-        #: actor -> (module, path of the file or None)
+    def __init__(self, scripts, actors):
+        #: (module, path of the file or None), each once
         self.scripts = scripts
+        #: actor -> the number of its script
+        self.actors = actors
+        #: script -> function
+        self.found = {}
+        #: actor -> function
         self.functions = {}
 
     def preload(self):
         """Imports every module once. What fails here fails again, visibly, when its actor is triggered."""
-        for actor in self.scripts:
+        for number in range(len(self.scripts)):
             try:
-                self.find(actor)
+                self.found[number] = self.load(number)
             except BaseException as error:
                 if isinstance(error, (SystemExit, Exception)):
                     continue
@@ -27,7 +32,15 @@ class Scripts:
 
     def find(self, actor):
         """The function of an actor; its module is imported when it is first asked for."""
-        module_name, path = self.scripts[actor]
+        number = self.actors[actor]
+        run = self.found.get(number)
+        if run is None:
+            run = self.found[number] = self.load(number)
+        self.functions[actor] = run
+        return run
+
+    def load(self, number):
+        module_name, path = self.scripts[number]
         if path is not None:
             module_name = _free_name(module_name)
         module = sys.modules.get(module_name)
@@ -38,7 +51,6 @@ class Scripts:
         except AttributeError:
             place = path or getattr(module, "__file__", None) or module_name
             raise AttributeError(f"module {module_name!r} has no function 'run' ({place})") from None
-        self.functions[actor] = run
         return run
 
 
