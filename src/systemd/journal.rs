@@ -97,11 +97,13 @@ const MOST_FIELDS: usize = 12;
 struct Fields(Vec<(Field, String)>);
 
 impl Fields {
-    /// `systemctl status` shows the text alone: which actor has failed is part of it.
+    /// `systemctl status` shows the text alone: which actor has failed is part of it, if it is not already.
     fn name_the_actor(&mut self) {
         let actor = self.0.iter().find(|(field, _)| field.name() == "actor").map(|(_, actor)| actor.clone());
         let message = self.0.iter_mut().find(|(field, _)| field.name() == "message");
-        if let (Some(actor), Some((_, message))) = (actor, message) {
+        if let (Some(actor), Some((_, message))) = (actor, message)
+            && !message.starts_with(&actor)
+        {
             message.insert_str(0, &format!("{actor}: "));
         }
     }
