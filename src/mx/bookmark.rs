@@ -40,6 +40,9 @@ pub struct Copied {
     /// There is no room for what tasks were given and return.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub full: bool,
+    /// A write was given up that the server may still carry out, after later ones.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub in_doubt: bool,
     /// It is not recorded: another document has its `_id`, or the server refuses it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub given_up: bool,
@@ -51,9 +54,13 @@ impl Bookmark {
         history.with_file_name("recorded.json")
     }
 
-    /// Reads it; one that cannot be read is as good as none.
+    /// Reads it; one that cannot be read is as good as none. The recorder that wrote it may have been killed while it waited for
+    /// the server.
     pub fn read(path: &Path) -> Self {
-        fs::read(path).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default()
+        let read: Option<Self> = fs::read(path).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok());
+        let mut bookmark = read.unwrap_or_default();
+        bookmark.runs.values_mut().for_each(|run| run.in_doubt = true);
+        bookmark
     }
 
     /// Writes it: after this, a crash or a loss of power finds it, or the one before.
@@ -81,7 +88,9 @@ mod tests {
         let run = Copied { id: "a".into(), open: BTreeMap::from([(7, 2)]), ..Copied::default() };
         let bookmark = Bookmark { history: "h".into(), place: "p".into(), change: 5, runs: BTreeMap::from([(3, run)]) };
         bookmark.write(&path).unwrap();
-        assert_eq!(Bookmark::read(&path), bookmark);
+        let mut read = Bookmark::read(&path);
+        assert!(std::mem::take(&mut read.runs.get_mut(&3).unwrap().in_doubt));
+        assert_eq!(read, bookmark);
         fs::write(&path, "{\"history\": ").unwrap();
         assert_eq!(Bookmark::read(&path), Bookmark::default());
     }

@@ -1,7 +1,9 @@
 //! Copying: what has changed in the history since the bookmark becomes writes to MongoDB, each of which can be made twice.
 //!
 //! An actor of a document is set at its place (`actors.3`) and never pushed, so that a write whose answer was lost does no harm
-//! when it is repeated.
+//! when it is repeated. A write that a server did not answer in time may be carried out after later ones, when the server goes
+//! on: those of a run that is not over change no document that has its end, and the end of a run writes all of it anew where there was
+//! such a write.
 
 use std::path::{Path, PathBuf};
 
@@ -111,7 +113,12 @@ impl Copier {
         let RunCopy { mut copied, mut said, made_up, .. } = copy;
         match outcome {
             Ok(()) => {}
-            Err(Failed::Stopped(stopped)) => return Err(stopped),
+            Err(Failed::Stopped(stopped)) => {
+                if let Some(known) = self.bookmark.runs.get_mut(&run.id) {
+                    known.in_doubt = true;
+                }
+                return Err(stopped);
+            }
             Err(Failed::GivenUp(why)) => {
                 copied.given_up = true;
                 said.push(format!("run {} is not recorded: {why}", run.id));
@@ -173,8 +180,13 @@ impl RunCopy<'_> {
         changed: impl Iterator<Item = &'t TaskRecord> + Clone,
         reader: &Reader,
     ) -> Result<(), Failed> {
+        let anew = self.copied.in_doubt && self.run.is_over() && !self.copied.full;
+        if anew {
+            (self.copied.last, self.copied.actors) = (0, 0);
+            self.copied.open.clear();
+        }
         // What is new is read from the history in its order, whatever of it has changed again since.
-        let has_new = changed.clone().any(|task| task.id > self.copied.last);
+        let has_new = anew || changed.clone().any(|task| task.id > self.copied.last);
         let placed: Vec<Placed<'_>> =
             changed.filter_map(|task| Some((*self.copied.open.get(&task.id)?, task))).collect();
         let mut new = if has_new { self.new_tasks(reader)? } else { Vec::new() };
@@ -228,6 +240,7 @@ impl RunCopy<'_> {
                 match theirs {
                     Some(theirs) if theirs == start || (again && (since..=start).contains(&theirs)) => {
                         self.copied.start = theirs;
+                        self.copied.in_doubt = true;
                     }
                     _ => {
                         return Err(Failed::GivenUp(format!(
@@ -334,7 +347,7 @@ impl RunCopy<'_> {
     /// A document that somebody has deleted meanwhile stays deleted.
     async fn set(&self, fields: Document) -> Result<(), Trouble> {
         let id = ObjectId::parse_str(&self.copied.id).map_err(|error| Trouble::Refused(error.to_string()))?;
-        self.server.set(id, self.copied.start, fields).await.map(|_| ())
+        self.server.set(id, self.copied.start, self.run.is_over(), fields).await.map(|_| ())
     }
 
     fn failed(&self, trouble: Trouble) -> Failed {

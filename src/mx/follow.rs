@@ -15,6 +15,8 @@ use crate::server::Server;
 
 /// What is written within so long is copied together.
 const TOGETHER: Duration = Duration::from_millis(200);
+/// A server that was away when the end came is tried once more, for so long.
+const LAST_TRY: Duration = Duration::from_secs(3);
 /// The first and the longest wait for a server that is away.
 const PAUSES: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
 
@@ -49,7 +51,15 @@ pub async fn follow(way: &Way, mut copier: Copier, mut ending: watch::Receiver<b
     let mut recording = false;
     loop {
         let asked_to_end = *ending.borrow();
-        let stopped = match pass(way, &mut copier, &mut reader, &mut at).await {
+        let pass = pass(way, &mut copier, &mut reader, &mut at);
+        let passed = match asked_to_end && away.is_some() {
+            true => match tokio::time::timeout(LAST_TRY, pass).await {
+                Ok(passed) => passed,
+                Err(_) => return Ok(End::Left),
+            },
+            false => pass.await,
+        };
+        let stopped = match passed {
             Ok(more) => {
                 copier.said().iter().for_each(|text| say(text));
                 let server = at.as_ref().map(|(_, server)| server);

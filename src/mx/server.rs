@@ -10,7 +10,7 @@ use mongodb::{Client, Collection};
 use crate::address::{self, Address, AddressError};
 
 /// How long one write may take before the server counts as away.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(30);
 /// How long is looked for a server, as in pypushflow.
 const SEARCH: Duration = Duration::from_secs(10);
 
@@ -65,9 +65,13 @@ impl Server {
         self.within(async { self.collection.insert_one(document).await }).await.map(|_| ())
     }
 
-    /// Sets fields of a document that began at this time. Whether it was there.
-    pub async fn set(&self, id: ObjectId, start: i64, fields: Document) -> Result<bool, Trouble> {
-        let which = doc! { "_id": id, "startTime": DateTime::from_millis(start) };
+    /// Sets fields of a document that began at this time: `last` ones, or others, where it has not got those yet. Whether it was
+    /// there.
+    pub async fn set(&self, id: ObjectId, start: i64, last: bool, fields: Document) -> Result<bool, Trouble> {
+        let mut which = doc! { "_id": id, "startTime": DateTime::from_millis(start) };
+        if !last {
+            which.insert("stopTime", doc! { "$exists": false });
+        }
         let change = doc! { "$set": fields };
         self.within(async { self.collection.update_one(which, change).await }).await.map(|done| done.matched_count > 0)
     }
@@ -101,6 +105,7 @@ fn trouble(error: &Error) -> Trouble {
         }
         ErrorKind::Bson(_) | ErrorKind::InvalidArgument { .. } => Trouble::Refused(error.to_string()),
         ErrorKind::Authentication { message, .. } => Trouble::Away(message.clone()),
+        ErrorKind::ServerSelection { message, .. } => Trouble::Away(not_found(message)),
         _ => Trouble::Away(first_line(&error.to_string())),
     }
 }
@@ -111,6 +116,14 @@ fn coded(code: i32, message: &str) -> Option<Trouble> {
         code if TOO_LARGE.contains(&code) => Some(Trouble::TooLarge),
         code if NOT_A_DOCUMENT.contains(&code) => Some(Trouble::Refused(message.to_owned())),
         _ => None,
+    }
+}
+
+/// The first reason among all that the driver says of servers that it has not found; none where they take connections and say nothing.
+fn not_found(message: &str) -> String {
+    match message.split_once("Error: ") {
+        Some((_, rest)) => first_line(rest.split(", labels: ").next().unwrap_or(rest).trim_start_matches("Kind: ")),
+        None => "it has not answered".to_owned(),
     }
 }
 

@@ -243,3 +243,43 @@ fn what_cannot_be_recorded_before_the_end_is_left_to_the_next() {
     assert_eq!(Recorder::once(command(&history, &server)).end().0.code(), Some(0));
     assert_whole(&mut server, 1, 1);
 }
+
+#[test]
+fn a_server_that_takes_connections_and_answers_nothing_is_away_until_it_does() {
+    let (mut server, history) = (Server::start(), History::new());
+    server.be_deaf();
+    let mut recorder = Recorder::start(command(&history, &server));
+    (1..=5).for_each(|id| history.whole(id, 2));
+    recorder.wait_for("is away, runs go on, and are recorded later: it has not answered");
+    (6..=10).for_each(|id| history.whole(id, 2));
+    server.go_on(0);
+    recorder.wait_for("is back");
+    server.wait_for(json!({"status": "finished"}), 10);
+    let (status, said) = recorder.end();
+    assert_eq!((status.code(), said.len()), (Some(0), 2), "it is said once, and when it is over: {said:#?}");
+    assert_whole(&mut server, 10, 2);
+}
+
+#[test]
+fn a_server_that_hangs_in_the_middle_of_a_write_is_away_and_what_it_does_late_harms_nothing() {
+    let (mut server, history) = (Server::start(), History::new());
+    let mut recorder = Recorder::start(command(&history, &server));
+    history.begin(1, "{\"request_id\":\"request 1\"}");
+    let tasks: Vec<_> = (0..2).map(|number| history.task(1, &format!("{{\"number\":{number}}}"))).collect();
+    server.wait_for(json!({"actors.1.status": "started"}), 1);
+    server.hang();
+    // The write that is given up says that the run goes on.
+    history.done(tasks[0], "{\"number\":1}");
+    server.wait_until_asked();
+    recorder.wait_for("is away, runs go on, and are recorded later: it has not answered within 30 seconds");
+    history.done(tasks[1], "{\"number\":2}");
+    history.end(1, "finished");
+    (2..=20).for_each(|id| history.whole(id, 2));
+    server.go_on(20);
+    recorder.wait_for("is back");
+    server.wait_for(json!({"status": "finished"}), 20);
+    server.wait_until_quiet();
+    let (status, said) = recorder.end();
+    assert_eq!((status.code(), said.len()), (Some(0), 3), "it is said once, and when it is over: {said:#?}");
+    assert_whole(&mut server, 20, 2);
+}

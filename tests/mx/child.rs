@@ -150,3 +150,57 @@ fn a_service_takes_the_address_from_its_credential() {
     assert_eq!((&documents[0]["Request ID"], &documents[0]["status"]), (&json!("of the service"), &json!("finished")));
     assert!(!said.contains("s3cret"), "{said}");
 }
+
+/// Its task goes on until a file is there.
+const WAITS: &str = "
+import os, time
+def run(path, **_):
+    print('waiting', flush=True)
+    while not os.path.exists(path): time.sleep(0.01)
+    return {'done': True}
+";
+
+#[test]
+fn a_service_does_not_notice_a_server_that_hangs_and_ends_promptly_and_the_next_recorder_records_the_rest() {
+    let mut server = Server::start();
+    let place = Place::with(WAITS, "url_file = \"mongo-url\"");
+    fs::write(place.path("pushflow/workflows/mongo-url"), server.url()).unwrap();
+    let gate = place.path("gate");
+    let workflow = place.path("pushflow/workflows/flow.toml");
+    let text = fs::read_to_string(&workflow).unwrap();
+    fs::write(&workflow, format!("{text}[inputs]\npath = {gate:?}\nrequest_id = \"r\"\n")).unwrap();
+    let serve = || place.command(pushflow()).args(["serve", "--user", "flow"]).stderr(Stdio::piped()).spawn().unwrap();
+    let mut service = serve();
+    server.wait_for(json!({"actors.0.status": "started"}), 1);
+    server.hang();
+    let pid = nix::unistd::Pid::from_raw(i32::try_from(service.id()).unwrap());
+    nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM).unwrap();
+    fs::write(&gate, "").unwrap();
+    let (mut said, mut ended) = (Vec::new(), None);
+    for line in BufReader::new(service.stderr.take().unwrap()).lines().map_while(Result::ok) {
+        if line.contains("run ended") {
+            ended = Some(Instant::now());
+        }
+        said.push(line);
+    }
+    let status = service.wait().unwrap();
+    let took = ended.unwrap_or_else(|| panic!("the run does not end: {said:#?}")).elapsed();
+    assert!(status.success() || status.code() == Some(143), "{status}: {said:#?}");
+    assert!(took < Duration::from_secs(20), "{took:?} after its run: {said:#?}");
+    let left = said.iter().filter(|line| line.contains("not everything is recorded yet")).count();
+    assert_eq!(left, 1, "{said:#?}");
+    assert_eq!(server.documents("bes", "bes")[0]["status"], "started");
+
+    server.go_on(0);
+    let history = place.path("pushflow/flow/history.sqlite");
+    let url = place.path("pushflow/workflows/mongo-url");
+    let rest = Command::new(env!("CARGO_BIN_EXE_pushflow-mx"))
+        .args(["--history", history.to_str().unwrap(), "--url-file", url.to_str().unwrap(), "--once"])
+        .output()
+        .unwrap();
+    assert!(rest.status.success(), "{rest:?}");
+    server.wait_until_quiet();
+    let documents = server.documents("bes", "bes");
+    assert_eq!((documents.len(), &documents[0]["actors"][0]["status"]), (1, &json!("finished")), "{documents:#?}");
+    assert!(documents[0]["status"] == "finished" || documents[0]["status"] == "stopped", "{documents:#?}");
+}

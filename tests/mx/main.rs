@@ -1,6 +1,7 @@
 //! pushflow-mx: the real recorder between a real history and a MongoDB server, and what pypushflow writes beside it.
 //!
-//! The server is `server.py`: MongoDB's protocol (mockupdb) in front of a store in memory (mongomock).
+//! The server is the `mongod` on PATH, each test's own (`mongod.py`); where there is none, MongoDB's protocol (mockupdb) in front of
+//! a store in memory (mongomock; `in_memory.py`). Between it and its clients is what breaks as a test likes (`faults.py`).
 
 #![allow(clippy::unwrap_used)]
 
@@ -8,5 +9,6 @@ mod catching_up;
 mod child;
 mod documents;
 mod history;
+mod mongod;
 mod recorder;
 mod server;

@@ -1,8 +1,10 @@
 //! The MongoDB server of a test, stopped and started as it likes.
 
+use std::ffi::OsStr;
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::sync::Once;
 
 use serde_json::{Value, json};
 
@@ -22,25 +24,43 @@ pub fn python() -> PathBuf {
 
 pub struct Server {
     process: Child,
-    requests: ChildStdin,
+    requests: Option<ChildStdin>,
     answers: BufReader<ChildStdout>,
     port: u64,
+    /// What it is.
+    pub name: String,
+    /// Its documents, where it has a process of its own.
+    _folder: tempfile::TempDir,
 }
 
 impl Server {
+    /// A `mongod`, where there is one on PATH.
     pub fn start() -> Self {
+        let server = Server::found_on(&std::env::var_os("PATH").unwrap_or_default());
+        // Past the test harness, which keeps what tests that pass have printed to itself.
+        static SAID: Once = Once::new();
+        SAID.call_once(|| _ = writeln!(std::io::stderr(), "the MongoDB server of these tests: {}", server.name));
+        server
+    }
+
+    pub fn found_on(path: &OsStr) -> Self {
+        let folder = tempfile::tempdir().unwrap();
         let mut process = Command::new(python())
             .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/mx/server.py"))
+            .arg(folder.path())
+            .env("PATH", path)
+            .env("PYTHONDONTWRITEBYTECODE", "1")
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
-        let requests = process.stdin.take().unwrap();
+        let requests = process.stdin.take();
         let mut answers = BufReader::new(process.stdout.take().unwrap());
         let mut line = String::new();
         answers.read_line(&mut line).unwrap();
         let first: Value = serde_json::from_str(&line).expect("the server starts: see above");
-        Server { process, requests, answers, port: first["port"].as_u64().unwrap() }
+        let (port, name) = (first["port"].as_u64().unwrap(), first["name"].as_str().unwrap().to_owned());
+        Server { process, requests, answers, port, name, _folder: folder }
     }
 
     /// Its address, with a password that nobody may see. (It asks for none.)
@@ -49,7 +69,7 @@ impl Server {
     }
 
     pub fn ask(&mut self, request: Value) -> Value {
-        writeln!(self.requests, "{request}").unwrap();
+        writeln!(self.requests.as_mut().unwrap(), "{request}").unwrap();
         let mut line = String::new();
         self.answers.read_line(&mut line).unwrap();
         serde_json::from_str(&line).unwrap_or_else(|_| panic!("the server fails at {request}: see above"))
@@ -63,6 +83,31 @@ impl Server {
         self.ask(json!({"do": "start"}));
     }
 
+    /// It takes connections and answers nothing.
+    pub fn be_deaf(&mut self) {
+        self.ask(json!({"do": "hang", "how": "deaf"}));
+    }
+
+    /// It greets, and answers nothing else.
+    pub fn hang(&mut self) {
+        self.ask(json!({"do": "hang", "how": "idle"}));
+    }
+
+    /// A client waits for it.
+    pub fn wait_until_asked(&mut self) {
+        assert_eq!(self.ask(json!({"do": "held", "seconds": 60}))["held"], true);
+    }
+
+    /// It answers again; what has come meanwhile it does so much later, also where nobody waits for the answer any more.
+    pub fn go_on(&mut self, late: u64) {
+        self.ask(json!({"do": "hang", "how": null, "late": late}));
+    }
+
+    /// It has done all that it was asked to.
+    pub fn wait_until_quiet(&mut self) {
+        assert_eq!(self.ask(json!({"do": "quiet", "seconds": 60}))["quiet"], true);
+    }
+
     /// All documents, by `_id`.
     pub fn documents(&mut self, database: &str, collection: &str) -> Vec<Value> {
         let mut answer = self.ask(json!({"do": "documents", "database": database, "collection": collection}));
@@ -73,19 +118,25 @@ impl Server {
 
     /// Waits until so many documents of `bes` match.
     pub fn wait_for(&mut self, filter: Value, count: u64) {
+        self.wait_for_in("bes", filter, count);
+    }
+
+    /// The same in another collection of the database `bes`.
+    pub fn wait_for_in(&mut self, collection: &str, filter: Value, count: u64) {
         let request = json!({
-            "do": "wait", "database": "bes", "collection": "bes", "filter": filter, "count": count, "seconds": 60,
+            "do": "wait", "database": "bes", "collection": collection, "filter": filter, "count": count, "seconds": 60,
         });
         let found = self.ask(request.clone())["found"].as_u64().unwrap();
         if found < count {
-            panic!("{found} documents match {request}: {:#?}", self.documents("bes", "bes"));
+            panic!("{found} documents match {request}: {:#?}", self.documents("bes", collection));
         }
     }
 }
 
 impl Drop for Server {
     fn drop(&mut self) {
-        let _ = self.process.kill();
+        // It ends with its input, and the mongod with it.
+        drop(self.requests.take());
         let _ = self.process.wait();
     }
 }
