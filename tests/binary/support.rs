@@ -4,6 +4,8 @@ use std::fs;
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStderr, Command, Output, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -97,10 +99,11 @@ impl Project {
 
     /// Starts a command in the project's folder and leaves it running.
     pub(crate) fn start_as(&self, command: &mut Command) -> Running {
+        let mark = Mark::on(command);
         let mut child =
             command.current_dir(self.folder.path()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let stderr = BufReader::new(child.stderr.take().unwrap());
-        Running { child, stderr, seen: String::new() }
+        Running { child, stderr, seen: String::new(), mark }
     }
 }
 
@@ -125,11 +128,64 @@ impl Finished {
     }
 }
 
-/// A `pushflow` that is running; killed when the value goes.
+/// A variable of its own in the environment of a command: everything that comes of it inherits that, and whatever it does, nobody
+/// can take it away.
+#[derive(Clone)]
+pub(crate) struct Mark(String);
+
+impl Mark {
+    const NAME: &str = "PUSHFLOW_TEST_MARK";
+
+    /// The command's mark; it gets one if it has none.
+    pub(crate) fn on(command: &mut Command) -> Self {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let given = command.get_envs().find(|(name, _)| *name == Mark::NAME).and_then(|(_, value)| value);
+        let mark = Mark(match given {
+            Some(given) => given.to_string_lossy().into_owned(),
+            None => format!("{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed)),
+        });
+        mark.also_on(command);
+        mark
+    }
+
+    /// Puts it on a further command.
+    pub(crate) fn also_on(&self, command: &mut Command) {
+        command.env(Mark::NAME, &self.0);
+    }
+
+    /// The processes that have it.
+    pub(crate) fn processes(&self) -> Vec<i32> {
+        let wanted = format!("{}={}\0", Mark::NAME, self.0).into_bytes();
+        let processes = fs::read_dir("/proc").unwrap().flatten();
+        let pids = processes.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
+        pids.filter(|pid| {
+            let environ = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+            environ.windows(wanted.len()).any(|window| window == wanted)
+        })
+        .collect()
+    }
+
+    /// Ends them, and what they start meanwhile.
+    pub(crate) fn kill_all(&self) {
+        let begin = Instant::now();
+        loop {
+            let left = self.processes();
+            if left.is_empty() || begin.elapsed() > Duration::from_secs(20) {
+                return;
+            }
+            for pid in left {
+                let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
+            }
+        }
+    }
+}
+
+/// A `pushflow` that is running; killed when the value goes, with all that came of it.
 pub(crate) struct Running {
     child: Child,
     stderr: BufReader<ChildStderr>,
     seen: String,
+    mark: Mark,
 }
 
 impl Running {
@@ -168,6 +224,8 @@ impl Drop for Running {
         // Most have ended by now.
         let _ = self.child.kill();
         let _ = self.child.wait();
+        // Those that a supervisor has not ended which was killed.
+        self.mark.kill_all();
     }
 }
 

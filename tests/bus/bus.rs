@@ -53,6 +53,18 @@ impl Bus {
         self.call_on(name, "/org/pushflow/workflow", "org.pushflow.Workflow1", method, arguments)
     }
 
+    /// Asks `w` for a run of [`WAITS`] that goes on until there is a file of this name in the project.
+    pub(crate) fn ask_until(&self, project: &Project, gate: &str) -> Finished {
+        let gate = project.path(gate).display().to_string();
+        self.call("w", "Run", &["a{sv}a{sv}", "1", "until", "s", &gate, "0"])
+    }
+
+    /// The same, and it is accepted.
+    pub(crate) fn run_until(&self, project: &Project, gate: &str) {
+        let asked = self.ask_until(project, gate);
+        assert_eq!(asked.code, Some(0), "{}", asked.stderr);
+    }
+
     pub(crate) fn call_on(
         &self,
         name: &str,

@@ -9,9 +9,8 @@ use crate::bus::{Bus, Installed, WAITS};
 fn a_drained_service_finishes_what_it_has_accepted_and_takes_nothing_more() {
     let (bus, project) = (Bus::new(), Installed::resident("", WAITS));
     let mut service = bus.serve(&project, "w");
-    let gate = project.path("gate").display().to_string();
     for _ in 0..3 {
-        bus.call("w", "Run", &["a{sv}a{sv}", "1", "until", "s", &gate, "0"]);
+        bus.run_until(&project, "gate");
     }
     service.wait_for("waiting for");
     assert_eq!(bus.call("w", "Drain", &[]).code, Some(0));
@@ -29,9 +28,8 @@ fn a_drained_service_finishes_what_it_has_accepted_and_takes_nothing_more() {
 fn one_run_is_aborted_and_the_others_go_on() {
     let (bus, project) = (Bus::new(), Installed::resident("max_concurrent_runs = 2", WAITS));
     let mut service = bus.serve(&project, "w");
-    let gate = project.path("gate").display().to_string();
     for _ in 0..2 {
-        bus.call("w", "Run", &["a{sv}a{sv}", "1", "until", "s", &gate, "0"]);
+        bus.run_until(&project, "gate");
         service.wait_for("waiting for");
     }
     let aborted = bus.call_on("w", "/org/pushflow/workflow/run/2", "org.pushflow.Run1", "Abort", &["s", "not needed"]);
@@ -49,9 +47,8 @@ fn one_run_is_aborted_and_the_others_go_on() {
 fn a_run_that_waits_is_stopped_before_it_begins() {
     let (bus, project) = (Bus::new(), Installed::resident("", WAITS));
     let mut service = bus.serve(&project, "w");
-    let gate = project.path("gate").display().to_string();
     for _ in 0..2 {
-        bus.call("w", "Run", &["a{sv}a{sv}", "1", "until", "s", &gate, "0"]);
+        bus.run_until(&project, "gate");
     }
     service.wait_for("waiting for");
     bus.call_on("w", "/org/pushflow/workflow/run/2", "org.pushflow.Run1", "Stop", &["s", ""]);
@@ -62,9 +59,8 @@ fn a_run_that_waits_is_stopped_before_it_begins() {
 fn sigterm_lets_the_running_task_finish_and_starts_nothing_that_waits() {
     let (bus, project) = (Bus::new(), Installed::resident("", WAITS));
     let mut service = bus.serve(&project, "w");
-    let gate = project.path("gate").display().to_string();
     for _ in 0..2 {
-        bus.call("w", "Run", &["a{sv}a{sv}", "1", "until", "s", &gate, "0"]);
+        bus.run_until(&project, "gate");
     }
     service.wait_for("waiting for");
     service.signal(Signal::SIGTERM);

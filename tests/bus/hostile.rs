@@ -10,8 +10,7 @@ const NOTHING: &str = "def run(**inputs): return {}";
 fn a_lost_bus_touches_no_run_and_the_service_comes_back_on_it() {
     let (mut bus, project) = (Bus::new(), Installed::resident("", WAITS));
     let mut service = bus.serve(&project, "w");
-    let gate = project.path("gate").display().to_string();
-    bus.call("w", "Run", &["a{sv}a{sv}", "1", "until", "s", &gate, "0"]);
+    bus.run_until(&project, "gate");
     service.wait_for("waiting for");
     bus.kill();
     service.wait_for("is lost: runs go on");
@@ -45,8 +44,7 @@ fn a_second_service_of_the_same_name_says_so_and_takes_over_when_the_first_has_g
 fn a_full_queue_refuses_and_loses_nothing() {
     let (bus, project) = (Bus::new(), Installed::resident("max_queued_runs = 2", WAITS));
     let mut service = bus.serve(&project, "w");
-    let gate = project.path("gate").display().to_string();
-    let run = || bus.call("w", "Run", &["a{sv}a{sv}", "1", "until", "s", &gate, "0"]);
+    let run = || bus.ask_until(&project, "gate");
     assert_eq!(run().code, Some(0));
     service.wait_for("waiting for");
     assert_eq!((run().code, run().code), (Some(0), Some(0)));

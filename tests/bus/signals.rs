@@ -103,9 +103,8 @@ for whom in ('x' * 10_000_000, 'actor:' + 'x' * 10_000_000):
 fn sigint_interrupts_what_runs_and_starts_nothing_that_waits() {
     let (bus, project) = (Bus::new(), Installed::resident("", WAITS));
     let mut service = bus.serve(&project, "w");
-    let gate = project.path("gate").display().to_string();
     for _ in 0..2 {
-        bus.call("w", "Run", &["a{sv}a{sv}", "1", "until", "s", &gate, "0"]);
+        bus.run_until(&project, "gate");
     }
     service.wait_for("waiting for");
     service.signal(Signal::SIGINT);

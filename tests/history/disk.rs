@@ -31,9 +31,8 @@ fn a_broken_file_is_put_aside_and_costs_no_run() {
 fn a_file_that_breaks_under_a_service_takes_no_run_with_it() {
     let (bus, project) = (Bus::new(), Installed::resident("", crate::bus::WAITS));
     let mut service = bus.serve(&project, "w");
-    let gate = project.path("gate").display().to_string();
-    let run = || bus.call("w", "Run", &["a{sv}a{sv}", "1", "until", "s", &gate, "0"]);
-    assert_eq!((run().code, run().code), (Some(0), Some(0)));
+    bus.run_until(&project, "gate");
+    bus.run_until(&project, "gate");
     service.wait_for("waiting for");
     // What is in memory of it is not looked at again; what is read next is broken.
     let length = fs::metadata(file(&project)).unwrap().len().max(8192) as usize;
@@ -90,9 +89,7 @@ fn a_full_disk_refuses_new_runs_ends_those_there_are_and_is_used_again_when_it_h
     let mut service = project.start_as(&mut command);
     service.wait_for("on the session bus");
     service.wait_for("ready");
-    let gate = project.path("gate").display().to_string();
-    let run = || bus.call("w", "Run", &["a{sv}a{sv}", "1", "until", "s", &gate, "0"]);
-    assert_eq!(run().code, Some(0));
+    bus.run_until(&project, "gate");
     service.wait_for("waiting for");
     let inside = format!("/proc/{}/root{}", service.pid(), state.display());
     let fill = format!("{inside}/fill");
@@ -102,14 +99,18 @@ fn a_full_disk_refuses_new_runs_ends_those_there_are_and_is_used_again_when_it_h
     while std::io::Write::write_all(&mut filling, &[0]).is_ok() {}
     drop(filling);
     // What the log of the database has room for already may still be written.
-    let refused = (0..200).map(|_| run()).find(|answer| answer.code != Some(0)).expect("the disk is full");
+    let refused = (0..200)
+        .map(|_| bus.ask_until(&project, "gate"))
+        .find(|answer| answer.code != Some(0))
+        .expect("the disk is full");
     assert!(refused.stderr.contains("could not be kept over a crash"), "{}", refused.stderr);
     let said = service.wait_for("the history is not written");
     assert!(said.contains("disk is full") || said.contains("disk I/O error"), "{said}");
     let project = project.file("gate", "");
     service.wait_for("run ended: finished");
     fs::remove_file(&fill).unwrap();
-    assert_eq!(run().code, Some(0), "there is room again");
+    // There is room again.
+    bus.run_until(&project, "gate");
     service.wait_for("is written again");
     bus.call("w", "Drain", &[]);
     service.wait_for("every process is gone");

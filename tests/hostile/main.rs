@@ -9,6 +9,7 @@ mod support;
 
 mod deaf;
 mod deaths;
+mod frozen;
 mod killed;
 mod matrix;
 mod needs_root;

@@ -1,15 +1,10 @@
 //! One run of hostile tasks, and the look from outside at what is left of it.
 
 use std::fs;
-use std::path::PathBuf;
 use std::process::Command;
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-use crate::support::{Project, Running, wait_until_gone};
-
-/// Everything that a run starts inherits this variable; each run has a value of its own.
-const MARK: &str = "PUSHFLOW_TEST_MARK";
+use crate::support::{Mark, Project, Running, wait_until_gone};
 
 /// What every task begins with. `note` says in the log and in a file that something has happened.
 pub(crate) const PRELUDE: &str = "
@@ -60,7 +55,7 @@ def daemon(name='some-daemon'):
 /// A workflow of one task, run with a mark.
 pub(crate) struct Scene {
     pub(crate) project: Project,
-    mark: String,
+    mark: Mark,
 }
 
 impl Scene {
@@ -71,14 +66,13 @@ impl Scene {
     }
 
     pub(crate) fn of(project: Project) -> Self {
-        static NEXT: AtomicU32 = AtomicU32::new(0);
-        let mark = format!("{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
+        let mark = Mark::on(&mut Command::new("pushflow"));
         Scene { project, mark }
     }
 
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = self.project.command(&[&["run", "w.toml"], arguments].concat());
-        command.env(MARK, &self.mark);
+        self.mark.also_on(&mut command);
         command
     }
 
@@ -96,16 +90,9 @@ impl Scene {
         notes.lines().map(str::to_owned).collect()
     }
 
-    /// The processes that have the mark in their environment: nobody can take that from them, whatever they do.
+    /// The processes that have come of it, whatever they have become.
     pub(crate) fn left(&self) -> Vec<i32> {
-        let wanted = format!("{MARK}={}\0", self.mark).into_bytes();
-        let processes = fs::read_dir("/proc").unwrap().flatten();
-        let pids = processes.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
-        pids.filter(|pid| {
-            let environ = fs::read(PathBuf::from(format!("/proc/{pid}/environ"))).unwrap_or_default();
-            environ.windows(wanted.len()).any(|window| window == wanted)
-        })
-        .collect()
+        self.mark.processes()
     }
 
     /// Pushflow has exited: from then on there must be nothing.
@@ -133,8 +120,6 @@ impl Scene {
 impl Drop for Scene {
     fn drop(&mut self) {
         // A test that failed must not leave behind what it found.
-        for pid in self.left() {
-            let _ = nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), nix::sys::signal::Signal::SIGKILL);
-        }
+        self.mark.kill_all();
     }
 }
