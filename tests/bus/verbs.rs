@@ -62,6 +62,30 @@ fn list_shows_what_is_installed_and_what_is_running() {
 }
 
 #[test]
+fn list_without_anything_shows_no_table_and_an_empty_array() {
+    let (bus, project) = (Bus::new(), crate::support::Project::new());
+    let said = bus.pushflow(&project, &["list"]);
+    assert_eq!(said.code, Some(0));
+    assert!(
+        said.stdout.starts_with("no workflow is installed in ") && said.stdout.lines().count() == 1,
+        "{}",
+        said.stdout
+    );
+    let mut alone = project.command(&["list", "--user"]);
+    alone.env("DBUS_SESSION_BUS_ADDRESS", "unix:path=/nowhere").env("XDG_CONFIG_HOME", project.path(""));
+    let said = crate::support::finished(alone.output().unwrap());
+    assert_eq!(said.code, Some(0));
+    assert!(
+        said.stdout.starts_with("no workflow is installed in ") && said.stdout.lines().count() == 1,
+        "{}",
+        said.stdout
+    );
+    assert!(said.stderr.contains("which are running is not known"), "{}", said.stderr);
+    let said = crate::support::finished(alone.arg("--json").output().unwrap());
+    assert_eq!((said.code, said.stdout.as_str()), (Some(0), "[]\n"));
+}
+
+#[test]
 fn a_service_that_is_not_running_is_told_with_how_to_start_it() {
     let (bus, project) = (Bus::new(), Installed::resident("", "def run(**_): return {}"));
     for arguments in [&["submit", "w"][..], &["status", "w"], &["stop", "w"]] {
