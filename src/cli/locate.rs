@@ -70,6 +70,16 @@ impl Whose {
         }
     }
 
+    /// A folder of one of them that is in memory, and there for as long as the host is up or the user is logged in. It may
+    /// have to be made.
+    pub(super) fn runtime_folder(self, name: &str) -> Option<PathBuf> {
+        // What a unit has is made for it.
+        absolute("RUNTIME_DIRECTORY").or_else(|| match self {
+            Whose::System => Some(Path::new("/run/pushflow").join(name)),
+            Whose::User => absolute("XDG_RUNTIME_DIR").map(|folder| folder.join("pushflow").join(name)),
+        })
+    }
+
     /// Their defaults, if there are any.
     pub(super) fn defaults_file(self) -> Option<PathBuf> {
         let folder = match self {

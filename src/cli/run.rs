@@ -276,7 +276,7 @@ impl<'a> Foreground<'a> {
             Some(history) => {
                 let record = self.supervisor.workflow().record.record().cloned();
                 if let (Some(record), Some(file)) = (record, history.file()) {
-                    self.supervisor.record_with(record::command(&record, &file));
+                    self.supervisor.record_with(Some(record::command(&record, &file)));
                 }
                 history.record(&mut self.supervisor)
             }

@@ -10,6 +10,7 @@ use super::whose::WhoseArgs;
 use super::{Exit, Failure, history, load, record};
 use crate::bus::{self, Loop};
 use crate::cgroup::Subtree;
+use crate::graph::Workflow;
 use crate::service::{Board, End, Line, Service};
 use crate::supervisor::{CgroupUse, Supervisor, subtree_for};
 use crate::systemd::Notifier;
@@ -59,7 +60,7 @@ pub(super) fn run(args: &ServeArgs) -> Result<Exit, Failure> {
     })
 }
 
-fn serve(args: &ServeArgs, workflow: Arc<crate::graph::Workflow>, file: std::path::PathBuf) -> anyhow::Result<End> {
+fn serve(args: &ServeArgs, workflow: Arc<Workflow>, file: std::path::PathBuf) -> anyhow::Result<End> {
     let whose = args.whose.whose();
     let mut supervisor = Supervisor::new(Arc::clone(&workflow))?;
     // The unit delegates its cgroup; a service that runs without one has no limits, and says so.
@@ -71,12 +72,15 @@ fn serve(args: &ServeArgs, workflow: Arc<crate::graph::Workflow>, file: std::pat
     let (notices, told) = async_channel::unbounded();
     let waker = Arc::new(supervisor.waker()?);
     let history = history::of_service(whose, &args.name, &workflow, Arc::clone(&waker))?;
-    if let (Some(record), Some(file)) = (workflow.record.record(), history::file(whose, &args.name)) {
-        match &history {
-            Some(_) => supervisor.record_with(record::command(record, &file)),
-            None => warn!("runs are not recorded in MongoDB: [record] needs the history"),
+    let recorded = history.as_ref().and_then(|_| history::file(whose, &args.name));
+    let recorder = Box::new(move |workflow: &Workflow| match (workflow.record.record(), &recorded) {
+        (Some(record), Some(file)) => Some(record::command(record, file)),
+        (Some(_), None) => {
+            warn!("runs are not recorded in MongoDB: [record] needs the history");
+            None
         }
-    }
+        (None, _) => None,
+    });
     let to_loop = Loop::new(ask, waker);
     let path = supervisor.control_group();
     let cgroup = path.as_deref().zip(supervisor.subtree().map(Subtree::folder));
@@ -84,9 +88,10 @@ fn serve(args: &ServeArgs, workflow: Arc<crate::graph::Workflow>, file: std::pat
         .context("cannot start a thread")?;
     let load = Box::new(move || load::again(&file, whose.defaults_file().as_deref()));
     let mut service = Service::new(supervisor, board, Line { requests, notices }, Rc::new(Notifier::default()), load);
-    if let Some(history) = history {
-        service.keep(history);
+    if let Some((history, refused)) = history {
+        service.keep(history, refused);
     }
+    service.record_with(recorder);
     let end = service.serve().context("the supervisor failed")?;
     // Soon: it was told to let go. A bus that hangs is not waited for.
     bus::wait_for(bus);

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Figures, Requester, json};
+use super::{Figures, Offer, Requester, json};
 use crate::engine::Failure;
 use crate::graph::{ActorId, Workflow};
 use crate::payload::{Key, Payload, Value};
@@ -40,6 +40,8 @@ pub struct NewRun {
     pub survives: bool,
     /// What the workflow is, where the run may go on from its results.
     pub definition: Option<String>,
+    /// Who offers it may take it back until it is kept.
+    pub offer: Offer,
 }
 
 /// A piece of news for the writer.

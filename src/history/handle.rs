@@ -24,8 +24,6 @@ const MOST_BYTES: usize = 64 << 20;
 const TOGETHER: Duration = Duration::from_millis(100);
 /// Or when there are so many.
 const ENOUGH: usize = 512;
-/// At the end, the disk is waited for no longer than this.
-const PATIENCE_AT_THE_END: Duration = Duration::from_secs(10);
 
 /// The history, as the loop has it.
 pub struct History {
@@ -128,11 +126,11 @@ impl History {
         self.words.recv_timeout(patience).ok()
     }
 
-    /// Writes what there is and lets go of the file. A disk that hangs is not waited for; whether it was in time.
-    pub fn close(mut self) -> bool {
+    /// Writes what there is and lets go of the file. A disk that hangs is not waited for any longer; whether it was in time.
+    pub fn close(mut self, patience: Duration) -> bool {
         let Some(thread) = self.thread.take() else { return true };
         self.shared.close();
-        let by = Instant::now() + PATIENCE_AT_THE_END;
+        let by = Instant::now() + patience;
         // The channel ends with the thread.
         while let Some(left) = by.checked_duration_since(Instant::now()) {
             match self.words.recv_timeout(left) {

@@ -8,7 +8,7 @@ use tracing::warn;
 use super::entry::{Fate, KeptResult, LeftRun, NewRun};
 use super::reader::{RUN, run};
 use super::store::{Rows, Store};
-use super::{RunRecord, Settings, exact, is_alive, now};
+use super::{Offer, RunRecord, Settings, exact, is_alive, now, offer};
 use crate::graph::OnCrash;
 
 /// A run that was in progress at so many crashes is not begun again: it may be what causes them.
@@ -37,8 +37,14 @@ pub(super) fn claim(file: &mut Connection, owner: &str, settings: &Settings) -> 
     let change = transaction.query_row("SELECT change FROM state", [], |row| row.get(0))?;
     let mut rows = Rows::default();
     let mut store = Store { connection: &transaction, rows: &mut rows, change, owner };
+    let refused = settings.refused.read();
     for record in unfinished(&transaction)? {
-        if !is_alive(&record.owner) {
+        if is_alive(&record.owner) {
+            continue;
+        }
+        if refused.contains(&(record.owner.clone(), record.queued_at)) {
+            offer::delete(&transaction, &[record.id])?;
+        } else {
             claim_one(&mut store, record, settings, &mut found)?;
         }
     }
@@ -47,6 +53,7 @@ pub(super) fn claim(file: &mut Connection, owner: &str, settings: &Settings) -> 
         transaction.execute("UPDATE state SET change = ?1", [after])?;
     }
     transaction.commit()?;
+    settings.refused.forget();
     Ok(found)
 }
 
@@ -157,5 +164,6 @@ fn new_run(record: &RunRecord, inputs: &crate::payload::Payload, definition: Opt
         requester: record.requester.clone(),
         survives: true,
         definition,
+        offer: Offer::default(),
     }
 }

@@ -4,6 +4,7 @@ use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::Refused;
 use crate::graph::OnCrash;
 
 /// How a history is written.
@@ -17,6 +18,8 @@ pub struct Settings {
     pub max_size: u64,
     /// What becomes of the runs that an earlier service has left; none: they are not this process's.
     pub on_crash: Option<OnCrash>,
+    /// Runs that an earlier process has refused and that may be in the file.
+    pub refused: Refused,
     /// Where a byte is written after each transaction, for those who follow: the end of a pipe that does not block.
     pub pulse: Option<OwnedFd>,
 }

@@ -15,7 +15,7 @@ use tracing::{info, warn};
 use super::entry::{Attempt, Entry, NewRun, Word};
 use super::handle::{LeftOut, News, Shared, Wake};
 use super::store::{Rows, Store, Tally};
-use super::{HistoryError, Settings, aside, leftover, open, open_for_writing, prune, this_process};
+use super::{HistoryError, Settings, aside, leftover, offer, open, open_for_writing, prune, this_process};
 
 /// A file that cannot be written is tried again so often.
 const TRY_AGAIN: Duration = Duration::from_secs(5);
@@ -35,6 +35,8 @@ pub(super) struct Writer {
     owed: VecDeque<Entry>,
     /// What tasks did of which only the sums are written.
     left_out: LeftOut,
+    /// Runs that are in the file and were taken back while they were written: their tickets and numbers.
+    unwanted: Vec<(u64, u64)>,
     /// How many tasks have been left out since it was said last.
     left_out_unsaid: u64,
     /// The runs that are in the file and not over: what a new file would need.
@@ -67,6 +69,7 @@ impl Writer {
             rows: Rows::default(),
             owed: VecDeque::new(),
             left_out: LeftOut::default(),
+            unwanted: Vec::new(),
             left_out_unsaid: 0,
             live: BTreeMap::new(),
             last_run: 0,
@@ -81,8 +84,10 @@ impl Writer {
             self.complain(&error.to_string());
         }
         loop {
-            let owes = !self.owed.is_empty() || !self.left_out.is_empty() || !self.has_claimed;
-            let again = (self.trouble.is_some() && owes).then(|| Instant::now() + TRY_AGAIN);
+            let owes =
+                !self.owed.is_empty() || !self.left_out.is_empty() || !self.unwanted.is_empty() || !self.has_claimed;
+            let again =
+                ((self.trouble.is_some() && owes) || !self.unwanted.is_empty()).then(|| Instant::now() + TRY_AGAIN);
             let tidy = self.file.is_some().then(|| self.pruner.next_time()).flatten();
             let news = self.shared.take(again.into_iter().chain(tidy).min());
             let closed = news.closed;
@@ -153,7 +158,7 @@ impl Writer {
         }
         let mut entries = std::mem::take(&mut self.owed);
         entries.extend(news.entries);
-        if entries.is_empty() && self.left_out.is_empty() && self.has_claimed {
+        if entries.is_empty() && self.left_out.is_empty() && self.unwanted.is_empty() && self.has_claimed {
             return;
         }
         let mut written = self.try_to_write(&entries);
@@ -165,9 +170,10 @@ impl Writer {
         match written {
             Ok(done) => {
                 self.on_written();
-                for (ticket, run) in done {
-                    self.say(Word::Done(ticket, Ok(run)));
+                for (ticket, result) in done {
+                    self.say(Word::Done(ticket, result));
                 }
+                self.delete_unwanted();
                 if let Some(pulse) = &self.settings.pulse {
                     // A pipe that is full says what there is to say already.
                     let _ = rustix::io::write(pulse, b".");
@@ -234,6 +240,7 @@ impl Writer {
     fn begin_anew(&mut self, error: &HistoryError) -> Result<(), HistoryError> {
         self.file = None;
         self.rows = Rows::default();
+        self.unwanted.clear();
         self.put_aside(error)?;
         self.open()?;
         let path = self.settings.path.clone();
@@ -253,7 +260,7 @@ impl Writer {
     }
 
     /// One transaction. The tickets of what is in it, with the numbers of their runs.
-    fn try_to_write(&mut self, entries: &VecDeque<Entry>) -> Result<Vec<(u64, u64)>, HistoryError> {
+    fn try_to_write(&mut self, entries: &VecDeque<Entry>) -> Result<Vec<Answer>, HistoryError> {
         if self.file.is_none() {
             self.open()?;
         }
@@ -273,8 +280,14 @@ impl Writer {
         transaction.commit().map_err(cannot)?;
         self.rows = rows;
         self.pruner.wrote(entries.len());
-        for (id, run) in written.new {
+        let mut done = written.done;
+        for (ticket, id, run) in written.new {
             self.last_run = self.last_run.max(id);
+            if !run.offer.keep() {
+                self.unwanted.push((ticket, id));
+                continue;
+            }
+            done.push((ticket, Ok(id)));
             let begun_at = run.begins.then_some(run.queued_at);
             self.live.insert(id, Live { run, begun_at });
         }
@@ -289,14 +302,34 @@ impl Writer {
                 _ => {}
             }
         }
-        Ok(written.done)
+        Ok(done)
+    }
+
+    /// Deletes what was taken back while it was written, before anything else is; later, where that fails.
+    fn delete_unwanted(&mut self) {
+        let Some(file) = self.file.as_mut().filter(|_| !self.unwanted.is_empty()) else { return };
+        let runs: Vec<u64> = self.unwanted.iter().map(|(_, run)| *run).collect();
+        match offer::delete_now(file, &runs) {
+            Ok(()) => {
+                for (ticket, _) in std::mem::take(&mut self.unwanted) {
+                    self.say(Word::Done(ticket, Err(TAKEN_BACK.to_owned())));
+                }
+            }
+            Err(error) => self.complain(&error.to_string()),
+        }
     }
 }
 
+/// A ticket, and what is said of it.
+type Answer = (u64, Result<u64, String>);
+
+/// What is said of a run that was taken back; nobody waits for it any more.
+const TAKEN_BACK: &str = "it was taken back";
+
 #[derive(Default)]
 struct Written {
-    done: Vec<(u64, u64)>,
-    new: Vec<(u64, Arc<NewRun>)>,
+    done: Vec<Answer>,
+    new: Vec<(u64, u64, Arc<NewRun>)>,
 }
 
 /// Writes news in their order, but for attempts that have ended by the end of them: those are one row written once.
@@ -320,18 +353,20 @@ fn write(
         if let Some(run) = entry.run()
             && !live.contains_key(&run)
         {
-            written.done.extend(entry.ticket().map(|ticket| (ticket, run)));
+            written.done.extend(entry.ticket().map(|ticket| (ticket, Ok(run))));
             continue;
         }
         match entry {
+            Entry::New { ticket, run } if run.offer.is_withdrawn() => {
+                written.done.push((*ticket, Err(TAKEN_BACK.to_owned())));
+            }
             Entry::New { ticket, run } => {
                 let id = store.put_run(run, None, run.begins.then_some(run.queued_at))?;
-                written.done.push((*ticket, id));
-                written.new.push((id, Arc::clone(run)));
+                written.new.push((*ticket, id, Arc::clone(run)));
             }
             Entry::Begun { ticket, run, at } => {
                 store.begin_run(*run, *at)?;
-                written.done.push((*ticket, *run));
+                written.done.push((*ticket, Ok(*run)));
             }
             Entry::Stopping { run, reason } => store.put_stopping(*run, reason)?,
             Entry::TaskStarted(attempt) => _ = begun.insert(attempt.job, attempt),
@@ -347,7 +382,7 @@ fn write(
                     store.put_running(attempt)?;
                 }
                 store.end_run(end)?;
-                written.done.push((*ticket, end.run));
+                written.done.push((*ticket, Ok(end.run)));
             }
         }
     }

@@ -9,7 +9,7 @@ use tracing::{error, info, warn};
 use super::keeping::{Reply, reply};
 use super::{Answer, Ask, Ending, Notice, Refusal, Service, processes};
 use crate::engine::Status;
-use crate::graph::ServiceMode;
+use crate::graph::{ServiceMode, Workflow};
 use crate::pool::Step;
 use crate::process::sys::Signal;
 use crate::supervisor::{RunId, SupervisorError};
@@ -161,6 +161,7 @@ impl Service {
                         "[service] mode is {new:?} in the file, and stays {old:?} until the service is restarted{rest}"
                     );
                 }
+                self.say_what_stays(&workflow);
                 self.replacement = Some(Arc::new(workflow));
                 Ok(())
             }
@@ -175,9 +176,22 @@ impl Service {
         result
     }
 
-    /// Puts what was loaded in the workflow's place, once nothing runs.
+    /// The history was opened with what the file said then.
+    fn say_what_stays(&self, new: &Workflow) {
+        let first = &self.first;
+        let changed = [
+            ("[history]", new.history != first.history),
+            ("[service] on_crash", new.service.on_crash != first.service.on_crash),
+        ];
+        for (name, _) in changed.into_iter().filter(|(_, changed)| *changed) {
+            warn!("{name} is not what the service was started with: it holds when the service is restarted");
+        }
+    }
+
+    /// Puts what was loaded in the workflow's place, once nothing runs, and the history has the ends of what ran: the old recorder
+    /// records them.
     pub(super) fn replace_workflow(&mut self) -> Result<(), SupervisorError> {
-        if !self.active.is_empty() {
+        if !self.active.is_empty() || self.keeping.ending() > 0 {
             return Ok(());
         }
         let Some(workflow) = self.replacement.take() else { return Ok(()) };
@@ -191,6 +205,13 @@ impl Service {
         })?;
         for happening in missed {
             self.on_happening(happening);
+        }
+        let recorder = (self.recorder)(self.supervisor.workflow());
+        let records = recorder.is_some();
+        match (self.supervisor.record_with(recorder), records) {
+            (true, true) => info!("[record] has changed: runs are recorded as it says now"),
+            (true, false) => info!("[record] has changed: runs are not recorded in MongoDB any more"),
+            (false, _) => {}
         }
         self.tell(Notice::Replaced);
         Ok(())

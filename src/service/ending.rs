@@ -58,7 +58,7 @@ impl Ending {
 impl Service {
     pub(super) fn is_over(&self) -> bool {
         let asked = !matches!(self.ending, Ending::NotAsked);
-        let rests = self.active.is_empty() && self.queue.is_empty() && self.has_kept_all(asked);
+        let rests = self.active.is_empty() && self.queue.is_empty() && self.keeping.is_idle();
         rests && (asked || self.mode == ServiceMode::Run)
     }
 

@@ -3,9 +3,10 @@
 //! one must know, and nothing happens twice.
 //!
 //! The loop does not wait: each of these is a ticket given to the history, and goes on when the history says so. Without a
-//! history, at once. What cannot be written is refused where it is new, and goes on where it was accepted.
+//! history, at once. What cannot be written is refused where it is new, and goes on where it was accepted; so is what a disk that
+//! hangs does not write in time ([`mod@super::hanging`]).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -13,20 +14,20 @@ use serde_json::Value as Json;
 use tracing::{info, warn};
 
 use super::board::RunFacts;
+use super::hanging::HANGS;
 use super::queue::Waiting;
 use super::running::EndFacts;
 use super::{Answer, End, Ending, Notice, Refusal, Service};
 use crate::engine::Status;
 use crate::graph::{OnCrash, ServiceMode};
 use crate::history::{
-    Fate, Figures, History, LeftRun, NewRun, Requester, RunEnd, RunError, RunRecord, Word, definition, now,
+    Fate, Figures, History, LeftRun, NewRun, Offer, Refused, Requester, RunEnd, RunError, RunRecord, Word, definition,
+    now,
 };
 use crate::supervisor::RunId;
 
 /// At its start, a service waits so long for the history to be opened.
 const PATIENCE_AT_START: Duration = Duration::from_secs(20);
-/// A service that ends waits so long for a disk that does not answer.
-const PATIENCE_WITH_THE_DISK: Duration = Duration::from_secs(10);
 
 /// Where an answer goes.
 pub(super) type Reply = async_channel::Sender<Result<Answer, Refusal>>;
@@ -55,20 +56,27 @@ pub(super) struct Accepting {
 #[derive(Debug, Default)]
 pub(super) struct Keeping {
     pub(super) history: Option<History>,
-    tickets: BTreeMap<u64, Pending>,
+    /// With the moment from which each is waited for.
+    pub(super) tickets: BTreeMap<u64, (Instant, Pending)>,
     /// How many of them are runs that are about to begin,
     beginning: usize,
     /// and how many are runs that have ended, which nobody has been told.
     ending: usize,
     /// What runs have used that have ended, and their actors, by path.
     used: BTreeMap<RunId, (Figures, Vec<(String, Figures)>)>,
-    /// Since when the oldest of them has been waited for.
-    waiting_since: Option<Instant>,
+    /// When the last run was accepted: no two at once.
+    last_accepted: u64,
+    /// The disk does not answer.
+    pub(super) hangs: bool,
+    /// The tickets of runs that were refused while they were written,
+    pub(super) taken_back: BTreeSet<u64>,
+    /// and where that is noted.
+    pub(super) refused: Refused,
 }
 
 #[derive(Debug)]
-enum Pending {
-    Accept(Box<Accepting>, Option<Reply>),
+pub(super) enum Pending {
+    Accept(Box<Accepting>, Option<Reply>, Arc<NewRun>),
     /// A run that waited begins, or is over before it has.
     Begin(RunId, Box<Waiting>, Option<Status>),
     End(RunId, Box<EndFacts>, Option<Reply>),
@@ -77,7 +85,7 @@ enum Pending {
 impl Pending {
     fn begins(&self) -> bool {
         match self {
-            Pending::Accept(accepting, _) => accepting.begins,
+            Pending::Accept(accepting, ..) => accepting.begins,
             Pending::Begin(..) => true,
             Pending::End(..) => false,
         }
@@ -92,15 +100,13 @@ impl Keeping {
     fn put(&mut self, ticket: u64, pending: Pending) {
         self.beginning += usize::from(pending.begins());
         self.ending += usize::from(pending.ends());
-        self.tickets.insert(ticket, pending);
-        self.waiting_since.get_or_insert_with(Instant::now);
+        self.tickets.insert(ticket, (Instant::now(), pending));
     }
 
-    fn take(&mut self, ticket: u64) -> Option<Pending> {
-        let pending = self.tickets.remove(&ticket)?;
+    pub(super) fn take(&mut self, ticket: u64) -> Option<Pending> {
+        let (_, pending) = self.tickets.remove(&ticket)?;
         self.beginning -= usize::from(pending.begins());
         self.ending -= usize::from(pending.ends());
-        self.waiting_since = (!self.tickets.is_empty()).then(Instant::now);
         Some(pending)
     }
 
@@ -118,9 +124,10 @@ impl Keeping {
         self.ending
     }
 
-    /// When a disk that does not answer is not waited for any more.
-    pub(super) fn gives_up_at(&self) -> Option<Instant> {
-        self.waiting_since.map(|since| since + PATIENCE_WITH_THE_DISK)
+    /// When a run is said to have been accepted.
+    fn moment(&mut self, at: u64) -> u64 {
+        self.last_accepted = at.max(self.last_accepted + 1);
+        self.last_accepted
     }
 }
 
@@ -130,7 +137,10 @@ impl Service {
         let Some(history) = &self.keeping.history else { return };
         match history.wait_for_word(PATIENCE_AT_START) {
             Some(word) => self.on_word(word),
-            None => warn!("the disk of the history does not answer: the service begins without it"),
+            None => {
+                warn!("the disk of the history does not answer: the service begins, and takes no runs until it does");
+                self.keeping.hangs = true;
+            }
         }
     }
 
@@ -142,32 +152,47 @@ impl Service {
     }
 
     fn on_word(&mut self, word: Word) {
+        self.disk_answers();
         match word {
             Word::Open(left) => left.into_iter().for_each(|run| self.take_over(run)),
             // It has said so itself.
             Word::Unusable(_) => {}
             Word::Done(ticket, result) => match self.keeping.take(ticket) {
-                Some(Pending::Accept(accepting, answer)) => self.on_kept(*accepting, answer, result),
-                Some(Pending::Begin(run, waiting, None)) => self.begin(run, *waiting),
-                Some(Pending::Begin(run, _, Some(status))) => self.put_end(run, &status, None, None),
-                Some(Pending::End(run, facts, answer)) => {
-                    self.tell_end(run, *facts);
-                    reply(answer, Ok(Answer::Done));
-                }
-                None => {}
+                Some(pending) => self.go_on(pending, result),
+                None => self.heard_late(ticket),
             },
         }
     }
 
+    /// What waited for the disk goes on: it is there, or it is not, for this reason.
+    pub(super) fn go_on(&mut self, pending: Pending, result: Result<u64, String>) {
+        match pending {
+            Pending::Accept(accepting, answer, _) => self.on_kept(*accepting, answer, result),
+            Pending::Begin(run, waiting, None) => self.begin(run, *waiting),
+            Pending::Begin(run, _, Some(status)) => self.put_end(run, &status, None, None),
+            Pending::End(run, facts, answer) => {
+                self.tell_end(run, *facts);
+                reply(answer, Ok(Answer::Done));
+            }
+        }
+    }
+
     /// A run is to be accepted.
-    pub(super) fn keep_run(&mut self, accepting: Accepting, answer: Option<Reply>) {
+    pub(super) fn keep_run(&mut self, mut accepting: Accepting, answer: Option<Reply>) {
+        accepting.facts.queued_at = self.keeping.moment(accepting.facts.queued_at);
         let workflow = Arc::clone(self.supervisor.workflow());
         let Some(history) = &mut self.keeping.history else {
             let id = self.supervisor.new_run_id();
             return self.take_run(id, accepting, answer);
         };
+        if !accepting.begins {
+            self.queue.reserve(accepting.waiting.bytes);
+        }
+        if self.keeping.hangs {
+            return self.on_kept(accepting, answer, Err(HANGS.to_owned()));
+        }
         let resumes = workflow.service.on_crash == OnCrash::Resume;
-        let run = NewRun {
+        let run = Arc::new(NewRun {
             workflow: workflow.name.clone(),
             label: accepting.facts.label.clone(),
             priority: accepting.facts.priority,
@@ -180,12 +205,10 @@ impl Service {
             requester: accepting.requester.clone(),
             survives: true,
             definition: resumes.then(|| definition(&workflow)),
-        };
-        let ticket = history.accept(Arc::new(run));
-        if !accepting.begins {
-            self.queue.reserve(accepting.waiting.bytes);
-        }
-        self.keeping.put(ticket, Pending::Accept(Box::new(accepting), answer));
+            offer: Offer::default(),
+        });
+        let ticket = history.accept(Arc::clone(&run));
+        self.keeping.put(ticket, Pending::Accept(Box::new(accepting), answer, run));
     }
 
     fn on_kept(&mut self, accepting: Accepting, answer: Option<Reply>, result: Result<u64, String>) {
@@ -236,7 +259,7 @@ impl Service {
             None => self.begin(id, waiting),
             Some(history) => {
                 let ticket = history.begin(id.0, now());
-                self.keeping.put(ticket, Pending::Begin(id, Box::new(waiting), None));
+                self.wait_for(ticket, Pending::Begin(id, Box::new(waiting), None));
             }
         }
     }
@@ -244,7 +267,7 @@ impl Service {
     /// Ends a run that is about to begin, or all that are. Whether there was one.
     pub(super) fn end_beginning(&mut self, run: Option<RunId>, status: &Status) -> bool {
         let mut found = false;
-        for pending in self.keeping.tickets.values_mut() {
+        for (_, pending) in self.keeping.tickets.values_mut() {
             if let Pending::Begin(id, _, ends) = pending
                 && run.is_none_or(|run| run == *id)
             {
@@ -282,18 +305,23 @@ impl Service {
             }
             Some(history) => {
                 let ticket = history.end(end);
-                self.keeping.put(ticket, Pending::End(run, Box::new(facts), answer));
+                self.wait_for(ticket, Pending::End(run, Box::new(facts), answer));
             }
+        }
+    }
+
+    /// What was accepted goes on when that is on the disk; at once where that hangs.
+    fn wait_for(&mut self, ticket: u64, pending: Pending) {
+        match self.keeping.hangs {
+            true => self.go_on(pending, Err(HANGS.to_owned())),
+            false => self.keeping.put(ticket, pending),
         }
     }
 
     /// A run has ended: what it has used is known now, and asked for once.
     pub(super) fn note_what_was_used(&mut self, run: RunId) {
-        if let (Some(_), Some(account)) = (&self.keeping.history, self.supervisor.account(run)) {
-            let workflow = self.supervisor.workflow();
-            let actors = account.actors.iter().filter_map(|(id, its)| Some((workflow.actors.get(id.index())?, its)));
-            let actors = actors.map(|(actor, its)| (actor.path.clone(), Figures::from(&its.totals))).collect();
-            self.keeping.used.insert(run, (Figures::from(&account.total), actors));
+        if let (Some(_), Some(used)) = (&self.keeping.history, self.supervisor.figures(run)) {
+            self.keeping.used.insert(run, used);
         }
     }
 
@@ -344,20 +372,6 @@ impl Service {
                     }
                 }
             }
-        }
-    }
-
-    /// Whether everything is on the disk; or the disk has had its time, where the service is to end.
-    pub(super) fn has_kept_all(&self, ends: bool) -> bool {
-        self.keeping.is_idle() || (ends && self.keeping.gives_up_at().is_some_and(|at| at <= Instant::now()))
-    }
-
-    /// Writes what is left, and lets go of the history.
-    pub(super) fn close_history(&mut self) {
-        if let Some(history) = self.keeping.history.take()
-            && !history.close()
-        {
-            warn!("the disk of the history does not answer: what happened last is not in it");
         }
     }
 }

@@ -7,6 +7,7 @@ mod accounts;
 mod acting;
 mod board;
 mod ending;
+mod hanging;
 mod keeping;
 mod processes;
 mod queue;
@@ -26,8 +27,8 @@ use tracing::info;
 
 use crate::engine::Status;
 use crate::graph::{OnCrash, Service as Settings, ServiceMode, Workflow};
-use crate::history::{History, Requester};
-use crate::supervisor::{Happening, RunId, Supervisor, SupervisorError};
+use crate::history::{History, Refused, Requester};
+use crate::supervisor::{Happening, RecorderCommand, RunId, Supervisor, SupervisorError};
 use crate::systemd::Notifier;
 
 use ending::Ending;
@@ -56,6 +57,9 @@ pub struct Line {
 /// How the workflow file is read again: the workflow, or all that is wrong with it.
 pub type Load = Box<dyn Fn() -> Result<Workflow, String>>;
 
+/// What records the runs of a workflow elsewhere, if anything does.
+pub type Recorder = Box<dyn Fn(&Workflow) -> Option<RecorderCommand>>;
+
 /// How a service ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum End {
@@ -74,6 +78,7 @@ pub struct Service {
     deferred: VecDeque<Request>,
     notifier: Rc<Notifier>,
     load: Load,
+    recorder: Recorder,
     queue: Queue,
     active: BTreeMap<RunId, Active>,
     /// What must be on the disk before it counts.
@@ -89,6 +94,8 @@ pub struct Service {
     ready_by: Option<Instant>,
     /// Whether it runs once, or takes runs: what it was started as.
     mode: ServiceMode,
+    /// What it was started with.
+    first: Arc<Workflow>,
     population: Population,
 }
 
@@ -100,6 +107,7 @@ impl Service {
         supervisor.keep_accounts();
         Service {
             mode: supervisor.workflow().service.mode,
+            first: Arc::clone(supervisor.workflow()),
             population: Population::default(),
             supervisor,
             board,
@@ -107,6 +115,7 @@ impl Service {
             deferred: VecDeque::new(),
             notifier,
             load,
+            recorder: Box::new(|_| None),
             queue: Queue::default(),
             active: BTreeMap::new(),
             keeping: Keeping::default(),
@@ -120,10 +129,20 @@ impl Service {
     }
 
     /// Keeps what it accepts, and what becomes of it, in this history.
-    pub fn keep(&mut self, history: History) {
+    ///
+    /// What is refused while the disk hangs is noted.
+    pub fn keep(&mut self, history: History, refused: Refused) {
         let resumes = self.supervisor.workflow().service.on_crash == OnCrash::Resume;
         self.supervisor.record_tasks(history.tasks(), resumes);
         self.keeping.history = Some(history);
+        self.keeping.refused = refused;
+    }
+
+    /// Has its runs recorded elsewhere, from the history.
+    pub fn record_with(&mut self, recorder: Recorder) {
+        let command = recorder(self.supervisor.workflow());
+        self.supervisor.record_with(command);
+        self.recorder = recorder;
     }
 
     /// Serves until it is told to end, or its one run has ended, and every process is gone.
@@ -192,13 +211,13 @@ impl Service {
     fn next_time(&self) -> Option<Instant> {
         let runs = self.active.values().filter_map(|active| active.patience_ends);
         let others = self.ending.next_time().into_iter().chain(self.status.next_time()).chain(self.ready_by);
-        let hung = self.keeping.gives_up_at().filter(|_| !matches!(self.ending, Ending::NotAsked));
-        runs.chain(others).chain(self.population.next_time()).chain(hung).min()
+        runs.chain(others).chain(self.population.next_time()).chain(self.keeping.next_time()).min()
     }
 
     fn on_time(&mut self, now: Instant) {
         self.hurry_runs(now);
         self.press_what_lingers(now);
+        self.give_up_on_the_disk(now);
         if self.ready_by.is_some_and(|by| by <= now) {
             self.ready();
         }

@@ -24,7 +24,7 @@ const WELL_AFTER: Duration = Duration::from_secs(60);
 const PATIENCE: Duration = Duration::from_secs(12);
 
 /// The command that records.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RecorderCommand {
     /// The program.
     pub program: PathBuf,
@@ -41,6 +41,8 @@ pub(super) struct Recorder {
     pause: Duration,
     /// It was said that it does not run.
     said: bool,
+    /// It was told that nothing more comes.
+    ending: Option<Ending>,
 }
 
 #[derive(Debug)]
@@ -48,15 +50,58 @@ struct Running {
     pid: Pid,
     process: PidFd,
     /// Its end is the recorder's sign that nothing more comes.
-    _input: OwnedFd,
+    input: Option<OwnedFd>,
     since: Instant,
 }
 
+/// How a recorder ends that is still there.
+#[derive(Debug)]
+struct Ending {
+    /// What records instead of it, once it has ended.
+    next: Option<RecorderCommand>,
+    /// What it is sent when it has had its time.
+    signal: Signal,
+    /// When that is; none once it was sent the last.
+    press_at: Option<Instant>,
+}
+
+impl Recorder {
+    fn new(command: RecorderCommand) -> Self {
+        Recorder { command, running: None, restart_at: None, pause: PAUSES.0, said: false, ending: None }
+    }
+
+    /// What records now, or will.
+    fn intended(&self) -> Option<&RecorderCommand> {
+        self.ending.as_ref().map_or(Some(&self.command), |ending| ending.next.as_ref())
+    }
+
+    /// Tells it that nothing more comes: it records the rest and ends, or is ended.
+    fn end(&mut self, next: Option<RecorderCommand>) {
+        if let Some(ending) = &mut self.ending {
+            ending.next = next;
+        } else if let Some(running) = &mut self.running {
+            running.input = None;
+            let press_at = Some(Instant::now() + PATIENCE);
+            self.ending = Some(Ending { next, signal: Signal::SIGTERM, press_at });
+        }
+    }
+}
+
 impl Supervisor {
-    /// Starts what records the history, and starts it again whenever it breaks, until [`Supervisor::end_recorder`].
-    pub fn record_with(&mut self, command: RecorderCommand) {
-        self.recorder = Some(Recorder { command, running: None, restart_at: None, pause: PAUSES.0, said: false });
-        self.start_recorder();
+    /// Starts what records the history, and starts it again whenever it breaks, until [`Supervisor::end_recorder`]. What has
+    /// recorded before ends first; without a command, nothing records any more. Whether that is a change.
+    pub fn record_with(&mut self, command: Option<RecorderCommand>) -> bool {
+        if self.recorder.as_ref().and_then(Recorder::intended) == command.as_ref() {
+            return false;
+        }
+        match &mut self.recorder {
+            Some(recorder) if recorder.running.is_some() => recorder.end(command),
+            _ => {
+                self.recorder = command.map(Recorder::new);
+                self.start_recorder();
+            }
+        }
+        true
     }
 
     fn start_recorder(&mut self) {
@@ -90,12 +135,16 @@ impl Supervisor {
         let (pid, process) = self.nearness.start(program)?;
         self.watch_output(printed, Context { pool: None, task: None, pid: Some(pid.as_raw()) })?;
         self.children.insert(pid, Child::Recorder);
-        Ok(Running { pid, process, _input: ours, since: Instant::now() })
+        Ok(Running { pid, process, input: Some(ours), since: Instant::now() })
     }
 
     pub(super) fn on_recorder_reaped(&mut self, ended: Ended) {
         let Some(recorder) = &mut self.recorder else { return };
         let Some(running) = recorder.running.take() else { return };
+        if let Some(Ending { next, .. }) = recorder.ending.take() {
+            self.recorder = next.map(Recorder::new);
+            return self.start_recorder();
+        }
         let now = Instant::now();
         if now - running.since >= WELL_AFTER {
             (recorder.pause, recorder.said) = (PAUSES.0, false);
@@ -108,14 +157,26 @@ impl Supervisor {
     }
 
     pub(super) fn recorder_on_time(&mut self, now: Instant) {
+        let grace = self.grace();
         let Some(recorder) = &mut self.recorder else { return };
+        if let (Some(running), Some(ending)) = (&recorder.running, &mut recorder.ending)
+            && ending.press_at.take_if(|at| *at <= now).is_some()
+        {
+            info!("the recorder does not end by itself: sent {}", ending.signal.as_str());
+            // It is a child that was not waited for yet: the number is its own.
+            let _ = running.process.signal(ending.signal);
+            if std::mem::replace(&mut ending.signal, Signal::SIGKILL) != Signal::SIGKILL {
+                ending.press_at = Some(now + grace);
+            }
+        }
         if recorder.restart_at.take_if(|at| *at <= now).is_some() {
             self.start_recorder();
         }
     }
 
     pub(super) fn next_recorder_time(&self) -> Option<Instant> {
-        self.recorder.as_ref()?.restart_at
+        let recorder = self.recorder.as_ref()?;
+        recorder.ending.as_ref().map_or(recorder.restart_at, |ending| ending.press_at)
     }
 
     /// The recorder's process.
@@ -138,24 +199,19 @@ impl Supervisor {
             // It broke: the end of the runs is for another one.
             self.start_recorder();
         }
-        let Some(running) = self.recorder.take().and_then(|recorder| recorder.running) else { return Ok(()) };
-        let Running { pid, process, _input, .. } = running;
-        drop(_input);
-        for (patience, signal) in [(PATIENCE, Signal::SIGTERM), (self.grace(), Signal::SIGKILL)] {
-            let deadline = Instant::now() + patience;
-            while self.children.contains_key(&pid) && Instant::now() < deadline {
-                self.turn(Some(deadline))?;
-            }
-            if !self.children.contains_key(&pid) {
-                return Ok(());
-            }
-            info!("the recorder does not end by itself: sent {}", signal.as_str());
-            // It is a child that was not waited for yet: the number is its own.
-            let _ = process.signal(signal);
+        if let Some(recorder) = &mut self.recorder {
+            // One that could not be started has no end to wait for.
+            recorder.end(None);
         }
-        while self.children.contains_key(&pid) {
-            self.turn(None)?;
+        let by = Instant::now() + PATIENCE + 2 * self.grace() + Duration::from_secs(1);
+        while let Some(pid) = self.recorder_pid() {
+            if Instant::now() >= by {
+                warn!("the recorder ({pid}) survives SIGKILL: it hangs in the kernel, and is not waited for");
+                break;
+            }
+            self.turn(Some(by))?;
         }
+        self.recorder = None;
         Ok(())
     }
 }

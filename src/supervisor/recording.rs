@@ -147,6 +147,16 @@ impl Supervisor {
         recording.news.ended(attempt(&self.workflow, job, whose, record, &payload), end);
     }
 
+    /// What a run has used, and its actors by their paths, as the history has it; none where no accounts are kept.
+    pub fn figures(&self, run: RunId) -> Option<(Figures, Vec<(String, Figures)>)> {
+        let account = self.account(run)?;
+        let actors = account.actors.iter().filter_map(|(id, its)| {
+            let actor = self.workflow.actors.get(id.index())?;
+            Some((actor.path.clone(), Figures::from(&its.totals)))
+        });
+        Some((Figures::from(&account.total), actors.collect()))
+    }
+
     /// Goes on with a run of another process from what its tasks had returned, oldest first. A run that cannot have come there
     /// in this workflow is not begun: why.
     pub fn resume_run_as(

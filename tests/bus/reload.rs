@@ -17,8 +17,7 @@ fn change(project: &Project, from: &str, to: &str) {
 fn how_many_may_wait_and_how_long_a_stop_waits_hold_at_once() {
     let (bus, project) = (Bus::new(), Installed::resident("max_queued_runs = 1\nstop_timeout = '10m'", WAITS));
     let mut service = bus.serve(&project, "w");
-    let gate = project.path("gate").display().to_string();
-    let run = || bus.call("w", "Run", &["a{sv}a{sv}", "1", "until", "s", &gate, "0"]);
+    let run = || bus.ask_until(&project, "gate");
     assert_eq!(run().code, Some(0));
     service.wait_for("waiting for");
     assert_eq!(run().code, Some(0));
@@ -38,10 +37,7 @@ fn how_many_may_wait_and_how_long_a_stop_waits_hold_at_once() {
 fn how_many_run_at_once_holds_when_those_that_run_have_ended() {
     let (bus, project) = (Bus::new(), Installed::resident("max_concurrent_runs = 1", WAITS));
     let mut service = bus.serve(&project, "w");
-    let run = |gate: &str| {
-        let gate = project.path(gate).display().to_string();
-        assert_eq!(bus.call("w", "Run", &["a{sv}a{sv}", "1", "until", "s", &gate, "0"]).code, Some(0));
-    };
+    let run = |gate: &str| bus.run_until(&project, gate);
     run("first");
     service.wait_for("waiting for");
     for _ in 0..3 {
@@ -95,4 +91,15 @@ fn a_run_once_goes_on_with_what_it_began_with_and_ends() {
     std::fs::write(&gate, "").unwrap();
     let finished = service.finish();
     assert_eq!(finished.code, Some(0), "{}", finished.stderr);
+}
+
+#[test]
+fn the_history_stays_as_it_was_opened_which_is_said() {
+    let (bus, project) = (Bus::new(), Installed::resident("on_crash = 'rerun'", "def run(**_): return {}"));
+    let mut service = bus.serve(&project, "w");
+    change(&project, "on_crash = 'rerun'", "on_crash = 'interrupt'");
+    change(&project, "[pool]", "[history]\nkeep = '1d'\n[pool]");
+    assert_eq!(bus.call("w", "Reload", &[]).code, Some(0));
+    service.wait_for("[history] is not what the service was started with: it holds when the service is restarted");
+    service.wait_for("[service] on_crash is not what the service was started with");
 }

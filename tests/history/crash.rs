@@ -28,8 +28,7 @@ def run(until=None, **inputs):
 ";
     let (bus, project) = (Bus::new(), Installed::resident("", types));
     let service = bus.serve(&project, "w");
-    let gate = project.path("gate").display().to_string();
-    assert_eq!(bus.call("w", "Run", &["a{sv}a{sv}", "1", "until", "s", &gate, "0"]).code, Some(0));
+    bus.run_until(&project, "gate");
     for (label, priority) in [("later", "1"), ("sooner", "7")] {
         let inputs =
             ["3", "bytes", "ay", "2", "97", "0", "tuple", "(is)", "1", "z", "large", "t", "18446744073709551615"];
@@ -158,6 +157,28 @@ fn wait_for_results(project: &Project, wanted: i64) {
     }
 }
 
+/// The disk hung, the run was refused, the write came through nevertheless, and the supervisor ended before it could delete it.
+#[test]
+fn a_run_that_was_refused_while_it_was_written_does_not_run_with_the_next_service() {
+    let (bus, project) = (Bus::new(), Installed::resident("", WAITS));
+    let service = bus.serve(&project, "w");
+    for _ in 0..3 {
+        bus.run_until(&project, "gate");
+    }
+    kill(service);
+    let open = rusqlite::Connection::open(file(&project)).unwrap();
+    let query = "SELECT owner || ' ' || queued_at FROM runs WHERE id = 2";
+    let refused: String = open.query_row(query, [], |row| row.get(0)).unwrap();
+    let project = project.file("gate", "").file("pushflow/w/refused", &format!("{refused}\n"));
+
+    let _service = bus.serve(&project, "w");
+    assert_eq!((run_property(&bus, 1, "Status"), bus.end("w", 3)), (json!("interrupted"), json!("finished")));
+    let ids: Vec<_> = history(&project, &["w"]).iter().map(|run| run["run"].clone()).collect();
+    assert_eq!(ids, [3, 1]);
+    let kept: i64 = open.query_row("SELECT count(*) FROM kept_runs", [], |row| row.get(0)).unwrap();
+    assert_eq!((kept, project.path("pushflow/w/refused").exists()), (0, false));
+}
+
 fn resuming() -> Project {
     let workflow = format!(
         "links = [\n{{ from = 'start', to = 'count' }}, {{ from = 'count', to = 'again?' }},\n\
@@ -198,9 +219,8 @@ def run(folder, **_):
 fn a_service_that_is_stopped_has_ended_what_waited() {
     let (bus, project) = (Bus::new(), Installed::resident("", WAITS));
     let mut service = bus.serve(&project, "w");
-    let gate = project.path("gate").display().to_string();
     for _ in 0..3 {
-        bus.call("w", "Run", &["a{sv}a{sv}", "1", "until", "s", &gate, "0"]);
+        bus.run_until(&project, "gate");
     }
     service.wait_for("waiting for");
     service.signal(nix::sys::signal::Signal::SIGTERM);

@@ -7,8 +7,11 @@
 mod bus;
 mod crash;
 mod disk;
+#[path = "../hostile/frozen.rs"]
+mod frozen;
 mod kills;
 mod million;
+mod needs_root;
 mod reading;
 #[path = "../binary/support.rs"]
 #[allow(dead_code)]

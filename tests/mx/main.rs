@@ -5,10 +5,17 @@
 
 #![allow(clippy::unwrap_used)]
 
+#[path = "../bus/bus.rs"]
+#[allow(dead_code)]
+mod bus;
 mod catching_up;
 mod child;
 mod documents;
 mod history;
 mod mongod;
 mod recorder;
+mod reload;
 mod server;
+#[path = "../binary/support.rs"]
+#[allow(dead_code)]
+mod support;

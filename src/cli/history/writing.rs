@@ -11,11 +11,11 @@ use super::FILE;
 use crate::cli::locate::Whose;
 use crate::engine::Status;
 use crate::graph::Workflow;
-use crate::history::{Figures, History, NewRun, Requester, RunEnd, RunError, Settings, Word, now};
+use crate::history::{History, NewRun, Offer, Refused, Requester, RunEnd, RunError, Settings, Word, now};
 use crate::payload::{Payload, placeholder, to_json};
 use crate::supervisor::{RunId, Supervisor};
 
-/// A run in the foreground waits no longer for the disk.
+/// A run in the foreground waits no longer for the disk: before its first task, and at its end.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// The history of a service. None where it is to have none.
@@ -24,7 +24,7 @@ pub(in crate::cli) fn of_service(
     name: &str,
     workflow: &Workflow,
     waker: Arc<Waker>,
-) -> anyhow::Result<Option<History>> {
+) -> anyhow::Result<Option<(History, Refused)>> {
     if !workflow.history.enabled {
         info!("[history] enabled = false: what is accepted is lost with the supervisor");
         return Ok(None);
@@ -33,16 +33,22 @@ pub(in crate::cli) fn of_service(
         warn!("there is no history: neither XDG_STATE_HOME nor HOME says where to put it");
         return Ok(None);
     };
-    let settings = Settings { on_crash: Some(workflow.service.on_crash), ..settings(folder.join(FILE), workflow) };
+    let refused = Refused::in_folder(whose.runtime_folder(name));
+    let settings = Settings {
+        on_crash: Some(workflow.service.on_crash),
+        refused: refused.clone(),
+        ..settings(folder.join(FILE), workflow)
+    };
     let wake = Box::new(move || {
         // A loop that cannot be woken still comes round.
         let _ = waker.wake();
     });
-    Ok(Some(History::start(settings, wake).context("cannot start a thread")?))
+    Ok(Some((History::start(settings, wake).context("cannot start a thread")?, refused)))
 }
 
 fn settings(path: std::path::PathBuf, workflow: &Workflow) -> Settings {
-    Settings { path, keep: workflow.history.keep, max_size: workflow.history.max_size, on_crash: None, pulse: None }
+    let (keep, max_size) = (workflow.history.keep, workflow.history.max_size);
+    Settings { path, keep, max_size, on_crash: None, refused: Refused::default(), pulse: None }
 }
 
 /// A run in the foreground that is recorded.
@@ -67,7 +73,7 @@ fn try_of_run(workflow: &Workflow, inputs: &Payload, timeout: Option<Duration>) 
     let mut history = History::start(settings(folder.join(&name).join(FILE), workflow), Box::new(|| {}))?;
     let json =
         inputs.iter().map(|(key, value)| (key.to_string(), to_json(value).unwrap_or_else(|| placeholder(value))));
-    let run = NewRun {
+    let run = Arc::new(NewRun {
         workflow: workflow.name.clone(),
         label: String::new(),
         priority: 0,
@@ -80,12 +86,15 @@ fn try_of_run(workflow: &Workflow, inputs: &Payload, timeout: Option<Duration>) 
         requester: Requester::from_environment(),
         survives: false,
         definition: None,
-    };
-    let ticket = history.accept(Arc::new(run));
+        offer: Offer::default(),
+    });
+    let ticket = history.accept(Arc::clone(&run));
     loop {
         match history.wait_for_word(PATIENCE) {
             Some(Word::Done(done, Ok(run))) if done == ticket => return Ok(Recorded { history, run, name }),
             Some(Word::Done(done, Err(why))) if done == ticket => return Err(anyhow!(why)),
+            // It is kept this moment.
+            None if !run.offer.withdraw() => {}
             Some(_) => {}
             None => return Err(anyhow!("the disk does not answer")),
         }
@@ -112,24 +121,18 @@ impl Recorded {
         outputs: &serde_json::Value,
         error: Option<RunError>,
     ) {
-        let account = supervisor.account(RunId(self.run));
-        let workflow = supervisor.workflow();
-        let actors = account.into_iter().flat_map(|account| &account.actors);
+        let (figures, actors) = supervisor.figures(RunId(self.run)).unwrap_or_default();
         let end = RunEnd {
             run: self.run,
             status: status.word().to_owned(),
             at: now(),
             outputs: (!outputs.is_null()).then(|| outputs.to_string().into()),
             error,
-            figures: account.map(|account| Figures::from(&account.total)).unwrap_or_default(),
-            actors: actors
-                .filter_map(|(id, its)| {
-                    Some((workflow.actors.get(id.index())?.path.clone(), Figures::from(&its.totals)))
-                })
-                .collect(),
+            figures,
+            actors,
         };
         self.history.end(end);
-        if self.history.close() {
+        if self.history.close(PATIENCE) {
             info!("recorded as {}/{}", self.name, self.run);
         } else {
             warn!("the disk of the history does not answer: the end of the run is not in it");
