@@ -102,13 +102,14 @@ pub enum ProcessKind {
 }
 
 /// The kinds and the words for them, on the bus as in JSON.
-const KINDS: [(ProcessKind, &str); 8] = [
+const KINDS: [(ProcessKind, &str); 9] = [
     (ProcessKind::Guardian, "guardian"),
     (ProcessKind::Supervisor, "supervisor"),
     (ProcessKind::Forkserver, "forkserver"),
     (ProcessKind::Launcher, "launcher"),
     (ProcessKind::Worker, "worker"),
     (ProcessKind::Program, "program"),
+    (ProcessKind::Recorder, "recorder"),
     (ProcessKind::Child, "child"),
     (ProcessKind::Stray, "stray"),
 ];
