@@ -34,7 +34,8 @@ impl Service {
         }
         if !std::mem::replace(&mut self.keeping.hangs, true) {
             warn!(
-                "the disk of the history has not answered for {} seconds: new runs are refused, and those that were accepted                  go on; what they do is written when it answers",
+                "the disk of the history has not answered for {} seconds: new runs are refused, and those that were accepted \
+                 go on; what they do is written when it answers",
                 PATIENCE.as_secs()
             );
         }
@@ -87,7 +88,8 @@ impl Service {
             && !history.close(patience)
         {
             warn!(
-                "the disk of the history does not answer: what happened last is not in it, and the kernel may keep this process                  until it does"
+                "the disk of the history does not answer: what happened last is not in it, and the kernel may keep this process \
+                 until it does"
             );
         }
     }
