@@ -96,7 +96,7 @@ CREATE TABLE actors (
 CREATE UNIQUE INDEX actors_by_run ON actors (run, path);
 CREATE INDEX actors_by_name ON actors (name, run);
 
--- The attempts to execute a python or exec actor: written when they start, and again when they end.
+-- The attempts to execute a python or exec actor: written when they end, and before that if they still run after a moment.
 CREATE TABLE tasks (
     -- In the order in which they were first written.
     id INTEGER PRIMARY KEY AUTOINCREMENT,
