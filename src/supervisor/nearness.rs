@@ -1,13 +1,14 @@
 //! Sharing a CPU with workers whose tasks are short.
 //!
-//! Where short tasks follow each other one at a time, in a loop or a chain, supervisor and worker wait for each other in turn; where
-//! there are many of them, workers wait for the supervisor and it for them. The kernel wakes each of them on a CPU that is idle, and most of a hop is then the time that such a CPU needs to
-//! wake up: on a virtual machine 50 µs and more each way, against 5 µs for the switch from one to the other on the same
-//! CPU. So the supervisor stays on its CPU for a spell, and tells workers with each task to wait there for the next one
-//! (`nearness.py`). A task itself runs, and starts things, wherever it could before.
+//! Where short tasks follow each other one at a time, in a loop or a chain, supervisor and worker wait for each other in
+//! turn; where there are many of them, workers wait for the supervisor and it for them. The kernel wakes each of them on a
+//! CPU that is idle, and most of a hop is then the time that such a CPU needs to wake up: on a virtual machine 50 µs and
+//! more each way, against 5 µs for the switch from one to the other on the same CPU. So the supervisor stays on its CPU for
+//! a spell, and tells workers with each task to wait there for the next one (`nearness.py`). A task itself runs, and starts
+//! things, wherever it could before.
 //!
-//! Whether that pays is measured, in turns: a CPU that others keep busy is a bad place to wait at. What is measured holds only for
-//! the moment, so the way that is taken is compared with what is known of the other one all the time.
+//! Whether that pays is measured, in turns: a CPU that others keep busy is a bad place to wait at. What is measured holds
+//! only for the moment, so the way that is taken is compared with what is known of the other one all the time.
 
 use std::io;
 use std::time::Duration;
@@ -76,7 +77,7 @@ impl Nearness {
         program.start()
     }
 
-    /// Lets the supervisor run anywhere again: while it has nothing to wait for.
+    /// Lets the supervisor run anywhere again, as it should while it waits for nobody at its CPU.
     pub(super) fn part(&mut self) {
         if let Some((_, before)) = self.pinned.take() {
             // Can fail only if those CPUs are gone, and then the kernel has chosen others.
@@ -91,8 +92,7 @@ struct Course {
     /// The times of the last tasks: a block that is not full yet.
     block: [Duration; BLOCK],
     filled: usize,
-    /// What a task took in this way and in the other, when that was measured last.
-    this: Option<Duration>,
+    /// What a task took in the other way, when that was measured last.
     other: Option<Duration>,
     /// How many blocks have gone this way, and after how many the other one is tried.
     blocks: u32,
@@ -101,15 +101,7 @@ struct Course {
 
 impl Default for Course {
     fn default() -> Self {
-        Course {
-            near: false,
-            block: [Duration::ZERO; BLOCK],
-            filled: 0,
-            this: None,
-            other: None,
-            blocks: 0,
-            spell: FIRST_SPELL,
-        }
+        Course { near: false, block: [Duration::ZERO; BLOCK], filled: 0, other: None, blocks: 0, spell: FIRST_SPELL }
     }
 }
 
@@ -131,25 +123,18 @@ impl Course {
         self.filled = 0;
         self.block.sort_unstable();
         let now = self.block[BLOCK / 2];
-        self.this = Some(now);
         self.blocks += 1;
-        match self.other {
-            None => self.turn_round(FIRST_SPELL),
-            // What was tried is worse, or what was found good no longer is.
-            Some(other) if other < now * BETTER.0 / BETTER.1 => {
-                let was_a_trial = self.blocks == 1;
-                self.turn_round(if was_a_trial { (self.spell * 2).min(LONGEST_SPELL) } else { FIRST_SPELL });
-            }
-            Some(_) if self.blocks >= self.spell => self.turn_round(self.spell),
-            Some(_) => {}
-        }
-    }
-
-    fn turn_round(&mut self, spell: u32) {
-        self.near = !self.near;
-        std::mem::swap(&mut self.this, &mut self.other);
-        self.blocks = 0;
-        self.spell = spell;
+        // How long the way is kept that is taken instead; none where this one is.
+        let spell = match self.other {
+            None => FIRST_SPELL,
+            // What was tried is worse,
+            Some(other) if other < now * BETTER.0 / BETTER.1 && self.blocks == 1 => (self.spell * 2).min(LONGEST_SPELL),
+            // or what was found good no longer is.
+            Some(other) if other < now * BETTER.0 / BETTER.1 => FIRST_SPELL,
+            Some(_) if self.blocks >= self.spell => self.spell,
+            Some(_) => return,
+        };
+        *self = Course { near: !self.near, other: Some(now), spell, ..Course::default() };
     }
 }
 
