@@ -10,6 +10,7 @@ use super::diagnostics::Problems;
 use super::files;
 use super::keys::{LINK, SUBMODEL, actor_section};
 use super::names::check_name;
+use super::raw::RawValue;
 use super::scripts::Scripts;
 use super::source::{At, Place};
 use super::suggest::quoted;
@@ -100,10 +101,10 @@ fn read_actors(table: &Table<'_>, around: &mut Surroundings) -> Vec<DraftActor> 
 
 fn read_links(table: &Table<'_>, problems: &mut Problems) -> (Vec<DraftLink>, bool) {
     let Some(node) = table.get("links") else { return (Vec::new(), false) };
-    let written = node.value.as_array().map(|items| items.len());
     let tables = node.list(&LINK, problems);
     let links = tables.iter().map(|table| read_link(table, problems)).collect();
-    (links, written != Some(tables.len()))
+    let lost = !matches!(node.value, RawValue::List(list) if list.items.len() == tables.len());
+    (links, lost)
 }
 
 fn read_link(table: &Table<'_>, problems: &mut Problems) -> DraftLink {

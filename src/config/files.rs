@@ -6,17 +6,17 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
 
-use toml::de::{DeTable, DeValue};
-
 use super::diagnostics::Problems;
 use super::draft::{self, Draft, Surroundings};
 use super::keys::{DEFAULTS, FILE, Section, WORKFLOW_DEFAULTS};
 use super::names::check_name;
 use super::plain;
+use super::raw::{RawTable, RawValue};
 use super::scripts::{Scripts, near_file};
 use super::settings::{self, DraftPool, directory_of};
 use super::source::{At, Place, Source};
 use super::suggest::{did_you_mean, quoted};
+use super::syntax::{self, Syntax};
 use super::table::Table;
 use crate::graph::{KeepHistory, OnTimeout, Recording, Service};
 use crate::payload::Payload;
@@ -68,37 +68,26 @@ pub(super) fn read(name: &str, path: &Path, problems: &mut Problems) -> Result<(
 
 /// Parses a text. Where its syntax is wrong nothing more is said about it: what a broken line means is a guess.
 /// Something that is there twice is no such case: the second one is left out.
-pub(super) fn parse<'s>(id: u32, source: &'s Source, problems: &mut Problems) -> Option<DeTable<'s>> {
-    let (table, errors) = DeTable::parse_recoverable(source.text());
-    let (doubled, broken): (Vec<_>, Vec<_>) =
-        errors.into_iter().partition(|error| error.message().starts_with("duplicate key"));
-    let place = |error: &toml::de::Error| {
-        let span = error.span().unwrap_or(0..0);
-        let end = span.end.min(source.text().len());
-        Place::new(id, span.start.min(end)..end)
-    };
+pub(super) fn parse<'s>(id: u32, source: &'s Source, problems: &mut Problems) -> Option<RawTable<'s>> {
+    let Syntax { table, wrong } = syntax::read(id, source.text());
     let mut last_line = None;
-    for error in &broken {
-        let at = place(error);
+    for (at, message) in &wrong.broken {
         // The first error of a line often makes the others.
         let line = source.position(at.span().start).line;
         if last_line.replace(line) != Some(line) {
-            let message = error.message().trim_end_matches(", expected nothing");
-            problems.error(at, format!("this is not TOML: {message}")).label("here");
+            problems.error(*at, format!("this is not TOML: {message}")).label("here");
         }
     }
-    let doubled: Vec<Place> = doubled.iter().map(place).collect();
-    let links_twice = report_doubled(source, &doubled, problems);
-    if !broken.is_empty() || links_twice {
+    let links_twice = report_doubled(source, &wrong.doubled, problems);
+    if !wrong.broken.is_empty() || links_twice {
         return None;
     }
-    // The parser puts the keys of a second table into the first one, where they do not belong.
-    match without_tables(source.text(), &doubled) {
-        None => Some(table.into_inner()),
+    // The reader puts the keys of a second table into the first one, where they do not belong.
+    match without_tables(source.text(), &wrong.doubled) {
+        None => Some(table),
         Some(text) => {
-            let (table, errors) = DeTable::parse_recoverable(source.set_reduced(text));
-            let still = errors.iter().all(|error| error.message().starts_with("duplicate key"));
-            still.then(|| table.into_inner())
+            let Syntax { table, wrong } = syntax::read(id, source.set_reduced(text));
+            wrong.broken.is_empty().then_some(table)
         }
     }
 }
@@ -148,7 +137,7 @@ pub(super) fn workflow(
         check_defaults(&Table::root(table, *id, None, &DEFAULTS), &mut problems);
         // What does not belong there has no effect either.
         keep_known(table, &DEFAULTS);
-        if let Some(DeValue::Table(workflow)) = table.get_mut("workflow").map(|value| value.get_mut()) {
+        if let Some(RawValue::Table(workflow)) = table.get_mut("workflow").map(|item| &mut item.value) {
             keep_known(workflow, &WORKFLOW_DEFAULTS);
         }
     }
@@ -156,16 +145,12 @@ pub(super) fn workflow(
     let open = source.path().canonicalize().into_iter().collect();
     let mut around = Surroundings { problems, scripts, paths: Vec::new(), open, read: HashMap::new() };
     let Some(over) = over else { return (None, around) };
-    let under = under.as_ref().map(|(table, id)| (table, *id));
-    let table = Table::root(&over, id, under, &FILE);
+    let table = Table::root(&over, id, under.as_ref().map(|(table, _)| table), &FILE);
     (Some(file(&table, 0, &mut around)), around)
 }
 
-fn keep_known(table: &mut DeTable<'_>, section: &Section) {
-    let unknown = table.keys().map(|key| key.get_ref().to_string()).filter(|key| section.key(key).is_none());
-    for key in unknown.collect::<Vec<_>>() {
-        table.remove(key.as_str());
-    }
+fn keep_known(table: &mut RawTable<'_>, section: &Section) {
+    table.retain(|key| section.key(key).is_some());
 }
 
 /// Reads the defaults for themselves, so that what is wrong there is said even where a workflow file hides it.

@@ -1,6 +1,6 @@
 //! A workflow file (TOML) becomes a checked [`Workflow`], or a list of everything that is wrong with it.
 //!
-//! Text → tables with places (`table`) → a draft, checked key by key (`draft`, `actors`, `settings`, `plain`) → the
+//! Text → tables with places (`syntax`, `raw`, `table`) → a draft, checked key by key (`draft`, `actors`, `settings`, `plain`) → the
 //! flat graph, names resolved (`build`, `links`) → what only the whole graph shows (`reach`). Mistakes are collected on
 //! the way (`diagnostics`) and shown together (`render`). `keys` lists every key of the file; the JSON Schema
 //! (`json_schema`) is made from it. Nothing here knows how anything runs.
@@ -10,11 +10,13 @@ mod build;
 mod diagnostics;
 mod draft;
 mod files;
+mod grow;
 mod json_schema;
 mod keys;
 mod links;
 mod names;
 mod plain;
+mod raw;
 mod reach;
 mod reference;
 mod render;
@@ -23,6 +25,7 @@ mod settings;
 mod shapes;
 mod source;
 mod suggest;
+mod syntax;
 mod table;
 #[cfg(test)]
 mod tests;

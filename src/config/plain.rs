@@ -1,26 +1,25 @@
 //! TOML values as Python values: what `[inputs]` holds.
 
-use toml::de::{DeArray, DeTable, DeValue};
-use toml::value::{Date, Datetime, Offset, Time};
+use toml_datetime::{Date, Datetime, Offset, Time};
 
 use super::diagnostics::Problems;
+use super::raw::{RawEntry, RawItem, RawTable, RawValue};
 use super::source::Place;
 use super::suggest::quoted;
-use super::table::{Node, integer};
+use super::table::Node;
 use crate::payload::{Key, Payload, Plain};
 
 /// The inputs of a file, in its order.
 pub(super) fn inputs(node: Node<'_>, problems: &mut Problems) -> Payload {
-    let DeValue::Table(table) = node.value else {
+    let RawValue::Table(table) = node.value else {
         node.wrong(&super::keys::Shape::Values, None, problems);
         return Payload::new();
     };
     let mut payload = Payload::new();
-    for (key, value) in table.iter() {
-        let at = Place::new(node.at.source, value.span());
-        let mut reader = Reader { source: node.at.source, problems };
-        if let Some(plain) = reader.read(value.get_ref(), at, 0) {
-            payload.insert(input_key(key.get_ref()), plain.to_value());
+    let mut reader = Reader { problems };
+    for RawEntry { key, item } in table.entries() {
+        if let Some(plain) = reader.read(item, 0) {
+            payload.insert(input_key(&key.name), plain.to_value());
         }
     }
     payload
@@ -39,21 +38,21 @@ fn input_key(key: &str) -> Key {
 }
 
 struct Reader<'p> {
-    source: u32,
     problems: &'p mut Problems,
 }
 
 impl Reader<'_> {
-    fn read(&mut self, value: &DeValue<'_>, at: Place, depth: usize) -> Option<Plain> {
+    fn read(&mut self, item: &RawItem<'_>, depth: usize) -> Option<Plain> {
+        let at = item.at;
         if depth > 100 {
             self.problems.error(at, "an input is nested too deeply").label("the hundredth level");
             return None;
         }
-        Some(match value {
-            DeValue::Boolean(value) => Plain::Bool(*value),
-            DeValue::String(text) => Plain::Text(text.to_string()),
-            DeValue::Float(float) => Plain::Float(float.as_str().parse().ok()?),
-            DeValue::Integer(_) => match integer(value) {
+        Some(match &item.value {
+            RawValue::Bool(value) => Plain::Bool(*value),
+            RawValue::Text(text) => Plain::Text(text.to_string()),
+            RawValue::Float(float) => Plain::Float(float.parse().ok()?),
+            RawValue::Integer { .. } => match item.value.as_integer() {
                 Some(value) => Plain::from(value),
                 None => {
                     self.problems
@@ -63,26 +62,23 @@ impl Reader<'_> {
                     return None;
                 }
             },
-            DeValue::Datetime(moment) => match python_moment(moment) {
+            RawValue::Datetime(moment) => match python_moment(moment) {
                 Ok(plain) => plain,
                 Err(reason) => {
                     self.problems.error(at, "Python has no such date or time").label(reason);
                     return None;
                 }
             },
-            DeValue::Array(items) => Plain::List(self.items(items, depth)),
-            DeValue::Table(table) => self.table(table, at, depth)?,
+            RawValue::List(list) => {
+                Plain::List(list.items.iter().filter_map(|item| self.read(item, depth + 1)).collect())
+            }
+            RawValue::Table(table) => self.table(table, at, depth)?,
         })
     }
 
-    fn items(&mut self, items: &DeArray<'_>, depth: usize) -> Vec<Plain> {
-        let source = self.source;
-        items.iter().filter_map(|item| self.read(item.get_ref(), Place::new(source, item.span()), depth + 1)).collect()
-    }
-
-    fn table(&mut self, table: &DeTable<'_>, at: Place, depth: usize) -> Option<Plain> {
+    fn table(&mut self, table: &RawTable<'_>, at: Place, depth: usize) -> Option<Plain> {
         if let Some(none) = table.get("$none") {
-            if table.len() == 1 && matches!(none.get_ref(), DeValue::Boolean(true)) {
+            if table.entries().len() == 1 && matches!(none.item.value, RawValue::Bool(true)) {
                 return Some(Plain::None);
             }
             self.problems
@@ -91,11 +87,10 @@ impl Reader<'_> {
                 .help("None is `{ \"$none\" = true }`");
             return None;
         }
-        let mut entries = Vec::with_capacity(table.len());
-        for (key, value) in table.iter() {
-            let at = Place::new(self.source, value.span());
-            if let Some(value) = self.read(value.get_ref(), at, depth + 1) {
-                entries.push((Plain::Text(key.get_ref().to_string()), value));
+        let mut entries = Vec::with_capacity(table.entries().len());
+        for RawEntry { key, item } in table.entries() {
+            if let Some(value) = self.read(item, depth + 1) {
+                entries.push((Plain::Text(key.name.to_string()), value));
             }
         }
         Some(Plain::Dict(entries))

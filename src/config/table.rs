@@ -3,10 +3,9 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use toml::de::{DeTable, DeValue};
-
 use super::diagnostics::Problems;
 use super::keys::{Key, Section, Shape};
+use super::raw::{RawEntry, RawItem, RawKey, RawList, RawTable, RawValue};
 use super::source::{At, Place};
 use super::suggest::{did_you_mean, list, quoted};
 use super::units;
@@ -17,17 +16,11 @@ use crate::payload;
 /// A table, with a second one beneath it that holds what the first does not say.
 #[derive(Clone, Copy)]
 pub(super) struct Table<'t> {
-    over: Layer<'t>,
-    under: Option<Layer<'t>>,
+    over: &'t RawTable<'t>,
+    under: Option<&'t RawTable<'t>>,
     /// Where it is written: its head, for messages about the table as a whole.
     pub at: Place,
     pub section: &'static Section,
-}
-
-#[derive(Clone, Copy)]
-struct Layer<'t> {
-    table: &'t DeTable<'t>,
-    source: u32,
 }
 
 /// A key's value.
@@ -35,9 +28,9 @@ struct Layer<'t> {
 pub(super) struct Node<'t> {
     pub key: &'t str,
     pub key_at: Place,
-    pub value: &'t DeValue<'t>,
+    pub value: &'t RawValue<'t>,
     pub at: Place,
-    under: Option<Layer<'t>>,
+    under: Option<&'t RawTable<'t>>,
 }
 
 /// A link's port: a value, or everything else.
@@ -47,36 +40,15 @@ pub(super) enum PortWord {
     Other,
 }
 
-impl<'t> Layer<'t> {
-    fn node(self, key: &str) -> Option<Node<'t>> {
-        self.table.get_key_value(key).map(|(key, value)| self.entry(key, value))
-    }
-
-    fn entry(self, key: &'t toml::Spanned<toml::de::DeString<'t>>, value: &'t toml::Spanned<DeValue<'t>>) -> Node<'t> {
-        Node {
-            key: key.get_ref(),
-            key_at: Place::new(self.source, key.span()),
-            value: value.get_ref(),
-            at: Place::new(self.source, value.span()),
-            under: None,
-        }
-    }
-
-    fn nodes(self) -> impl Iterator<Item = Node<'t>> {
-        self.table.iter().map(move |(key, value)| self.entry(key, value))
-    }
-}
-
 impl<'t> Table<'t> {
     /// A whole file, with the defaults beneath.
     pub fn root(
-        table: &'t DeTable<'t>,
+        over: &'t RawTable<'t>,
         source: u32,
-        under: Option<(&'t DeTable<'t>, u32)>,
+        under: Option<&'t RawTable<'t>>,
         section: &'static Section,
     ) -> Self {
-        let under = under.map(|(table, source)| Layer { table, source });
-        Table { over: Layer { table, source }, under, at: Place::new(source, 0..0), section }
+        Table { over, under, at: Place::new(source, 0..0), section }
     }
 
     /// The value of a key that this table's section has.
@@ -87,27 +59,29 @@ impl<'t> Table<'t> {
 
     /// The value of a key that this table's section may have.
     pub fn peek(&self, key: &str) -> Option<Node<'t>> {
-        let under = self.under.and_then(|layer| layer.node(key));
-        let Some(mut node) = self.over.node(key) else { return under };
-        node.under = under.and_then(|under| under.layer());
-        Some(node)
+        let under = self.under.and_then(|table| table.get(key)).map(Node::new);
+        let over = Node::new(match self.over.get(key) {
+            Some(entry) => entry,
+            None => return under,
+        });
+        Some(over.above(under))
     }
 
     /// Whether the key is in the upper table itself.
     pub fn says(&self, key: &str) -> bool {
-        self.over.table.contains_key(key)
+        self.over.contains(key)
     }
 
     /// All entries, those of the upper table first.
     pub fn nodes(&self) -> impl Iterator<Item = Node<'t>> + use<'t> {
         let Table { over, under, .. } = *self;
-        let beneath = under.into_iter().flat_map(Layer::nodes).filter(move |node| !over.table.contains_key(node.key));
-        over.nodes()
-            .map(move |mut node| {
-                node.under = under.and_then(|layer| layer.node(node.key)).and_then(|under| under.layer());
-                node
-            })
-            .chain(beneath)
+        let under = under.into_iter();
+        let beneath = under.clone().flat_map(RawTable::entries).filter(move |entry| !over.contains(&entry.key.name));
+        let above = over.entries().iter().map(move |entry| {
+            let under = under.clone().find_map(|table| table.get(&entry.key.name));
+            Node::new(entry).above(under.map(Node::new))
+        });
+        above.chain(beneath.map(Node::new))
     }
 
     /// Reports the keys that the section does not have, and the ones it needs and lacks.
@@ -118,7 +92,7 @@ impl<'t> Table<'t> {
 
     /// Reports unknown keys, but for those that `explain` reports itself.
     pub fn check_unknown(&self, problems: &mut Problems, mut explain: impl FnMut(&mut Problems, Node<'_>) -> bool) {
-        for node in self.over.nodes() {
+        for node in self.over.entries().iter().map(Node::new) {
             if self.section.key(node.key).is_some() || explain(problems, node) {
                 continue;
             }
@@ -156,7 +130,7 @@ impl<'t> Table<'t> {
 
     pub fn bool(&self, key: &str, problems: &mut Problems) -> Option<bool> {
         self.read(key, problems, |node, _| match node.value {
-            DeValue::Boolean(value) => Ok(*value),
+            RawValue::Bool(value) => Ok(*value),
             _ => Err(None),
         })
         .map(|value| value.value)
@@ -165,7 +139,7 @@ impl<'t> Table<'t> {
     pub fn duration(&self, key: &str, problems: &mut Problems) -> Option<Duration> {
         self.read(key, problems, |node, shape| {
             let duration = match node.value {
-                DeValue::String(text) => units::duration(text),
+                RawValue::Text(text) => units::duration(text),
                 _ => units::seconds(node.number().ok_or(None)?),
             };
             match (duration, shape) {
@@ -178,7 +152,7 @@ impl<'t> Table<'t> {
 
     pub fn size(&self, key: &str, problems: &mut Problems) -> Option<u64> {
         self.read(key, problems, |node, _| match node.value {
-            DeValue::String(text) => units::size(text).map_err(Some),
+            RawValue::Text(text) => units::size(text).map_err(Some),
             _ => u64::try_from(node.integer().ok_or(None)?).map_err(|_| Some("it is less than nothing")),
         })
         .map(|value| value.value)
@@ -187,7 +161,7 @@ impl<'t> Table<'t> {
     pub fn cpus(&self, key: &str, problems: &mut Problems) -> Option<f64> {
         self.read(key, problems, |node, _| {
             let cpus = match node.value {
-                DeValue::String(text) => units::percent_of_cpus(text).map_err(Some)?,
+                RawValue::Text(text) => units::percent_of_cpus(text).map_err(Some)?,
                 _ => node.number().ok_or(None)?,
             };
             if (0.001..=1e6).contains(&cpus) { Ok(cpus) } else { Err(Some("no machine has so many or so few")) }
@@ -216,7 +190,7 @@ impl<'t> Table<'t> {
     pub fn word<W: Word>(&self, key: &str, problems: &mut Problems) -> Option<W> {
         let node = self.get(key)?;
         let Some(Shape::Word(words)) = self.shape(key) else { return None };
-        let DeValue::String(text) = node.value else {
+        let RawValue::Text(text) = node.value else {
             node.wrong(self.shape(key)?, None, problems);
             return None;
         };
@@ -240,8 +214,8 @@ impl<'t> Table<'t> {
 
     pub fn texts(&self, key: &str, problems: &mut Problems) -> Option<Vec<At<String>>> {
         let node = self.get(key)?;
-        let (shape, source) = (self.shape(key)?, node.at.source);
-        let DeValue::Array(items) = node.value else {
+        let shape = self.shape(key)?;
+        let RawValue::List(RawList { items, .. }) = node.value else {
             node.wrong(shape, None, problems);
             return None;
         };
@@ -249,14 +223,13 @@ impl<'t> Table<'t> {
             node.wrong(shape, Some("the list is empty"), problems);
         }
         let mut texts = Vec::with_capacity(items.len());
-        for item in items.iter() {
-            let at = Place::new(source, item.span());
-            match item.get_ref() {
-                DeValue::String(text) => texts.push(At { value: text.to_string(), at }),
+        for RawItem { value, at } in items {
+            match value {
+                RawValue::Text(text) => texts.push(At { value: text.to_string(), at: *at }),
                 other => {
-                    let kind = type_name(other);
+                    let kind = other.type_name();
                     problems
-                        .error(at, format!("{} is a list of strings, and this is {kind}", quoted(key)))
+                        .error(*at, format!("{} is a list of strings, and this is {kind}", quoted(key)))
                         .label(kind)
                         .help("put it in quotation marks");
                 }
@@ -267,16 +240,16 @@ impl<'t> Table<'t> {
 
     pub fn integers(&self, key: &str, problems: &mut Problems) -> Option<Vec<i32>> {
         self.read(key, problems, |node, shape| {
-            let (DeValue::Array(items), Shape::Integers { least, most }) = (node.value, shape) else {
+            let (RawValue::List(RawList { items, .. }), Shape::Integers { least, most }) = (node.value, shape) else {
                 return Err(None);
             };
             if items.is_empty() {
                 return Err(Some("the list is empty"));
             }
-            let number = |value: &DeValue<'_>| integer(value).and_then(|value| i32::try_from(value).ok());
+            let number = |value: &RawValue<'_>| value.as_integer().and_then(|value| i32::try_from(value).ok());
             items
                 .iter()
-                .map(|item| number(item.get_ref()).filter(|value| (*least..=*most).contains(&i64::from(*value))))
+                .map(|item| number(&item.value).filter(|value| (*least..=*most).contains(&i64::from(*value))))
                 .collect::<Option<_>>()
                 .ok_or(Some("one of its items is not such an integer"))
         })
@@ -285,16 +258,16 @@ impl<'t> Table<'t> {
 
     pub fn environment(&self, key: &str, problems: &mut Problems) -> BTreeMap<String, String> {
         let variables = self.read(key, problems, |node, _| {
-            let DeValue::Table(table) = node.value else { return Err(None) };
+            let RawValue::Table(table) = node.value else { return Err(None) };
             let mut variables = BTreeMap::new();
-            for (name, value) in table.iter() {
-                let DeValue::String(value) = value.get_ref() else {
+            for RawEntry { key: RawKey { name, .. }, item } in table.entries() {
+                let RawValue::Text(value) = &item.value else {
                     return Err(Some("each value is a string"));
                 };
-                if name.get_ref().is_empty() || name.get_ref().contains(['=', '\0']) || value.contains('\0') {
+                if name.is_empty() || name.contains(['=', '\0']) || value.contains('\0') {
                     return Err(Some("a variable's name is not empty and has no `=`; neither part has a null byte"));
                 }
-                variables.insert(name.get_ref().to_string(), value.to_string());
+                variables.insert(name.to_string(), value.to_string());
             }
             Ok(variables)
         });
@@ -303,7 +276,7 @@ impl<'t> Table<'t> {
 
     pub fn item(&self, key: &str, problems: &mut Problems) -> Option<payload::Key> {
         self.read(key, problems, |node, shape| match node.value {
-            DeValue::String(_) => node.as_text(shape).map(|text| payload::Key::text(&text)),
+            RawValue::Text(_) => node.as_text(shape).map(|text| payload::Key::text(&text)),
             _ => i64::try_from(node.integer().ok_or(None)?)
                 .map(payload::Key::Position)
                 .map_err(|_| Some("it does not fit 64 bits")),
@@ -314,9 +287,9 @@ impl<'t> Table<'t> {
     pub fn port(&self, key: &str, problems: &mut Problems) -> Option<At<PortWord>> {
         self.read(key, problems, |node, _| {
             Ok(PortWord::Value(match node.value {
-                DeValue::Boolean(value) => Port::Bool(*value),
+                RawValue::Bool(value) => Port::Bool(*value),
                 // What Python's own None and its two spellings open is one port (pypushflow's RouterActor).
-                DeValue::String(text) => match &**text {
+                RawValue::Text(text) => match &**text {
                     "null" | "None" => Port::Null,
                     "true" => Port::Bool(true),
                     "false" => Port::Bool(false),
@@ -353,9 +326,20 @@ impl<'t> Table<'t> {
 }
 
 impl<'t> Node<'t> {
+    fn new(entry: &'t RawEntry<'t>) -> Self {
+        let RawEntry { key, item } = entry;
+        Node { key: &key.name, key_at: key.at, value: &item.value, at: item.at, under: None }
+    }
+
+    /// It, with what is beneath it.
+    fn above(mut self, under: Option<Node<'t>>) -> Self {
+        self.under = under.and_then(|under| under.value.as_table());
+        self
+    }
+
     /// It as a table of this section.
     pub fn table(&self, section: &'static Section, problems: &mut Problems) -> Option<Table<'t>> {
-        let Some(over) = self.layer() else {
+        let Some(over) = self.value.as_table() else {
             self.wrong(&Shape::Table(section), None, problems);
             return None;
         };
@@ -365,7 +349,7 @@ impl<'t> Node<'t> {
 
     /// It as a table that holds, by name, tables of this section.
     pub fn tables(&self, section: &'static Section, problems: &mut Problems) -> Option<Table<'t>> {
-        if self.layer().is_none() {
+        if self.value.as_table().is_none() {
             self.wrong(&Shape::Tables(section), None, problems);
             return None;
         }
@@ -374,21 +358,18 @@ impl<'t> Node<'t> {
 
     /// The tables of a list; a table there has no key, so its place is its own.
     pub fn list(&self, section: &'static Section, problems: &mut Problems) -> Vec<Table<'t>> {
-        let DeValue::Array(items) = self.value else {
+        let RawValue::List(RawList { items, .. }) = self.value else {
             self.wrong(&Shape::List(section), None, problems);
             return Vec::new();
         };
         let mut tables = Vec::with_capacity(items.len());
-        for item in items.iter() {
-            let at = Place::new(self.at.source, item.span());
-            match item.get_ref() {
-                DeValue::Table(table) => {
-                    tables.push(Table { over: Layer { table, source: self.at.source }, under: None, at, section })
-                }
+        for RawItem { value, at } in items {
+            match value {
+                RawValue::Table(over) => tables.push(Table { over, under: None, at: *at, section }),
                 other => {
-                    let kind = type_name(other);
+                    let kind = other.type_name();
                     problems
-                        .error(at, format!("{} wants tables, not {kind}", quoted(self.key)))
+                        .error(*at, format!("{} wants tables, not {kind}", quoted(self.key)))
                         .label(kind)
                         .help(Shape::List(section).hint());
                 }
@@ -397,33 +378,29 @@ impl<'t> Node<'t> {
         tables
     }
 
-    fn layer(&self) -> Option<Layer<'t>> {
-        self.value.as_table().map(|table| Layer { table, source: self.at.source })
-    }
-
     fn as_text(&self, _: &Shape) -> Result<String, Option<&'static str>> {
         match self.value {
-            DeValue::String(text) if text.trim().is_empty() => Err(Some("it is empty")),
-            DeValue::String(text) if text.contains('\0') => Err(Some("it has a null byte")),
-            DeValue::String(text) => Ok(text.to_string()),
+            RawValue::Text(text) if text.trim().is_empty() => Err(Some("it is empty")),
+            RawValue::Text(text) if text.contains('\0') => Err(Some("it has a null byte")),
+            RawValue::Text(text) => Ok(text.to_string()),
             _ => Err(None),
         }
     }
 
     fn integer(&self) -> Option<i128> {
-        integer(self.value)
+        self.value.as_integer()
     }
 
     fn number(&self) -> Option<f64> {
         match self.value {
-            DeValue::Float(float) => float.as_str().parse().ok(),
+            RawValue::Float(float) => float.parse().ok(),
             _ => self.integer().map(|value| value as f64),
         }
     }
 
     /// Reports a wrong type, or a wrong value where a reason is given.
     pub fn wrong(&self, shape: &Shape, reason: Option<&str>, problems: &mut Problems) {
-        let kind = type_name(self.value);
+        let kind = self.value.type_name();
         match reason {
             None => problems
                 .error(self.at, format!("{} wants {}, not {kind}", quoted(self.key), shape.noun()))
@@ -434,24 +411,5 @@ impl<'t> Node<'t> {
                 .label(reason)
                 .help(shape.hint()),
         };
-    }
-}
-
-/// An integer of the file.
-pub(super) fn integer(value: &DeValue<'_>) -> Option<i128> {
-    let integer = value.as_integer()?;
-    i128::from_str_radix(integer.as_str(), integer.radix()).ok()
-}
-
-/// What a value is, with its article.
-pub(super) fn type_name(value: &DeValue<'_>) -> &'static str {
-    match value {
-        DeValue::String(_) => "a string",
-        DeValue::Integer(_) => "an integer",
-        DeValue::Float(_) => "a float",
-        DeValue::Boolean(_) => "a boolean",
-        DeValue::Datetime(_) => "a date or time",
-        DeValue::Array(_) => "a list",
-        DeValue::Table(_) => "a table",
     }
 }

@@ -7,6 +7,7 @@ mod mistakes;
 mod mutations;
 mod schema;
 mod size;
+mod syntax;
 
 use std::path::Path;
 

@@ -8,7 +8,7 @@ use super::{EXAMPLE, Folder, NESTED};
 use crate::config::{Diagnostic, Style, render};
 
 #[derive(Debug, Clone)]
-enum Mutation {
+pub(super) enum Mutation {
     Flip(Index, u8),
     Insert(Index, &'static str),
     DropLine(Index),
@@ -44,7 +44,7 @@ const PIECES: &[&str] = &[
     "stop",
 ];
 
-fn mutation() -> impl Strategy<Value = Mutation> {
+pub(super) fn mutation() -> impl Strategy<Value = Mutation> {
     prop_oneof![
         (any::<Index>(), any::<u8>()).prop_map(|(at, byte)| Mutation::Flip(at, byte)),
         (any::<Index>(), prop::sample::select(PIECES)).prop_map(|(at, piece)| Mutation::Insert(at, piece)),
@@ -56,7 +56,7 @@ fn mutation() -> impl Strategy<Value = Mutation> {
     ]
 }
 
-fn mutate(text: &str, mutation: &Mutation) -> String {
+pub(super) fn mutate(text: &str, mutation: &Mutation) -> String {
     if text.is_empty() {
         return String::new();
     }
