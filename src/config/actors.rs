@@ -9,7 +9,7 @@ use super::source::At;
 use super::suggest::{list, quoted};
 use super::table::{Node, Table};
 use super::words::{Json, KINDS, KindWord, Word};
-use crate::graph::{Exec, Kind, Limits, Retry, Router, Stdin, Stdout};
+use crate::graph::{Exec, Kind, Retry, Router, Stdin, Stdout};
 
 /// The actor of this table. One that is too wrong to tell what it is still has its name, so that links to it are not
 /// wrong as well.
@@ -23,7 +23,6 @@ pub(super) fn actor(node: Node<'_>, around: &mut Surroundings) -> DraftActor {
         retry: Retry::default(),
         bubble_errors: false,
         pool: None,
-        limits: Limits::default(),
         leave_children: false,
     };
     let Some(kind) = kind_of(&node, &mut around.problems) else { return draft };
@@ -51,9 +50,6 @@ pub(super) fn actor(node: Node<'_>, around: &mut Surroundings) -> DraftActor {
         draft.retry.delay = table.duration("retry_delay", problems).unwrap_or_default();
         draft.pool = table.text("pool", problems);
         draft.leave_children = table.bool("leave_children", problems).unwrap_or(false);
-    }
-    if section.key("memory_max").is_some() {
-        draft.limits = limits(&table, problems);
     }
     draft
 }
@@ -123,10 +119,9 @@ fn read_kind(kind: KindWord, table: &Table<'_>, around: &mut Surroundings) -> Op
         KindWord::ErrorHandler => Kind::ErrorHandler,
         KindWord::Python => {
             let text = table.text("script", &mut around.problems)?;
-            let directory = directory_of(text.at.source, &around.problems);
-            Kind::Python(around.scripts.resolve(&text, &directory, &around.paths, &mut around.problems)?)
+            Kind::Python(around.scripts.resolve(&text, &around.paths, &mut around.problems)?)
         }
-        KindWord::Exec => Kind::Exec(exec(table, &mut around.problems)),
+        KindWord::Exec => Kind::Exec(Box::new(exec(table, &mut around.problems))),
         KindWord::Join => {
             let arrivals = table.count("arrivals", &mut around.problems).unwrap_or(0);
             Kind::Join { arrivals: arrivals as usize }
@@ -171,5 +166,6 @@ fn exec(table: &Table<'_>, problems: &mut Problems) -> Exec {
         stdout,
         returncode_key: table.text("returncode_key", problems).map(|key| key.value),
         success_codes: table.integers("success_codes", problems).unwrap_or_else(|| vec![0]),
+        limits: limits(table, problems),
     }
 }

@@ -1,7 +1,8 @@
 //! From the draft to the flat graph: ids, paths, scopes, pools.
 
-use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
+
+use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::diagnostics::Problems;
 use super::draft::{Draft, DraftActor, DraftSubmodel, Surroundings};
@@ -22,7 +23,7 @@ pub(super) struct Builder<'b> {
     /// Where each submodel is written; the workflow first.
     pub scope_places: Vec<Place>,
     pub joined: Joined,
-    pool_ids: HashMap<String, PoolId>,
+    pool_ids: FxHashMap<String, PoolId>,
     full: bool,
 }
 
@@ -41,12 +42,24 @@ pub(super) struct Facts {
 /// A workflow or submodel, while its links are read.
 pub(super) struct Frame<'d> {
     pub scope: ScopeId,
-    pub names: HashMap<&'d str, Named>,
+    pub names: FxHashMap<&'d str, Named>,
     pub submodels: Vec<Submodel<'d>>,
     /// Names of both an actor and a submodel: nothing more is said about links to them.
-    pub doubled: HashSet<&'d str>,
+    pub doubled: FxHashSet<&'d str>,
     /// A submodel's own ports; `start` and `stop` stand for `In` and `Out`.
-    pub ports: HashMap<&'d str, ActorId>,
+    pub ports: FxHashMap<&'d str, ActorId>,
+}
+
+impl Frame<'_> {
+    fn new(scope: ScopeId) -> Self {
+        Frame {
+            scope,
+            names: FxHashMap::default(),
+            submodels: Vec::new(),
+            doubled: FxHashSet::default(),
+            ports: FxHashMap::default(),
+        }
+    }
 }
 
 /// What a name stands for.
@@ -60,7 +73,7 @@ pub(super) enum Named {
 pub(super) struct Submodel<'d> {
     pub name: &'d str,
     pub scope: ScopeId,
-    pub ports: HashMap<&'d str, ActorId>,
+    pub ports: FxHashMap<&'d str, ActorId>,
     /// The names that its errors go to and that do not stand inside it.
     errors_around: Vec<&'d At<String>>,
 }
@@ -137,8 +150,8 @@ impl<'b> Builder<'b> {
             let at = written.map_or(top, |actor| actor.name.at);
             self.implicit(word, kind, scope, at, way);
         }
-        let names = HashMap::from([("start", Named::Actor(START)), ("stop", Named::Actor(STOP))]);
-        let frame = Frame { scope, names, submodels: Vec::new(), doubled: HashSet::new(), ports: HashMap::new() };
+        let mut frame = Frame::new(scope);
+        frame.names.extend([("start", Named::Actor(START)), ("stop", Named::Actor(STOP))]);
         self.fill(graph, &[], frame);
     }
 
@@ -157,6 +170,9 @@ impl<'b> Builder<'b> {
             self.refuse_more(frame.scope);
             return Vec::new();
         }
+        self.actors.reserve(size);
+        self.facts.reserve(size);
+        frame.names.reserve(size);
         let inside = self.scopes[frame.scope.index()].parent.is_some();
         for actor in &graph.actors {
             let start_or_stop = matches!(actor.kind, Some(Kind::Start | Kind::Stop));
@@ -228,7 +244,7 @@ impl<'b> Builder<'b> {
     fn submodel<'d>(&mut self, draft: &'d DraftSubmodel, parent: ScopeId) -> Submodel<'d> {
         let path = format!("{}/{}", self.scopes[parent.index()].path, draft.name.value);
         let scope = self.scope(&draft.name.value, path, Some(parent), draft.name.at);
-        let mut ports = HashMap::new();
+        let mut ports = FxHashMap::default();
         for (name, way) in [("In", Way::In), ("Out", Way::Out)] {
             let id = self.implicit(name, Kind::Boundary, scope, draft.name.at, way);
             ports.insert(name, id);
@@ -245,11 +261,9 @@ impl<'b> Builder<'b> {
                 None,
             );
         }
-        let mut inner = ports.clone();
-        inner.insert("start", ports["In"]);
-        inner.insert("stop", ports["Out"]);
-        let frame =
-            Frame { scope, names: HashMap::new(), submodels: Vec::new(), doubled: HashSet::new(), ports: inner };
+        let mut frame = Frame::new(scope);
+        frame.ports = ports.clone();
+        frame.ports.extend([("start", ports["In"]), ("stop", ports["Out"])]);
         let errors_around = self.fill(&draft.body, &draft.on_error, frame);
         Submodel { name: &draft.name.value, scope, ports, errors_around }
     }
@@ -266,7 +280,6 @@ impl<'b> Builder<'b> {
             bubble_errors: draft.bubble_errors,
             retry: draft.retry,
             timeout: draft.timeout,
-            limits: draft.limits.clone(),
             leave_children: draft.leave_children,
             pool,
             ..Actor::new(&draft.name.value, scope, &self.scopes[scope.index()].path, kind)

@@ -16,7 +16,7 @@ use super::source::{At, Place};
 use super::suggest::quoted;
 use super::table::{PortWord, Table};
 use super::words::KindWord;
-use crate::graph::{Kind, Limits, Retry};
+use crate::graph::{Kind, Retry};
 
 /// The actors, links and submodels of a workflow or a submodel.
 #[derive(Debug, Default)]
@@ -42,7 +42,6 @@ pub(super) struct DraftActor {
     pub retry: Retry,
     pub bubble_errors: bool,
     pub pool: Option<At<String>>,
-    pub limits: Limits,
     pub leave_children: bool,
 }
 

@@ -1,25 +1,25 @@
 //! Resolving the ends of links, and what is wrong with a link.
 
-use std::collections::HashMap;
+use rustc_hash::FxHashMap;
 
 use super::build::{Builder, Frame, Named};
 use super::draft::DraftLink;
 use super::source::{At, Place};
 use super::suggest::{did_you_mean, list, quoted};
 use super::table::PortWord;
-use crate::graph::{ActorId, Kind, Link, Port, Route, ScopeId};
+use crate::graph::{ActorId, Kind, Link, Port, Route, Router, ScopeId};
 
 /// What is known of the links beside the graph.
 #[derive(Default)]
 pub(super) struct Joined {
-    seen: HashMap<(Origin, ActorId), Place>,
-    routes: HashMap<(ActorId, Port), usize>,
+    seen: FxHashMap<(Origin, ActorId), Place>,
+    routes: FxHashMap<(ActorId, Port), usize>,
     /// Links that were probably meant: so that one wrong name is one mistake, and not also an actor that nothing reaches.
     pub meant: Vec<(ActorId, ActorId)>,
     /// Actors that a link from an unknown one leads to.
     pub seeds: Vec<ActorId>,
     /// Where a scope first says where its errors go.
-    pub scope_errors: HashMap<ScopeId, Place>,
+    pub scope_errors: FxHashMap<ScopeId, Place>,
     /// Some links lead to where nobody knows: whether `stop` is reached cannot be told.
     pub astray: bool,
     /// Some links could not be read at all: nothing of that kind can be told.
@@ -36,11 +36,14 @@ pub(super) enum Way {
 }
 
 /// Where a link begins.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 enum Origin {
     Success(ActorId),
     Error(ActorId),
-    Port(ActorId, PortWord),
+    /// One of a router's routes.
+    Route(ActorId, usize),
+    /// A router's port for everything else.
+    Other(ActorId),
     Scope(ScopeId),
 }
 
@@ -116,9 +119,10 @@ impl Builder<'_> {
         }
         let origin = match &link.port {
             _ if link.on_error => Origin::Error(from),
-            Some(port) if is_router => Origin::Port(from, port.value.clone()),
+            Some(At { value: PortWord::Value(port), .. }) if is_router => Origin::Route(from, self.route(from, port)),
+            Some(At { value: PortWord::Other, .. }) if is_router => Origin::Other(from),
             // pypushflow's default for `expectedValue`.
-            None if is_router => Origin::Port(from, PortWord::Other),
+            None if is_router => Origin::Other(from),
             Some(port) => {
                 self.report_no_ports(from, port.at);
                 self.joined.meant.push((from, to));
@@ -126,30 +130,31 @@ impl Builder<'_> {
             }
             None => Origin::Success(from),
         };
-        if !self.is_new(origin.clone(), to, link.at) {
+        if !self.is_new(origin, to, link.at) {
             return;
         }
         self.facts[to.index()].incoming += 1;
         let actor = &mut self.actors[from.index()];
         match (origin, &mut actor.kind) {
             (Origin::Error(_), _) => actor.on_error.push(Link { to }),
-            (Origin::Port(_, PortWord::Other), Kind::Router(router)) => {
-                router.other.get_or_insert_default().push(Link { to });
-            }
-            (Origin::Port(_, PortWord::Value(port)), Kind::Router(router)) => {
-                let index = *self.joined.routes.entry((from, port.clone())).or_insert_with(|| {
-                    router.routes.push(Route { port, links: Vec::new() });
-                    router.routes.len() - 1
-                });
-                router.routes[index].links.push(Link { to });
-            }
+            (Origin::Other(_), Kind::Router(router)) => router.other.get_or_insert_default().push(Link { to }),
+            (Origin::Route(_, route), Kind::Router(router)) => router.routes[route].links.push(Link { to }),
             _ => actor.links.push(Link { to }),
         }
     }
 
+    /// Which of a router's routes a port is; a new one where no link had it.
+    fn route(&mut self, router: ActorId, port: &Port) -> usize {
+        let Kind::Router(Router { routes, .. }) = &mut self.actors[router.index()].kind else { return 0 };
+        *self.joined.routes.entry((router, port.clone())).or_insert_with(|| {
+            routes.push(Route { port: port.clone(), links: Vec::new() });
+            routes.len() - 1
+        })
+    }
+
     fn is_new(&mut self, origin: Origin, to: ActorId, at: Place) -> bool {
         use std::collections::hash_map::Entry;
-        match self.joined.seen.entry((origin.clone(), to)) {
+        match self.joined.seen.entry((origin, to)) {
             Entry::Vacant(entry) => {
                 entry.insert(at);
                 true
@@ -162,7 +167,7 @@ impl Builder<'_> {
                         let scope = quoted(&self.scopes[scope.index()].name);
                         format!("errors of {scope} go to {to} twice")
                     }
-                    Origin::Success(from) | Origin::Error(from) | Origin::Port(from, _) => {
+                    Origin::Success(from) | Origin::Error(from) | Origin::Route(from, _) | Origin::Other(from) => {
                         let from = quoted(&self.actors[from.index()].name);
                         format!("the link from {from} to {to} is there twice")
                     }
@@ -296,7 +301,7 @@ impl Builder<'_> {
     fn report_unknown(&mut self, name: &At<String>, side: Side, frame: &Frame<'_>) -> End {
         let text = name.value.as_str();
         let mut known: Vec<&str> = Vec::new();
-        let mut ports: HashMap<String, ActorId> = HashMap::new();
+        let mut ports: FxHashMap<String, ActorId> = FxHashMap::default();
         // Thousands of unknown names get no suggestions: gathering the known ones takes its time.
         if !self.problems.guesses.exhausted() {
             known.extend(frame.names.keys().chain(frame.ports.keys()));

@@ -1,9 +1,11 @@
 //! Finding a python actor's script: a file beside the workflow, or a module on `sys.path`.
 
-use std::collections::HashMap;
 use std::path::{Component, Path, PathBuf};
 
+use rustc_hash::FxHashMap;
+
 use super::diagnostics::Problems;
+use super::settings::directory_of;
 use super::source::At;
 use super::suggest::{did_you_mean, quoted};
 use crate::graph::Script;
@@ -12,39 +14,35 @@ use crate::graph::Script;
 #[derive(Debug)]
 pub(super) struct Scripts {
     root: PathBuf,
-    found: HashMap<(PathBuf, String), Option<Script>>,
+    /// By the file that names them and the name there.
+    found: FxHashMap<u32, FxHashMap<String, Script>>,
 }
 
 impl Scripts {
     /// For the workflow in this folder.
     pub fn new(root: PathBuf) -> Self {
-        Scripts { root, found: HashMap::new() }
+        Scripts { root, found: FxHashMap::default() }
     }
 
-    /// The script that an actor of a file in `directory` names; what is wrong with it is reported.
-    pub fn resolve(
-        &mut self,
-        text: &At<String>,
-        directory: &Path,
-        paths: &[PathBuf],
-        problems: &mut Problems,
-    ) -> Option<Script> {
-        let key = (directory.to_path_buf(), text.value.clone());
-        if let Some(Some(script)) = self.found.get(&key) {
+    /// The script that an actor names; what is wrong with it is reported.
+    pub fn resolve(&mut self, text: &At<String>, paths: &[PathBuf], problems: &mut Problems) -> Option<Script> {
+        if let Some(script) = self.found.get(&text.at.source).and_then(|found| found.get(&text.value)) {
             return Some(script.clone());
         }
-        let script = match self.look(&text.value, directory, paths) {
-            Ok(script) => Some(script),
+        let directory = directory_of(text.at.source, problems);
+        match self.look(&text.value, &directory, paths) {
+            Ok(script) => {
+                self.found.entry(text.at.source).or_default().insert(text.value.clone(), script.clone());
+                Some(script)
+            }
             Err(reason) => {
-                let near = near_file(&text.value, directory, ".py", problems);
+                let near = near_file(&text.value, &directory, ".py", problems);
                 let help = did_you_mean(near.as_deref())
                     .unwrap_or_else(|| "a script is a path relative to this file, or a dotted module".to_owned());
                 problems.error(text.at, format!("there is no script {}", quoted(&text.value))).label(reason).help(help);
                 None
             }
-        };
-        self.found.insert(key, script.clone());
-        script
+        }
     }
 
     fn look(&self, text: &str, directory: &Path, paths: &[PathBuf]) -> Result<Script, String> {
@@ -74,7 +72,7 @@ impl Scripts {
             part.chars().all(|c| c.is_alphanumeric() || c == '_') && part.starts_with(|c: char| !c.is_numeric())
         };
         if module.split('.').all(identifier) {
-            Ok(Script::Module(module.to_owned()))
+            Ok(Script::Module(module.into()))
         } else {
             Err("neither a file nor the name of a module".to_owned())
         }
@@ -93,7 +91,7 @@ impl Scripts {
                 parts.push(part.to_string_lossy().replace('.', "%2e"));
             }
         }
-        Script::File { path, module: parts.join(".") }
+        Script::File { path: path.into(), module: parts.join(".").into() }
     }
 }
 

@@ -166,7 +166,7 @@ fn node(actor: &Actor) -> Node {
         Kind::Python(Script::File { path, .. }) => {
             (Shape::Python, path.file_name().map(|name| name.to_string_lossy().into_owned()))
         }
-        Kind::Python(Script::Module(module)) => (Shape::Python, Some(module.clone())),
+        Kind::Python(Script::Module(module)) => (Shape::Python, Some(module.to_string())),
         Kind::Exec(exec) => (Shape::Exec, Some(program(&exec.command))),
         Kind::Fork => (Shape::Fork, None),
         Kind::Join { arrivals } => (Shape::Join, Some(format!("waits for {arrivals}"))),

@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 
 use crate::graph::{
-    Actor, ActorId, Exec, Kind, Link, OnTimeout, Port, Route, Router, Scope, ScopeId, Script, Service, Stdin, Stdout,
-    Workflow,
+    Actor, ActorId, Exec, Kind, Limits, Link, OnTimeout, Port, Route, Router, Scope, ScopeId, Script, Service, Stdin,
+    Stdout, Workflow,
 };
 use crate::payload::{Key, Payload};
 
@@ -94,11 +94,11 @@ fn scope(name: &str, path: String, parent: Option<ScopeId>) -> Scope {
 
 pub(super) fn python(name: &str) -> Kind {
     let module = name.replace(' ', "_");
-    Kind::Python(Script::File { path: PathBuf::from(format!("/w/tasks/{module}.py")), module })
+    Kind::Python(Script::File { path: PathBuf::from(format!("/w/tasks/{module}.py")).into(), module: module.into() })
 }
 
 pub(super) fn exec(command: &[&str]) -> Kind {
-    Kind::Exec(Exec {
+    Kind::Exec(Box::new(Exec {
         command: command.iter().map(|&word| word.to_owned()).collect(),
         env: [].into(),
         directory: PathBuf::new(),
@@ -106,7 +106,8 @@ pub(super) fn exec(command: &[&str]) -> Kind {
         stdout: Stdout::Log,
         returncode_key: None,
         success_codes: vec![0],
-    })
+        limits: Limits::default(),
+    }))
 }
 
 pub(super) fn router(item: &str, routes: &[(Port, ActorId)], other: Option<ActorId>) -> Kind {

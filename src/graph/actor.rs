@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::{ActorId, Limits, PoolId, ScopeId};
@@ -32,8 +33,6 @@ pub struct Actor {
     pub timeout: Option<Duration>,
     /// The pool its tasks run in (python and exec).
     pub pool: PoolId,
-    /// What its processes may use (exec).
-    pub limits: Limits,
     /// Whether processes that outlive its task are left alone until the supervisor ends.
     pub leave_children: bool,
 }
@@ -52,7 +51,6 @@ impl Actor {
             retry: Retry::default(),
             timeout: None,
             pool: PoolId(0),
-            limits: Limits::default(),
             leave_children: false,
         }
     }
@@ -80,7 +78,7 @@ pub enum Kind {
     /// A Python function in a pool.
     Python(Script),
     /// A program.
-    Exec(Exec),
+    Exec(Box<Exec>),
     /// Passes the payload to every link.
     Fork,
     /// Waits for `arrivals` payloads, merges them in order of arrival, and starts over.
@@ -121,18 +119,18 @@ impl Kind {
     }
 }
 
-/// Where a python actor's `run` function is.
+/// Where a python actor's `run` function is. Many actors may share one.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Script {
     /// A file, absolute, and the dotted name that its module gets.
     File {
         /// The script.
-        path: PathBuf,
+        path: Arc<Path>,
         /// The module's name: stable, because instances of its classes travel by it.
-        module: String,
+        module: Arc<str>,
     },
     /// A dotted module, found on `sys.path`.
-    Module(String),
+    Module(Arc<str>),
 }
 
 /// What an exec actor starts.
@@ -152,6 +150,8 @@ pub struct Exec {
     pub returncode_key: Option<String>,
     /// The exit codes that are no error.
     pub success_codes: Vec<i32>,
+    /// What its processes may use.
+    pub limits: Limits,
 }
 
 /// What an exec actor's program reads on standard input.

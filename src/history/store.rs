@@ -295,7 +295,7 @@ impl Store<'_> {
             None => {
                 let script = match &actor.kind {
                     Kind::Python(Script::File { path, .. }) => path.to_string_lossy().into_owned(),
-                    Kind::Python(Script::Module(module)) => module.clone(),
+                    Kind::Python(Script::Module(module)) => module.to_string(),
                     Kind::Exec(exec) => serde_json::Value::from(exec.command.clone()).to_string(),
                     _ => String::new(),
                 };

@@ -69,8 +69,7 @@ impl Workflow {
     /// What one task's process may use: of a program the actor's own limits, and those of its pool for the rest.
     fn limits_of(&self, pool: PoolId, program: Option<ActorId>) -> Limits {
         let pools = self.pool(pool).limits.clone();
-        let Some(actor) = program else { return pools };
-        let own = self.actor(actor).limits.clone();
+        let Some(own) = program.and_then(|actor| self.own_limits(actor)) else { return pools };
         Limits {
             memory_max: own.memory_max.or(pools.memory_max),
             memory_high: own.memory_high.or(pools.memory_high),
@@ -81,11 +80,18 @@ impl Workflow {
         }
     }
 
+    fn own_limits(&self, actor: ActorId) -> Option<&Limits> {
+        match &self.actor(actor).kind {
+            Kind::Exec(exec) => Some(&exec.limits),
+            _ => None,
+        }
+    }
+
     /// The limits that the file sets anywhere.
     pub fn limit_names(&self) -> BTreeSet<LimitName> {
         let pools = self.pools.iter().map(|pool| &pool.limits);
-        let programs = self.actors.iter().filter(|actor| matches!(actor.kind, Kind::Exec(_)));
-        pools.chain(programs.map(|actor| &actor.limits)).flat_map(Limits::names).collect()
+        let programs = (0..self.actors.len()).filter_map(|actor| self.own_limits(actor.into()));
+        pools.chain(programs).flat_map(Limits::names).collect()
     }
 }
 
@@ -118,7 +124,7 @@ impl Supervisor {
         actor: ActorId,
     ) -> Result<Option<Arc<Leaf>>, String> {
         let name = self.actor_name(actor).to_owned();
-        let own = self.workflow.actor(actor).limits.memory_max.is_some();
+        let own = self.workflow.own_limits(actor).is_some_and(|limits| limits.memory_max.is_some());
         let whose = if own { format!("actor {name}") } else { format!("pool {}", self.workflow.pool(pool).name) };
         self.make_leaf(("exec", &name), pool, worker, self.workflow.limits_of(pool, Some(actor)), whose)
     }

@@ -41,8 +41,8 @@ fn the_example_is_read_as_it_is_written() {
     let add = actor(&workflow, "/integrate/add");
     assert_eq!((add.retry.times, add.timeout), (2, Some(Duration::from_secs(300))));
     let Kind::Python(Script::File { path, module }) = &add.kind else { panic!("{:?}", add.kind) };
-    assert_eq!(*path, folder.path().join("tasks/add.py"));
-    assert_eq!(module, "tasks.add");
+    assert_eq!(**path, folder.path().join("tasks/add.py"));
+    assert_eq!(&**module, "tasks.add");
     assert_eq!(next(&workflow, "/integrate/start"), ["/integrate/add"]);
     assert_eq!(workflow.scopes[0].on_error.len(), 1);
     let Kind::Router(router) = &actor(&workflow, "/integrate/decide").kind else { panic!() };
@@ -102,7 +102,7 @@ fn a_whole_workflow_file_may_be_a_submodel() {
     assert_eq!(workflow.paths, [folder.path().join("parts/.")]);
     let a = actor(&workflow, "/integrate/one/a");
     let Kind::Python(Script::File { module, .. }) = &a.kind else { panic!() };
-    assert_eq!(module, "parts.add");
+    assert_eq!(&**module, "parts.add");
     assert_eq!(workflow.actor(workflow.scope(a.scope).on_error[0].to).path, "/integrate/one/e");
 }
 
@@ -122,7 +122,7 @@ fn scripts_are_files_beside_the_workflow_or_modules() {
         other => panic!("{other:?}"),
     };
     let Script::File { path, module } = script("/integrate/a") else { panic!() };
-    assert_eq!((path, module.as_str()), (folder.path().join("lib/shared.py"), "lib.shared"));
+    assert_eq!((&*path, &*module), (&*folder.path().join("lib/shared.py"), "lib.shared"));
     assert_eq!(script("/integrate/b"), Script::Module("a.b.c".into()));
     assert_eq!(script("/integrate/c"), Script::Module("json".into()));
 }
