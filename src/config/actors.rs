@@ -3,7 +3,7 @@
 use super::diagnostics::Problems;
 use super::draft::{DraftActor, Surroundings};
 use super::keys::{Section, actor_section};
-use super::names::check_name;
+use super::names::{Name, check_name};
 use super::settings::{directory_of, limits, plain_texts};
 use super::source::At;
 use super::suggest::{list, quoted};
@@ -14,7 +14,7 @@ use crate::graph::{Exec, Kind, Retry, Router, Stdin, Stdout};
 /// The actor of this table. One that is too wrong to tell what it is still has its name, so that links to it are not
 /// wrong as well.
 pub(super) fn actor(node: Node<'_>, around: &mut Surroundings) -> DraftActor {
-    let name = At { value: node.key.to_owned(), at: node.key_at };
+    let name = At { value: Name::new(node.key), at: node.key_at };
     check_name("an actor", &name, &mut around.problems);
     let mut draft = DraftActor {
         name,
@@ -48,7 +48,7 @@ pub(super) fn actor(node: Node<'_>, around: &mut Surroundings) -> DraftActor {
         draft.timeout = table.duration("timeout", problems);
         draft.retry.times = table.count("retries", problems).unwrap_or(0);
         draft.retry.delay = table.duration("retry_delay", problems).unwrap_or_default();
-        draft.pool = table.text("pool", problems);
+        draft.pool = table.name("pool", problems);
         draft.leave_children = table.bool("leave_children", problems).unwrap_or(false);
     }
     draft

@@ -2,16 +2,16 @@
 
 use std::path::{Path, PathBuf};
 
-use rustc_hash::{FxHashMap, FxHashSet};
-
 use super::diagnostics::Problems;
 use super::draft::{Draft, DraftActor, DraftSubmodel, Surroundings};
 use super::files::DraftFile;
 use super::links::{Joined, Way};
+use super::names::Name;
 use super::reach;
 use super::source::{At, Place};
 use super::suggest::{did_you_mean, list, quoted};
 use crate::graph::{Actor, ActorId, Kind, PoolId, PoolSpec, Scope, ScopeId, Workers, Workflow};
+use rustc_hash::{FxHashMap, FxHashSet};
 
 /// The graph so far.
 pub(super) struct Builder<'b> {
@@ -75,7 +75,7 @@ pub(super) struct Submodel<'d> {
     pub scope: ScopeId,
     pub ports: FxHashMap<&'d str, ActorId>,
     /// The names that its errors go to and that do not stand inside it.
-    errors_around: Vec<&'d At<String>>,
+    errors_around: Vec<&'d At<Name>>,
 }
 
 /// More than anyone wrote: files that use each other twice at each level grow without end.
@@ -164,7 +164,7 @@ impl<'b> Builder<'b> {
 
     /// Puts the actors, submodels and links of a graph into its scope. Of the names that errors of the scope go to, those
     /// that stand inside it are linked; the others are returned, for the scope around.
-    fn fill<'d>(&mut self, graph: &'d Draft, on_error: &'d [At<String>], mut frame: Frame<'d>) -> Vec<&'d At<String>> {
+    fn fill<'d>(&mut self, graph: &'d Draft, on_error: &'d [At<Name>], mut frame: Frame<'d>) -> Vec<&'d At<Name>> {
         let size = graph.actors.len() + graph.submodels.len();
         if self.full || self.actors.len() + size > MOST_ACTORS {
             self.refuse_more(frame.scope);
@@ -212,7 +212,7 @@ impl<'b> Builder<'b> {
         for submodel in &frame.submodels {
             self.scope_errors(submodel.scope, submodel.errors_around.iter().copied(), &frame);
         }
-        let is_inside = |name: &&At<String>| {
+        let is_inside = |name: &&At<Name>| {
             let first = name.value.split_once('.').map_or(name.value.as_str(), |(first, _)| first);
             frame.names.contains_key(first) || frame.ports.contains_key(first)
         };
@@ -230,7 +230,7 @@ impl<'b> Builder<'b> {
         self.joined.lost = true;
     }
 
-    fn is_port(&mut self, name: &At<String>, frame: &Frame<'_>) -> bool {
+    fn is_port(&mut self, name: &At<Name>, frame: &Frame<'_>) -> bool {
         let taken = frame.ports.contains_key(name.value.as_str());
         if taken {
             self.problems
@@ -298,8 +298,8 @@ impl<'b> Builder<'b> {
         id
     }
 
-    fn pool(&mut self, name: &At<String>) -> PoolId {
-        if let Some(id) = self.pool_ids.get(&name.value) {
+    fn pool(&mut self, name: &At<Name>) -> PoolId {
+        if let Some(id) = self.pool_ids.get(name.value.as_str()) {
             return *id;
         }
         let mut known: Vec<&str> = self.pool_ids.keys().map(String::as_str).collect();

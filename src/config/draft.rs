@@ -9,7 +9,7 @@ use super::actors;
 use super::diagnostics::Problems;
 use super::files;
 use super::keys::{LINK, SUBMODEL, actor_section};
-use super::names::check_name;
+use super::names::{Name, check_name};
 use super::raw::RawValue;
 use super::scripts::Scripts;
 use super::source::{At, Place};
@@ -25,7 +25,7 @@ pub(super) struct Draft {
     pub submodels: Vec<DraftSubmodel>,
     pub links: Vec<DraftLink>,
     /// `on_error` of a file's own `[workflow]`: actors inside.
-    pub on_error: Vec<At<String>>,
+    pub on_error: Vec<At<Name>>,
     /// Where its links, or else its actors, are written.
     pub at: Option<Place>,
     /// Some links are too wrong to be read: what is reached cannot be told.
@@ -35,13 +35,13 @@ pub(super) struct Draft {
 /// An actor.
 #[derive(Debug)]
 pub(super) struct DraftActor {
-    pub name: At<String>,
+    pub name: At<Name>,
     /// None where its table is too wrong to tell what it is.
     pub kind: Option<Kind>,
     pub timeout: Option<Duration>,
     pub retry: Retry,
     pub bubble_errors: bool,
-    pub pool: Option<At<String>>,
+    pub pool: Option<At<Name>>,
     pub leave_children: bool,
 }
 
@@ -49,8 +49,8 @@ pub(super) struct DraftActor {
 #[derive(Debug)]
 pub(super) struct DraftLink {
     pub at: Place,
-    pub from: Option<At<String>>,
-    pub to: Option<At<String>>,
+    pub from: Option<At<Name>>,
+    pub to: Option<At<Name>>,
     pub port: Option<At<PortWord>>,
     pub on_error: bool,
 }
@@ -58,10 +58,10 @@ pub(super) struct DraftLink {
 /// A submodel.
 #[derive(Debug)]
 pub(super) struct DraftSubmodel {
-    pub name: At<String>,
-    pub ports: Vec<At<String>>,
+    pub name: At<Name>,
+    pub ports: Vec<At<Name>>,
     /// Actors around it.
-    pub on_error: Vec<At<String>>,
+    pub on_error: Vec<At<Name>>,
     pub body: Rc<Draft>,
 }
 
@@ -116,7 +116,7 @@ fn read_link(table: &Table<'_>, problems: &mut Problems) -> DraftLink {
             .label("this port")
             .help("write two links");
     }
-    DraftLink { at: table.at, from: table.text("from", problems), to: table.text("to", problems), port, on_error }
+    DraftLink { at: table.at, from: table.name("from", problems), to: table.name("to", problems), port, on_error }
 }
 
 fn read_submodels(table: &Table<'_>, depth: usize, around: &mut Surroundings) -> Vec<DraftSubmodel> {
@@ -133,7 +133,7 @@ fn read_submodels(table: &Table<'_>, depth: usize, around: &mut Surroundings) ->
     tables
         .into_iter()
         .map(|node| {
-            let name = At { value: node.key.to_owned(), at: node.key_at };
+            let name = At { value: Name::new(node.key), at: node.key_at };
             check_name("a submodel", &name, &mut around.problems);
             match node.table(&SUBMODEL, &mut around.problems) {
                 Some(table) => submodel(name, &table, depth, around),
@@ -143,14 +143,14 @@ fn read_submodels(table: &Table<'_>, depth: usize, around: &mut Surroundings) ->
         .collect()
 }
 
-fn submodel(name: At<String>, table: &Table<'_>, depth: usize, around: &mut Surroundings) -> DraftSubmodel {
+fn submodel(name: At<Name>, table: &Table<'_>, depth: usize, around: &mut Surroundings) -> DraftSubmodel {
     table.check_keys(&mut around.problems);
-    let mut ports = table.texts("ports", &mut around.problems).unwrap_or_default();
+    let mut ports = table.names("ports", &mut around.problems).unwrap_or_default();
     for port in &ports {
         check_name("a port", port, &mut around.problems);
     }
     ports.retain(|port| port.value != "In" && port.value != "Out");
-    let on_error = table.texts("on_error", &mut around.problems).unwrap_or_default();
+    let on_error = table.names("on_error", &mut around.problems).unwrap_or_default();
     let body = match table.text("file", &mut around.problems) {
         Some(file) => {
             for key in ["actors", "links", "submodels"] {

@@ -197,7 +197,7 @@ fn file(table: &Table<'_>, depth: usize, around: &mut Surroundings) -> DraftFile
         draft.timeout = workflow.duration("timeout", problems);
         draft.on_timeout = workflow.word("on_timeout", problems).unwrap_or_default();
         draft.gevent = workflow.bool("gevent", problems).unwrap_or(false);
-        on_error = workflow.texts("on_error", problems).unwrap_or_default();
+        on_error = workflow.names("on_error", problems).unwrap_or_default();
         for path in settings::paths(&workflow, problems) {
             if !around.paths.contains(&path) {
                 around.paths.push(path);

@@ -1,13 +1,13 @@
 //! Resolving the ends of links, and what is wrong with a link.
 
-use rustc_hash::FxHashMap;
-
 use super::build::{Builder, Frame, Named};
 use super::draft::DraftLink;
+use super::names::Name;
 use super::source::{At, Place};
 use super::suggest::{did_you_mean, list, quoted};
 use super::table::PortWord;
 use crate::graph::{ActorId, Kind, Link, Port, Route, Router, ScopeId};
+use rustc_hash::FxHashMap;
 
 /// What is known of the links beside the graph.
 #[derive(Default)]
@@ -85,7 +85,7 @@ impl Builder<'_> {
     pub fn scope_errors<'n>(
         &mut self,
         scope: ScopeId,
-        names: impl IntoIterator<Item = &'n At<String>>,
+        names: impl IntoIterator<Item = &'n At<Name>>,
         frame: &Frame<'_>,
     ) {
         for name in names {
@@ -202,7 +202,7 @@ impl Builder<'_> {
     }
 
     /// Resolves an end, and reports what is wrong with it.
-    fn end(&mut self, name: &At<String>, side: Side, frame: &Frame<'_>) -> End {
+    fn end(&mut self, name: &At<Name>, side: Side, frame: &Frame<'_>) -> End {
         let text = name.value.as_str();
         let first = text.split_once('.').map_or(text, |(submodel, _)| submodel);
         if frame.doubled.contains(first) {
@@ -232,7 +232,7 @@ impl Builder<'_> {
     }
 
     /// `SUBMODEL.PORT`.
-    fn port(&mut self, submodel: &str, port: &str, side: Side, name: &At<String>, frame: &Frame<'_>) -> End {
+    fn port(&mut self, submodel: &str, port: &str, side: Side, name: &At<Name>, frame: &Frame<'_>) -> End {
         let Some(Named::Submodel(index)) = frame.names.get(submodel) else {
             return self.report_unknown(name, side, frame);
         };
@@ -262,7 +262,7 @@ impl Builder<'_> {
     }
 
     /// An end at a port, at start or at stop: each is passed one way only.
-    fn pass(&mut self, id: ActorId, way: Way, name: &At<String>, frame: &Frame<'_>) -> End {
+    fn pass(&mut self, id: ActorId, way: Way, name: &At<Name>, frame: &Frame<'_>) -> End {
         let fixed = *self.facts[id.index()].way.get_or_insert(way);
         if fixed == way {
             return End::Actor(id);
@@ -288,7 +288,7 @@ impl Builder<'_> {
         End::Wrong(None)
     }
 
-    fn report_portless(&mut self, index: usize, side: Side, name: &At<String>, frame: &Frame<'_>) -> End {
+    fn report_portless(&mut self, index: usize, side: Side, name: &At<Name>, frame: &Frame<'_>) -> End {
         let submodel = &frame.submodels[index];
         let port = if side == Side::To { "In" } else { "Out" };
         self.problems
@@ -298,7 +298,7 @@ impl Builder<'_> {
         End::Wrong(submodel.ports.get(port).copied())
     }
 
-    fn report_unknown(&mut self, name: &At<String>, side: Side, frame: &Frame<'_>) -> End {
+    fn report_unknown(&mut self, name: &At<Name>, side: Side, frame: &Frame<'_>) -> End {
         let text = name.value.as_str();
         let mut known: Vec<&str> = Vec::new();
         let mut ports: FxHashMap<String, ActorId> = FxHashMap::default();

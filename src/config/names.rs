@@ -4,9 +4,12 @@ use super::diagnostics::Problems;
 use super::source::At;
 use super::suggest::quoted;
 
+/// A name. Most are short, and a large file has very many: such a text takes no memory of its own.
+pub(super) type Name = smol_str::SmolStr;
+
 /// Reports a name that cannot be one.
-pub(super) fn check_name(what: &str, name: &At<String>, problems: &mut Problems) {
-    let text = &name.value;
+pub(super) fn check_name(what: &str, name: &At<impl AsRef<str>>, problems: &mut Problems) {
+    let text = name.value.as_ref();
     let (reason, help) = if text.is_empty() {
         ("it is empty", "give it a name")
     } else if text.contains('.') && what != "a workflow" {

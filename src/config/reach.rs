@@ -1,5 +1,7 @@
 //! What only the whole graph shows: actors that start cannot reach, a stop that nothing reaches, cycles without a task.
 
+use rustc_hash::FxHashMap;
+
 use super::build::Builder;
 use super::source::Place;
 use super::suggest::quoted;
@@ -87,18 +89,23 @@ fn check_bubbling(builder: &mut Builder<'_>) {
     }
 }
 
-/// Who leads to whom, by way of success, errors and scopes.
+/// Who leads to whom: the links, and those that were meant.
 struct Edges {
-    next: Vec<Vec<ActorId>>,
+    meant: FxHashMap<ActorId, Vec<ActorId>>,
 }
 
 impl Edges {
     fn of(builder: &Builder<'_>) -> Self {
-        let mut edges: Vec<Vec<ActorId>> = builder.actors.iter().map(|actor| next(actor).collect()).collect();
+        let mut meant: FxHashMap<ActorId, Vec<ActorId>> = FxHashMap::default();
         for (from, to) in &builder.joined.meant {
-            edges[from.index()].push(*to);
+            meant.entry(*from).or_default().push(*to);
         }
-        Edges { next: edges }
+        Edges { meant }
+    }
+
+    fn from<'e>(&'e self, id: ActorId, builder: &'e Builder<'_>) -> impl Iterator<Item = ActorId> + 'e {
+        let meant = self.meant.get(&id).map(Vec::as_slice).unwrap_or_default();
+        next(&builder.actors[id.index()]).chain(meant.iter().copied())
     }
 
     /// Marks everything that these actors lead to.
@@ -108,7 +115,7 @@ impl Edges {
             if std::mem::replace(&mut marks.actors[id.index()], true) {
                 continue;
             }
-            waiting.extend(&self.next[id.index()]);
+            waiting.extend(self.from(id, builder));
             let mut scope = Some(builder.actors[id.index()].scope);
             while let Some(id) = scope.filter(|id| !std::mem::replace(&mut marks.scopes[id.index()], true)) {
                 let Scope { on_error, parent, .. } = &builder.scopes[id.index()];
@@ -137,8 +144,8 @@ fn check_reached(builder: &mut Builder<'_>) {
     // An actor behind another that is not reached is no mistake of its own: those that nothing leads to come first,
     // then one of each cycle.
     let mut led_to = vec![false; reached.len()];
-    for (from, targets) in edges.next.iter().enumerate() {
-        for to in targets.iter().filter(|to| !reached[from] && to.index() != from) {
+    for from in (0..reached.len()).filter(|from| !reached[*from]) {
+        for to in edges.from(from.into(), builder).filter(|to| to.index() != from) {
             led_to[to.index()] = true;
         }
     }

@@ -2,13 +2,12 @@
 
 use std::path::{Component, Path, PathBuf};
 
-use rustc_hash::FxHashMap;
-
 use super::diagnostics::Problems;
 use super::settings::directory_of;
 use super::source::At;
 use super::suggest::{did_you_mean, quoted};
 use crate::graph::Script;
+use rustc_hash::FxHashMap;
 
 /// Scripts that were looked for, so that a thousand actors with one script cost one look at the disk.
 #[derive(Debug)]

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::diagnostics::Problems;
 use super::keys::{Key, Section, Shape};
+use super::names::Name;
 use super::raw::{RawEntry, RawItem, RawKey, RawList, RawTable, RawValue};
 use super::source::{At, Place};
 use super::suggest::{did_you_mean, list, quoted};
@@ -125,7 +126,11 @@ impl<'t> Table<'t> {
     }
 
     pub fn text(&self, key: &str, problems: &mut Problems) -> Option<At<String>> {
-        self.read(key, problems, Node::as_text)
+        self.read(key, problems, |node, _| node.as_text().map(str::to_owned))
+    }
+
+    pub fn name(&self, key: &str, problems: &mut Problems) -> Option<At<Name>> {
+        self.read(key, problems, |node, _| node.as_text().map(Name::new))
     }
 
     pub fn bool(&self, key: &str, problems: &mut Problems) -> Option<bool> {
@@ -213,6 +218,14 @@ impl<'t> Table<'t> {
     }
 
     pub fn texts(&self, key: &str, problems: &mut Problems) -> Option<Vec<At<String>>> {
+        self.list(key, problems)
+    }
+
+    pub fn names(&self, key: &str, problems: &mut Problems) -> Option<Vec<At<Name>>> {
+        self.list(key, problems)
+    }
+
+    fn list<T: From<&'t str>>(&self, key: &str, problems: &mut Problems) -> Option<Vec<At<T>>> {
         let node = self.get(key)?;
         let shape = self.shape(key)?;
         let RawValue::List(RawList { items, .. }) = node.value else {
@@ -225,7 +238,7 @@ impl<'t> Table<'t> {
         let mut texts = Vec::with_capacity(items.len());
         for RawItem { value, at } in items {
             match value {
-                RawValue::Text(text) => texts.push(At { value: text.to_string(), at: *at }),
+                RawValue::Text(text) => texts.push(At { value: T::from(text), at: *at }),
                 other => {
                     let kind = other.type_name();
                     problems
@@ -275,8 +288,8 @@ impl<'t> Table<'t> {
     }
 
     pub fn item(&self, key: &str, problems: &mut Problems) -> Option<payload::Key> {
-        self.read(key, problems, |node, shape| match node.value {
-            RawValue::Text(_) => node.as_text(shape).map(|text| payload::Key::text(&text)),
+        self.read(key, problems, |node, _| match node.value {
+            RawValue::Text(_) => node.as_text().map(payload::Key::text),
             _ => i64::try_from(node.integer().ok_or(None)?)
                 .map(payload::Key::Position)
                 .map_err(|_| Some("it does not fit 64 bits")),
@@ -378,11 +391,11 @@ impl<'t> Node<'t> {
         tables
     }
 
-    fn as_text(&self, _: &Shape) -> Result<String, Option<&'static str>> {
+    fn as_text(&self) -> Result<&'t str, Option<&'static str>> {
         match self.value {
             RawValue::Text(text) if text.trim().is_empty() => Err(Some("it is empty")),
             RawValue::Text(text) if text.contains('\0') => Err(Some("it has a null byte")),
-            RawValue::Text(text) => Ok(text.to_string()),
+            RawValue::Text(text) => Ok(text),
             _ => Err(None),
         }
     }

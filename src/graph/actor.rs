@@ -42,7 +42,7 @@ impl Actor {
     pub fn new(name: &str, scope: ScopeId, scope_path: &str, kind: Kind) -> Self {
         Actor {
             name: name.to_owned(),
-            path: format!("{scope_path}/{name}"),
+            path: [scope_path, "/", name].concat(),
             scope,
             kind,
             links: Vec::new(),
