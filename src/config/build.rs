@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use rustc_hash::{FxHashMap, FxHashSet};
+
 use super::diagnostics::Problems;
 use super::draft::{Draft, DraftActor, DraftSubmodel, Surroundings};
 use super::files::DraftFile;
@@ -11,7 +13,6 @@ use super::reach;
 use super::source::{At, Place};
 use super::suggest::{did_you_mean, list, quoted};
 use crate::graph::{Actor, ActorId, Kind, PoolId, PoolSpec, Scope, ScopeId, Workers, Workflow};
-use rustc_hash::{FxHashMap, FxHashSet};
 
 /// The graph so far.
 pub(super) struct Builder<'b> {

@@ -1,5 +1,7 @@
 //! Resolving the ends of links, and what is wrong with a link.
 
+use rustc_hash::FxHashMap;
+
 use super::build::{Builder, Frame, Named};
 use super::draft::DraftLink;
 use super::names::Name;
@@ -7,7 +9,6 @@ use super::source::{At, Place};
 use super::suggest::{did_you_mean, list, quoted};
 use super::table::PortWord;
 use crate::graph::{ActorId, Kind, Link, Port, Route, Router, ScopeId};
-use rustc_hash::FxHashMap;
 
 /// What is known of the links beside the graph.
 #[derive(Default)]

@@ -61,11 +61,10 @@ impl<'t> Table<'t> {
     /// The value of a key that this table's section may have.
     pub fn peek(&self, key: &str) -> Option<Node<'t>> {
         let under = self.under.and_then(|table| table.get(key)).map(Node::new);
-        let over = Node::new(match self.over.get(key) {
-            Some(entry) => entry,
-            None => return under,
-        });
-        Some(over.above(under))
+        match self.over.get(key) {
+            Some(entry) => Some(Node::new(entry).above(under)),
+            None => under,
+        }
     }
 
     /// Whether the key is in the upper table itself.
@@ -218,14 +217,14 @@ impl<'t> Table<'t> {
     }
 
     pub fn texts(&self, key: &str, problems: &mut Problems) -> Option<Vec<At<String>>> {
-        self.list(key, problems)
+        self.strings(key, problems)
     }
 
     pub fn names(&self, key: &str, problems: &mut Problems) -> Option<Vec<At<Name>>> {
-        self.list(key, problems)
+        self.strings(key, problems)
     }
 
-    fn list<T: From<&'t str>>(&self, key: &str, problems: &mut Problems) -> Option<Vec<At<T>>> {
+    fn strings<T: From<&'t str>>(&self, key: &str, problems: &mut Problems) -> Option<Vec<At<T>>> {
         let node = self.get(key)?;
         let shape = self.shape(key)?;
         let RawValue::List(RawList { items, .. }) = node.value else {
