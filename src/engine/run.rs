@@ -118,6 +118,15 @@ impl Run {
         self.timers.extend(deadline.map(|at| (at, task)));
     }
 
+    /// It had not begun there, and waits for a worker again.
+    pub fn on_task_put_back(&mut self, task: TaskId) {
+        let Some(running) = self.tasks.get_mut(&task) else { return };
+        if let Attempt::Running { deadline, interrupted: None } = running.attempt {
+            running.attempt = Attempt::Queued;
+            deadline.map(|at| self.timers.remove(&(at, task)));
+        }
+    }
+
     /// A task has ended.
     pub fn on_task_ended(&mut self, task: TaskId, outcome: Outcome, now: Instant, effects: &mut Vec<Effect>) {
         self.end_attempt(task, outcome, now, effects);
@@ -158,7 +167,7 @@ impl Run {
 
     /// Time has passed, or there was more to do than one call does.
     pub fn on_time(&mut self, now: Instant, effects: &mut Vec<Effect>) {
-        if self.deadline.is_some_and(|deadline| deadline <= now) {
+        if self.is_overdue(now) {
             self.time_out(effects);
         }
         while let Some(&(at, task)) = self.timers.first() {
@@ -169,6 +178,11 @@ impl Run {
             self.on_timer(task, now, effects);
         }
         self.settle(effects);
+    }
+
+    /// Whether the run's own time is over, so that `on_time` will withdraw tasks.
+    pub fn is_overdue(&self, now: Instant) -> bool {
+        self.deadline.is_some_and(|deadline| deadline <= now)
     }
 
     /// When `on_time` wants to be called: a deadline, a retry, or at once.

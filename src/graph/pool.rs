@@ -37,6 +37,15 @@ pub struct PoolSpec {
     pub limits: Limits,
 }
 
+impl PoolSpec {
+    /// Whether a worker has nothing to do but one task after the other, so that it can have the next one before it has answered:
+    /// its supervisor sees all that a task does there, and nothing of an earlier task goes on.
+    pub fn can_send_ahead(&self) -> bool {
+        let alone = !self.kind.shares_process() && !self.gevent && self.launcher.is_empty();
+        alone && self.max_tasks_per_worker != Some(1)
+    }
+}
+
 /// The pool types, named as pypushflow names them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum PoolType {

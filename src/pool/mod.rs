@@ -3,12 +3,14 @@
 //! A [`Pool`] is told what happened (`on_…`) and answers with [`Effect`]s. Time is an argument; [`Pool::next_time`] says
 //! when it next wants to be called. A program (an exec task) takes a place of the pool like a worker that is used once.
 
+mod ahead;
 mod escalation;
 mod state;
 
 #[cfg(test)]
 mod tests;
 
+pub use ahead::SHORT;
 pub use escalation::Step;
 pub use state::Pool;
 
@@ -36,6 +38,11 @@ pub enum Effect {
     Spawn(WorkerId),
     /// Give a job to a worker that is ready; answered by `on_job_ended` or `on_worker_ended`.
     Send(WorkerId, JobId),
+    /// Give a job to a worker that is busy, to be begun when it has answered. Once the answers before it are in, the job counts as
+    /// given; see `on_job_ended`.
+    SendAhead(WorkerId, JobId),
+    /// Take back from a worker what it was sent ahead and has not begun; answered by `on_taken_back`.
+    TakeBack(WorkerId),
     /// Start a program; answered by `on_worker_ended`, also when it cannot be started.
     Launch(WorkerId, JobId),
     /// Press the one that executes an interrupted job.

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::{Duration, Instant};
 
+use super::ahead::{Ahead, Line};
 use super::escalation::{Due, Escalation};
 use super::{Effect, JobId, Needs, Orphan, Step, WorkerId};
 use crate::graph::{Context, PoolSpec, Workers};
@@ -20,30 +21,31 @@ const LATE: Duration = Duration::from_secs(10);
 /// One pool: its workers and what waits for them.
 #[derive(Debug)]
 pub struct Pool {
-    workers: Workers,
-    max_tasks: Option<u32>,
+    pub(super) workers: Workers,
+    pub(super) max_tasks: Option<u32>,
     idle_timeout: Duration,
     grace: Duration,
     start_timeout: Option<Duration>,
     starts_at_once: usize,
-    queue: VecDeque<(JobId, Needs)>,
-    places: BTreeMap<WorkerId, Place>,
+    pub(super) queue: VecDeque<(JobId, Needs)>,
+    pub(super) places: BTreeMap<WorkerId, Place>,
     /// Workers that could take a job now; the one used last is used next, so that surplus ones age.
-    idle: Vec<WorkerId>,
+    pub(super) idle: Vec<WorkerId>,
     /// Places whose jobs are being pressed.
-    pressed: BTreeSet<WorkerId>,
+    pub(super) pressed: BTreeSet<WorkerId>,
     starting: BTreeSet<WorkerId>,
     /// Jobs that are being executed.
-    running: usize,
+    pub(super) running: usize,
     programs: usize,
     failed_starts: u32,
     next_worker: u32,
     closing: bool,
+    pub(super) ahead: Ahead,
 }
 
 /// A worker or a program.
 #[derive(Debug)]
-enum Place {
+pub(super) enum Place {
     /// `late` and `overdue`: when that will be said of it; never (again) where there is no time.
     Starting {
         late: Option<Instant>,
@@ -57,6 +59,8 @@ enum Place {
         job: JobId,
         tasks: u32,
         escalation: Option<Escalation>,
+        /// What it has been sent ahead, and what of it is known.
+        line: Line,
     },
     Program {
         job: JobId,
@@ -86,6 +90,7 @@ impl Pool {
             failed_starts: 0,
             next_worker: 0,
             closing: false,
+            ahead: Ahead::new(spec.can_send_ahead()),
         }
     }
 
@@ -119,12 +124,20 @@ impl Pool {
         self.assign(effects);
     }
 
-    /// A worker has answered, well or badly.
-    pub fn on_job_ended(&mut self, worker: WorkerId, now: Instant, effects: &mut Vec<Effect>) {
+    /// A worker has answered after this time, well or badly. What it was sent ahead first is its job from now on.
+    pub fn on_job_ended(&mut self, worker: WorkerId, took: Duration, now: Instant, effects: &mut Vec<Effect>) {
         let Some(place @ Place::Busy { .. }) = self.places.get_mut(&worker) else { return };
-        let Place::Busy { tasks, .. } = *place else { return };
-        self.running -= 1;
+        let Place::Busy { job, tasks, escalation, line } = place else { return };
         self.pressed.remove(&worker);
+        self.ahead.on_answer(took, now);
+        if let Some(next) = self.ahead.step(line) {
+            (*job, *tasks, *escalation) = (next, *tasks + 1, None);
+            self.assign(effects);
+            self.send_ahead(worker, effects);
+            return self.look_for_laggards(now, effects);
+        }
+        let tasks = *tasks;
+        self.running -= 1;
         if self.max_tasks.is_some_and(|most| tasks >= most) {
             *place = Place::Retiring;
             effects.push(Effect::Retire(worker));
@@ -133,6 +146,8 @@ impl Pool {
             self.idle.push(worker);
         }
         self.assign(effects);
+        self.send_ahead(worker, effects);
+        self.look_for_laggards(now, effects);
     }
 
     /// A worker or program is gone, for whatever reason. Returns the job that it was executing.
@@ -148,8 +163,10 @@ impl Pool {
                 self.idle.retain(|idle| *idle != worker);
                 None
             }
-            Place::Busy { job, escalation, .. } => {
+            Place::Busy { job, escalation, line, .. } => {
                 self.running -= 1;
+                // It had not answered the one before: none of these has begun.
+                self.queue_again(line.jobs);
                 Some(Orphan { job, interrupted: escalation.is_some() })
             }
             Place::Program { job, escalation } => {
@@ -188,6 +205,11 @@ impl Pool {
             self.pressed.insert(worker);
             effects.push(Effect::Press(worker, step));
         }
+    }
+
+    /// Whether what a worker or program does is being pressed.
+    pub fn is_pressed(&self, worker: WorkerId) -> bool {
+        self.pressed.contains(&worker)
     }
 
     /// No more workers are wanted: idle ones go, busy ones go after their job.
@@ -254,7 +276,7 @@ impl Pool {
     }
 
     /// Gives waiting jobs to places, and asks for workers where there are too few.
-    fn assign(&mut self, effects: &mut Vec<Effect>) {
+    pub(super) fn assign(&mut self, effects: &mut Vec<Effect>) {
         let most = self.workers.most() as usize;
         while self.running < most {
             match self.queue.front() {
@@ -264,7 +286,8 @@ impl Pool {
                         Some(Place::Idle { tasks, .. }) => tasks + 1,
                         _ => continue,
                     };
-                    self.places.insert(worker, Place::Busy { job, tasks, escalation: None });
+                    let line = self.ahead.line(self.queue.len(), most);
+                    self.places.insert(worker, Place::Busy { job, tasks, escalation: None, line });
                     effects.push(Effect::Send(worker, job));
                 }
                 Some(&(job, Needs::Program)) => {
@@ -278,6 +301,7 @@ impl Pool {
             self.running += 1;
         }
         self.spawn(most, effects);
+        self.share_out(effects);
         if self.closing && self.queue.is_empty() {
             self.close(effects);
         }

@@ -253,6 +253,15 @@ impl Supervisor {
         }
     }
 
+    /// A task that was about to be given to a process was not begun there.
+    pub(super) fn account_nothing(&mut self, pool: PoolId, worker: WorkerId, job: JobId) {
+        let Some(metered) = self.accounts.metered.get_mut(&(pool, worker)) else { return };
+        if let Some(at) = metered.running.iter().position(|task| task.job == job) {
+            metered.running.swap_remove(at);
+            metered.tasks = metered.tasks.saturating_sub(1);
+        }
+    }
+
     /// A task has come back from a process.
     pub(super) fn account_end(&mut self, pool: PoolId, worker: WorkerId, job: JobId) {
         if self.keeps_accounts() {

@@ -1,7 +1,7 @@
 //! What Python workers announce: the processes that tasks start, with their daemonic flags.
 //!
 //! All interpreters of a supervisor have the same pipe, and what they fork inherits it. A record is `<BBHIII`: how it
-//! was started, flags, nothing, the process or 0, its parent, the worker; see `src/worker/python/children.py`. It is
+//! was started, flags, the job's last two bytes, the process or 0, its parent, the worker; see `src/worker/python/children.py`. It is
 //! shorter than PIPE_BUF, so records of several writers do not mix (pipe(7)). What is announced is checked against
 //! /proc: numbers of another pid namespace, behind a launcher, say nothing here.
 
@@ -163,6 +163,7 @@ impl Supervisor {
             let bytes = [record[at], record[at + 1], record[at + 2], record[at + 3]];
             Pid::from_raw(u32::from_le_bytes(bytes).cast_signed())
         };
+        let task = u16::from_le_bytes([record[2], record[3]]);
         let (how, flags, pid, parent, worker) = (record[0], record[1], number(4), number(8), number(12));
         let host = self.host_of_worker(worker);
         if let Some((pool, worker)) = host
@@ -190,8 +191,8 @@ impl Supervisor {
             _ => None,
         };
         let before = self.announced.get(&process);
-        let task = host.and_then(|host| self.task_of(host));
-        let job = host.and_then(|host| self.job_of_worker(host));
+        let job = host.and_then(|host| self.job_of_worker(host, task));
+        let task = job.map_or_else(|| host.and_then(|host| self.task_of(host)), |job| self.job_actor(job));
         let known = Known {
             started: process.started,
             daemonic: daemonic.or(before.and_then(|before| before.daemonic)),
@@ -217,10 +218,15 @@ impl Supervisor {
         })
     }
 
-    /// The one job that a worker has.
-    fn job_of_worker(&self, (pool, worker): Host) -> Option<JobId> {
-        match self.pools[pool.index()].workers.get(&worker)?.jobs.as_slice() {
-            [(job, _)] => Some(*job),
+    /// The one job that a worker has; where it has others to do next, the one that ends so.
+    fn job_of_worker(&self, (pool, worker): Host, ending: u16) -> Option<JobId> {
+        let process = self.pools[pool.index()].workers.get(&worker)?;
+        match process.jobs.as_slice() {
+            [(job, _)] if process.ahead.is_empty() => Some(*job),
+            [(job, _)] => {
+                let all = process.ahead.iter().map(|sent| sent.job).chain([*job]);
+                all.into_iter().find(|job| job.0 as u16 == ending)
+            }
             _ => None,
         }
     }

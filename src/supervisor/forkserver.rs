@@ -41,6 +41,7 @@ impl Supervisor {
         pool: PoolId,
         connection: impl AsFd,
         output: impl AsFd,
+        queue: Option<impl AsFd>,
         leaf: Option<&Leaf>,
     ) -> Result<(), String> {
         // A forkserver that has died since its last word is noticed here: a second one is tried.
@@ -52,7 +53,12 @@ impl Supervisor {
             let Some(forkserver) = &mut self.pools[pool.index()].forkserver else { continue };
             let sent = forkserver
                 .channel
-                .send(Frame::spawn(connection.as_fd(), output.as_fd(), leaf.map(Leaf::door)))
+                .send(Frame::spawn(
+                    connection.as_fd(),
+                    output.as_fd(),
+                    queue.as_ref().map(AsFd::as_fd),
+                    leaf.map(Leaf::door),
+                ))
                 .and_then(|()| self.sources.watch_unsent(&self.poll, &mut forkserver.channel, forkserver.token));
             match sent {
                 Ok(()) => return Ok(()),
@@ -64,7 +70,7 @@ impl Supervisor {
 
     fn start_forkserver(&mut self, pool: PoolId) -> Result<Forkserver, String> {
         let leaf = self.make_forkserver_leaf(pool);
-        let started = self.start_interpreter(pool, "forkserver.main", "pushflow-forkserver", leaf.as_deref())?;
+        let started = self.start_interpreter(pool, "forkserver.main", "pushflow-forkserver", None, leaf.as_deref())?;
         let Started { pid, mut channel, output, .. } = started;
         let phase = if self.pools[pool.index()].preload { Phase::Importing } else { Phase::Starting };
         self.children.insert(pid, Child::Forkserver(pool, phase));

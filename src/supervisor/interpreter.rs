@@ -12,7 +12,7 @@ use crate::cgroup::Leaf;
 use crate::graph::{PoolId, Workflow};
 use crate::process::Program;
 use crate::process::sys::{self, Pid, PidFd};
-use crate::worker::{Channel, Frame, bundle};
+use crate::worker::{Channel, Frame, Queue, bundle};
 
 /// The Python of a workflow.
 #[derive(Debug)]
@@ -57,6 +57,7 @@ impl Supervisor {
         pool: PoolId,
         entry: &str,
         name: &str,
+        queue: Option<(Queue, OwnedFd)>,
         leaf: Option<&Leaf>,
     ) -> Result<Started, String> {
         let interpreter = self.interpreter_of(pool);
@@ -73,11 +74,17 @@ impl Supervisor {
         let (pid, pidfd) = self.nearness.start(program).map_err(cannot)?;
         drop((theirs, write));
         let mut channel = Channel::new(UnixStream::from_std(ours));
-        let setup = setup(&self.workflow, pool, self.pools[pool.index()].preload);
+        let (queue, its_queue) = queue.unzip();
+        let setup = setup(&self.workflow, pool, self.pools[pool.index()].preload, queue.is_some());
+        let mut frame = Frame::setup(&setup, None).and_descriptor(self.announced.pipe());
+        if let Some(its_queue) = &its_queue {
+            frame = frame.and_descriptor(its_queue.as_fd());
+        }
         channel
             .send_raw(bundle::source(entry, bundle::cache().as_deref()))
-            .and_then(|()| channel.send(Frame::setup(&setup, None).and_descriptor(self.announced.pipe())))
+            .and_then(|()| channel.send(frame))
             .map_err(|error| format!("the interpreter {} {error}", interpreter.display()))?;
+        queue.into_iter().for_each(|queue| channel.use_queue(queue));
         Ok(Started { pid, pidfd, channel, output })
     }
 }

@@ -66,6 +66,7 @@ impl Supervisor {
 
     /// Writes what callers of [`Supervisor::describe`] and its like wait for at once, with placeholders for what needs Python.
     pub fn hurry_descriptions(&mut self) {
+        self.take_all_back();
         let waited_for = |job: &Job| {
             matches!(job, Job::Describe { then: AfterDescribing::Tell | AfterDescribing::TellOfRun(_), .. })
         };

@@ -112,7 +112,7 @@ impl Supervisor {
             .leaf(leaf.as_deref().map(Leaf::door));
         let (pid, pidfd) = self.nearness.start(program).map_err(cannot)?;
         self.children.insert(pid, Child::Worker(pool, worker));
-        let output = self.watch_worker_output(pool, output)?;
+        let output = self.watch_worker_output(pool, worker, output)?;
         self.keep_last_lines(output);
         let process = WorkerProcess { launcher: Some((pid, pidfd)), ..WorkerProcess::new(worker, output) };
         self.pools[pool.index()].workers.insert(worker, process);
@@ -188,7 +188,7 @@ impl Supervisor {
     fn welcome(&mut self, invitation: Invitation, stream: UnixStream) {
         let Invitation { worker: (pool, worker), output, .. } = invitation;
         let mut channel = Channel::new(stream);
-        let setup = setup(&self.workflow, pool, self.pools[pool.index()].preload);
+        let setup = setup(&self.workflow, pool, self.pools[pool.index()].preload, false);
         let sent = channel.send_raw(bundle::source("fresh.main", bundle::cache().as_deref())).and_then(|()| {
             let pipe = self.announced.pipe();
             channel.send(Frame::setup(&setup, Some(output.as_fd())).and_descriptor(pipe))

@@ -5,6 +5,7 @@
 //! after the other from one queue, so that nothing calls itself.
 
 mod accounts;
+mod ahead;
 mod announced;
 mod error;
 mod forkserver;
@@ -269,6 +270,9 @@ impl Supervisor {
         if let Some(heartbeat) = &mut self.heartbeat {
             heartbeat.on_time(now);
         }
+        if self.runs.values().any(|run| run.engine.is_overdue(now)) {
+            self.take_all_back();
+        }
         for (id, run) in &mut self.runs {
             if run.engine.next_time().is_some_and(|at| at <= now) {
                 let mut effects = Vec::new();
@@ -331,6 +335,8 @@ impl Supervisor {
         match effect {
             pool::Effect::Spawn(worker) => self.spawn_worker(pool, worker),
             pool::Effect::Send(worker, job) => self.send_job(pool, worker, job),
+            pool::Effect::SendAhead(worker, job) => self.send_ahead(pool, worker, job),
+            pool::Effect::TakeBack(worker) => self.take_back(pool, worker),
             pool::Effect::Launch(worker, job) => self.launch_program(pool, worker, job),
             pool::Effect::Press(worker, step) => self.press(pool, worker, step),
             pool::Effect::Stuck(worker) => self.worker_is_stuck(pool, worker),

@@ -51,7 +51,7 @@ impl Supervisor {
             Some(its) if its.jobs.is_empty() => false,
             Some(_) if shared => true,
             Some(its) if let Some(job) = self.announced.get(process).and_then(|known| known.job) => {
-                its.jobs.iter().any(|(its, _)| *its == job)
+                its.jobs.iter().any(|(its, _)| *its == job) || its.ahead.iter().any(|sent| sent.job == job)
             }
             // A clock tick is the finest that /proc knows.
             Some(its) => process.started_before() > its.busy_since,

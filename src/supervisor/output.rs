@@ -10,6 +10,7 @@ use tracing::info;
 use super::sources::Source;
 use super::{RunId, Supervisor};
 use crate::graph::{ActorId, PoolId};
+use crate::pool::WorkerId;
 
 /// Longer lines are logged in pieces.
 const LONGEST_LINE: usize = 16 * 1024;
@@ -24,6 +25,7 @@ const KEPT_LINES: usize = 20;
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Context {
     pub(super) pool: Option<PoolId>,
+    pub(super) worker: Option<WorkerId>,
     pub(super) task: Option<(RunId, ActorId)>,
     pub(super) pid: Option<i32>,
 }
@@ -32,6 +34,8 @@ pub(super) struct Context {
 pub(super) struct Output {
     pipe: Receiver,
     pub(super) context: Context,
+    /// Something was read since somebody asked.
+    printed: bool,
     partial: Vec<u8>,
     /// The last lines, where an error message wants them.
     kept: Option<Vec<String>>,
@@ -54,7 +58,8 @@ impl Supervisor {
     pub(super) fn watch_output(&mut self, pipe: OwnedFd, context: Context) -> io::Result<Token> {
         let mut pipe = Receiver::from(pipe);
         let token = self.sources.add(&self.poll, &mut pipe, Source::Output)?;
-        self.outputs.insert(token, Output { pipe, context, partial: Vec::new(), kept: None, ended: false });
+        self.outputs
+            .insert(token, Output { pipe, context, printed: false, partial: Vec::new(), kept: None, ended: false });
         Ok(token)
     }
 
@@ -99,11 +104,23 @@ impl Supervisor {
     }
 
     pub(super) fn on_output_ready(&mut self, token: Token) {
+        if let Some((pool, worker)) = self.followed_worker(token) {
+            // It may have gone on to the next task before it printed. Nothing can begin between here and the reading.
+            self.take_back(pool, worker);
+        }
         match self.read_output(token, READS_A_TURN) {
             Progress::Empty => {}
             Progress::More => self.unfinished.push(token),
             Progress::End => self.output_ended(token),
         }
+    }
+
+    /// Whose output it is, if that may be at another task than is known.
+    fn followed_worker(&self, token: Token) -> Option<(PoolId, WorkerId)> {
+        let Context { pool: Some(pool), worker: Some(worker), .. } = self.outputs.get(&token)?.context else {
+            return None;
+        };
+        self.pools[pool.index()].workers.get(&worker)?.followed.then_some((pool, worker))
     }
 
     /// Reads all that has been printed up to now, also a line without its end: what follows is somebody else's.
@@ -112,6 +129,11 @@ impl Supervisor {
             return self.output_ended(token);
         }
         self.end_line(token);
+    }
+
+    /// Whether anything was printed since this was asked last.
+    pub(super) fn has_printed(&mut self, token: Token) -> bool {
+        self.outputs.get_mut(&token).is_some_and(|output| std::mem::take(&mut output.printed))
     }
 
     fn output_ended(&mut self, token: Token) {
@@ -125,12 +147,14 @@ impl Supervisor {
         }
     }
 
-    fn end_line(&mut self, token: Token) {
+    /// A line that has no end yet ends here: what follows is somebody else's.
+    pub(super) fn end_line(&mut self, token: Token) {
+        if self.outputs.get(&token).is_none_or(|output| output.partial.is_empty()) {
+            return;
+        }
         let Some(mut output) = self.outputs.remove(&token) else { return };
         let line = std::mem::take(&mut output.partial);
-        if !line.is_empty() {
-            self.on_line(&mut output, &line);
-        }
+        self.on_line(&mut output, &line);
         self.outputs.insert(token, output);
     }
 
@@ -147,6 +171,7 @@ impl Supervisor {
             match output.pipe.read(&mut buffer) {
                 Ok(0) => progress = Progress::End,
                 Ok(count) => {
+                    output.printed = true;
                     self.on_printed(&mut output, &buffer[..count]);
                     continue;
                 }

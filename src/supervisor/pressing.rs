@@ -18,6 +18,12 @@ impl Supervisor {
         if self.workflow.pool(pool).kind.shares_process() {
             self.press_place(pool, worker, step);
         } else {
+            // What it was sent to do next is not meant.
+            self.take_back(pool, worker);
+            if !self.pools[pool.index()].pool.is_pressed(worker) {
+                // What it does now, if anything, is something else.
+                return;
+            }
             self.signal_worker(pool, worker, signal);
         }
         self.signal_program(pool, worker, signal);

@@ -62,7 +62,7 @@ impl Supervisor {
         let Some(task @ (_, actor)) = self.job_actor(job) else {
             return Err(CannotStart("the task is gone".to_owned()));
         };
-        let context = Context { pool: Some(pool), task: Some(task), pid: None };
+        let context = Context { pool: Some(pool), task: Some(task), ..Context::default() };
         // Where nothing is started after all, its end takes it out again.
         let output = self.watch_output(read, context).map_err(unwatched)?;
         self.keep_last_lines(output);

@@ -133,7 +133,7 @@ impl Supervisor {
         let (printed, output) = sys::pipe()?;
         let program = Program::new(&command.program, output.as_fd()).args(&command.arguments).stdin(input);
         let (pid, process) = self.nearness.start(program)?;
-        self.watch_output(printed, Context { pool: None, task: None, pid: Some(pid.as_raw()) })?;
+        self.watch_output(printed, Context { pid: Some(pid.as_raw()), ..Context::default() })?;
         self.children.insert(pid, Child::Recorder);
         Ok(Running { pid, process, input: Some(ours), since: Instant::now() })
     }

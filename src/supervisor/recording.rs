@@ -37,6 +37,13 @@ pub(super) struct TaskRecord {
     told: bool,
 }
 
+impl TaskRecord {
+    /// What was about to work on it has not begun.
+    pub(super) fn has_not_started(&mut self) {
+        (self.started_at, self.worker) = (None, None);
+    }
+}
+
 impl Supervisor {
     /// From now on, tasks are recorded there.
     pub fn record_tasks(&mut self, news: TaskNews, keeps_results: bool) {

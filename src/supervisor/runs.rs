@@ -57,6 +57,7 @@ impl Supervisor {
 
     /// Stops every run: nothing new starts, running tasks finish.
     pub fn stop_runs(&mut self, reason: &str) {
+        self.take_all_back();
         let now = Instant::now();
         for id in self.runs.keys().copied().collect::<Vec<_>>() {
             self.tell_run(id, |engine, effects| engine.stop(reason, now, effects));
@@ -65,6 +66,7 @@ impl Supervisor {
 
     /// Aborts every run: nothing new starts, running tasks are interrupted.
     pub fn abort_runs(&mut self, reason: &str) {
+        self.take_all_back();
         let now = Instant::now();
         for id in self.runs.keys().copied().collect::<Vec<_>>() {
             self.tell_run(id, |engine, effects| engine.abort(reason, now, effects));
@@ -158,6 +160,9 @@ impl Supervisor {
     pub(super) fn press_job(&mut self, job: JobId, step: Step, now: Instant) {
         if let Some(Job::Task { actor, .. }) = self.jobs.get(&job) {
             let pool = self.workflow.actor(*actor).pool;
+            if let Some(worker) = self.pools[pool.index()].pool.sent_ahead_to(job) {
+                self.take_back(pool, worker);
+            }
             self.tell_pool(pool, |pool, effects| pool.press(job, step, now, effects));
         }
     }

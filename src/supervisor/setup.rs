@@ -9,7 +9,7 @@ use crate::payload::{ERROR_KEY, Plain, Value};
 use crate::process::sys;
 
 /// What the Python side must know of the workflow, as a pickled dict.
-pub(super) fn setup(workflow: &Workflow, pool: PoolId, preload: bool) -> Value {
+pub(super) fn setup(workflow: &Workflow, pool: PoolId, preload: bool, queued: bool) -> Value {
     let text = |text: &str| Plain::Text(text.to_owned());
     let path = |path: &Path| Plain::Text(path.to_string_lossy().into_owned());
     let mut paths: Vec<&Path> = workflow.paths.iter().map(PathBuf::as_path).chain([&*workflow.directory]).collect();
@@ -40,6 +40,7 @@ pub(super) fn setup(workflow: &Workflow, pool: PoolId, preload: bool) -> Value {
         (text("actors"), Plain::Dict(actors)),
         (text("look_keys"), Plain::List(look_keys(workflow))),
         (text("announces"), Plain::Bool(true)),
+        (text("queued"), Plain::Bool(queued)),
         (text("records"), Plain::Bool(workflow.record.record().is_some())),
         (text("preload"), Plain::Bool(preload)),
         (text("inherit"), Plain::Bool(workflow.pool(pool).context == Context::Fork)),

@@ -128,7 +128,7 @@ impl Supervisor {
     pub(super) fn on_printed_by(&mut self, pool: PoolId, host: WorkerId, job: JobId, text: &str) {
         let process = self.pools[pool.index()].workers.get(&host);
         let pid = process.and_then(|process| process.process.as_ref()).map(|(pid, _)| pid.as_raw());
-        let context = Context { pool: Some(pool), task: self.job_actor(job), pid };
+        let context = Context { pool: Some(pool), worker: Some(host), task: self.job_actor(job), pid };
         for line in text.split('\n') {
             self.log_line(&context, line.as_bytes());
         }

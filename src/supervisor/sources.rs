@@ -1,14 +1,16 @@
 //! What the loop watches: tokens and what they stand for.
 
 use std::io;
+use std::os::fd::AsRawFd;
 
+use mio::unix::SourceFd;
 use mio::{Interest, Poll, Token, Waker, event};
 use rustc_hash::FxHashMap;
 
 use crate::graph::PoolId;
 use crate::pool::WorkerId;
 use crate::process::sys::Pid;
-use crate::worker::{Channel, ChannelError};
+use crate::worker::{Channel, ChannelError, Queue};
 
 /// What became ready.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -67,6 +69,15 @@ impl Sources {
         if let Some(writing) = channel.unsent_changed() {
             let interest = if writing { Interest::READABLE | Interest::WRITABLE } else { Interest::READABLE };
             poll.registry().reregister(channel.stream(), token, interest)?;
+        }
+        if let Some((writing, queue)) = channel.queue().and_then(Queue::unsent_changed) {
+            let (registry, queue) = (poll.registry(), queue.as_raw_fd());
+            let mut queue = SourceFd(&queue);
+            if writing {
+                registry.register(&mut queue, token, Interest::WRITABLE)
+            } else {
+                registry.deregister(&mut queue)
+            }?;
         }
         Ok(())
     }

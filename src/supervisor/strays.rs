@@ -100,6 +100,9 @@ impl Supervisor {
         if !started_something && took < Duration::from_millis(1).max(self.strays.cost * WORTH_A_LOOK) {
             return;
         }
+        if let Some(process) = self.pools[host.0.index()].workers.get_mut(&host.1) {
+            process.last_actor = actor;
+        }
         match actor {
             Some(actor) if self.workflow.actor(actor).leave_children => self.look_for_strays(Some((host, actor))),
             // Now it is certain that what there is comes from this task, or from an earlier one.

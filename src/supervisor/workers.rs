@@ -1,5 +1,6 @@
 //! Worker processes: from the request to the forkserver until they are reaped.
 
+use std::collections::VecDeque;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
@@ -9,6 +10,7 @@ use mio::net::UnixStream;
 use tracing::debug;
 
 use super::Supervisor;
+use super::ahead::SentAhead;
 use super::interpreter::Started;
 use super::jobs::{Job, failed};
 use super::leaves::may_be_out_of_memory;
@@ -18,10 +20,10 @@ use super::sources::Source;
 use crate::engine::{Failure, FailureKind, Outcome};
 use crate::graph::{self, ActorId, PoolId};
 use crate::payload::ErrorClass;
-use crate::pool::{JobId, Orphan, WorkerId};
+use crate::pool::{JobId, Orphan, SHORT, WorkerId};
 use crate::process::sys::{self, Pid, PidFd, Signal};
 use crate::process::{Ended, tree};
-use crate::worker::{Channel, ChannelError, Frame, Message};
+use crate::worker::{Channel, ChannelError, Message, Next, Queue};
 
 /// One worker of a pool.
 pub(super) struct WorkerProcess {
@@ -38,11 +40,21 @@ pub(super) struct WorkerProcess {
     pub(super) places: Vec<WorkerId>,
     /// What is being executed, and by whom.
     pub(super) jobs: Vec<(JobId, WorkerId)>,
-    /// Since when it has had something to do, or had last: time since boot.
+    /// What it has been sent to do next.
+    pub(super) ahead: VecDeque<SentAhead>,
+    /// Whether it was told that its task is followed by another one: it says then when there is something to look at between.
+    pub(super) followed: bool,
+    /// Whether its task came through its queue, and may still be there.
+    pub(super) first_is_queued: bool,
+    /// That it has said, of the answer that comes next; and whether the task has started a process.
+    pub(super) pauses: Option<bool>,
+    /// Since when it has had something to do, or had last, at the earliest: time since boot.
     pub(super) busy_since: Duration,
+    /// When it has answered last.
+    pub(super) answered: Duration,
     /// Whether its task has announced a process.
     pub(super) has_started_something: bool,
-    /// Whose task it has finished last.
+    /// Whose task it has finished last, of those that may have left something.
     pub(super) last_actor: Option<ActorId>,
     /// No more jobs are for it: one of them did not return when it was interrupted.
     pub(super) closing: bool,
@@ -53,7 +65,7 @@ pub(super) struct WorkerProcess {
 /// The connection to a worker, and what it is watched as.
 pub(super) struct Connection {
     pub(super) channel: Channel,
-    token: Token,
+    pub(super) token: Token,
 }
 
 impl WorkerProcess {
@@ -66,7 +78,12 @@ impl WorkerProcess {
             ready: false,
             places: vec![worker],
             jobs: Vec::new(),
+            ahead: VecDeque::new(),
+            followed: false,
+            first_is_queued: false,
+            pauses: None,
             busy_since: Duration::ZERO,
+            answered: Duration::ZERO,
             has_started_something: false,
             last_actor: None,
             closing: false,
@@ -102,28 +119,43 @@ impl Supervisor {
         let cannot = |error: io::Error| format!("cannot connect a worker: {error}");
         let (ours, theirs) = sys::connection().map_err(cannot)?;
         let (output, write) = sys::pipe().map_err(cannot)?;
+        let (queue, its_queue) = self.queue_for(pool).map_err(cannot)?.unzip();
         let leaf = self.make_worker_leaf(pool, worker)?;
-        self.ask_forkserver(pool, theirs, write, leaf.as_deref())?;
-        let output = self.watch_worker_output(pool, output)?;
+        self.ask_forkserver(pool, theirs, write, its_queue, leaf.as_deref())?;
+        let output = self.watch_worker_output(pool, worker, output)?;
         self.pools[pool.index()].workers.insert(worker, WorkerProcess::new(worker, output));
-        self.connect_worker(pool, worker, Channel::new(UnixStream::from_std(ours)))
+        let mut channel = Channel::new(UnixStream::from_std(ours));
+        queue.into_iter().for_each(|queue| channel.use_queue(queue));
+        self.connect_worker(pool, worker, channel)
+    }
+
+    /// A queue for a worker of this pool, and its end of it, where workers have one.
+    pub(super) fn queue_for(&self, pool: PoolId) -> io::Result<Option<(Queue, OwnedFd)>> {
+        self.workflow.pool(pool).can_send_ahead().then(Queue::new).transpose()
     }
 
     /// Starts an interpreter that is a worker.
     fn start_fresh_worker(&mut self, pool: PoolId, worker: WorkerId) -> Result<(), String> {
         let leaf = self.make_worker_leaf(pool, worker)?;
+        let queue = self.queue_for(pool).map_err(|error| format!("cannot connect a worker: {error}"))?;
         let Started { pid, pidfd, channel, output } =
-            self.start_interpreter(pool, "fresh.main", "pushflow-worker", leaf.as_deref())?;
+            self.start_interpreter(pool, "fresh.main", "pushflow-worker", queue, leaf.as_deref())?;
         self.children.insert(pid, Child::Worker(pool, worker));
-        let output = self.watch_worker_output(pool, output)?;
+        let output = self.watch_worker_output(pool, worker, output)?;
         self.keep_last_lines(output);
         let process = WorkerProcess { process: Some((pid, pidfd)), ..WorkerProcess::new(worker, output) };
         self.pools[pool.index()].workers.insert(worker, process);
         self.connect_worker(pool, worker, channel)
     }
 
-    pub(super) fn watch_worker_output(&mut self, pool: PoolId, output: OwnedFd) -> Result<Token, String> {
-        let watched = self.watch_output(output, Context { pool: Some(pool), ..Context::default() });
+    pub(super) fn watch_worker_output(
+        &mut self,
+        pool: PoolId,
+        worker: WorkerId,
+        output: OwnedFd,
+    ) -> Result<Token, String> {
+        let context = Context { pool: Some(pool), worker: Some(worker), ..Context::default() };
+        let watched = self.watch_output(output, context);
         watched.map_err(|error| format!("cannot watch what a worker prints: {error}"))
     }
 
@@ -157,44 +189,32 @@ impl Supervisor {
 
     pub(super) fn send_job(&mut self, pool: PoolId, worker: WorkerId, job: JobId) {
         let host = self.host_of(pool, worker);
-        self.account_start(pool, host, job);
-        let near = self.where_to_wait(pool);
+        let followed = self.pools[pool.index()].pool.may_be_followed(worker);
+        let next = if followed {
+            // Nobody waits for anybody.
+            self.nearness.part();
+            Next::Follows
+        } else {
+            self.where_to_wait(pool)
+        };
         let Some(process) = self.pools[pool.index()].workers.get_mut(&host) else { return };
-        let Some(work) = self.jobs.get(&job) else { return };
-        process.jobs.push((job, worker));
         process.busy_since = sys::since_boot();
-        let output = process.output;
-        let frame = match work {
-            Job::Task { actor, payload, .. } => Frame::run(job.0, actor.0, payload, near),
-            Job::Describe { payload, .. } => Frame::describe(job.0, payload),
-        };
-        let sent = match &mut process.connection {
-            Some(Connection { channel, token }) => {
-                channel.send(frame).and_then(|()| self.sources.watch_unsent(&self.poll, channel, *token))
-            }
-            None => Err(ChannelError::Closed),
-        };
-        if let Job::Task { run, task, actor, .. } = work {
-            let (run, task, actor) = (*run, *task, *actor);
-            if !self.workflow.pool(pool).kind.shares_process() {
-                self.hand_output_to(output, (run, actor));
-            }
-            self.tell_run(run, |engine, _| engine.on_task_started(task, Instant::now()));
-            self.record_start(pool, host, job);
-        }
+        process.followed = followed;
+        let sent = self.send_to(pool, host, job, next);
+        self.job_begins(pool, host, worker, job);
         if let Err(error) = sent {
             self.worker_unusable(pool, host, error);
         }
     }
 
     /// The CPU at which a worker of this pool is to wait after the task that it is sent now, if it matters.
-    fn where_to_wait(&mut self, pool: PoolId) -> Option<u16> {
+    fn where_to_wait(&mut self, pool: PoolId) -> Next {
         if self.workflow.pool(pool).gevent {
             // Greenlets run also while their thread waits.
             self.nearness.part();
-            return None;
+            return Next::Unknown;
         }
-        self.nearness.next(self.jobs.len() == 1)
+        self.nearness.next(self.jobs.len() == 1).map_or(Next::Unknown, Next::Near)
     }
 
     pub(super) fn on_worker_ready(&mut self, pool: PoolId, worker: WorkerId, readable: bool, writable: bool) {
@@ -213,7 +233,7 @@ impl Supervisor {
         }
     }
 
-    fn receive_from(&mut self, pool: PoolId, worker: WorkerId) {
+    pub(super) fn receive_from(&mut self, pool: PoolId, worker: WorkerId) {
         loop {
             let Some(process) = self.pools[pool.index()].workers.get_mut(&worker) else { return };
             let Some(connection) = &mut process.connection else { return };
@@ -245,6 +265,13 @@ impl Supervisor {
             }),
             Message::Printed { task, text } => self.on_printed_by(pool, worker, JobId(task), &text),
             Message::Failed(why) => self.pools[pool.index()].failure = Some(why),
+            Message::Pauses { started } => {
+                // While the task that has announced it is the worker's.
+                self.hear_announcements();
+                if let Some(process) = self.pools[pool.index()].workers.get_mut(&worker) {
+                    process.pauses = Some(started);
+                }
+            }
             // Only a forkserver says so.
             Message::Threaded(_) => {}
         }
@@ -292,22 +319,51 @@ impl Supervisor {
         };
         let (_, place) = process.jobs.swap_remove(at);
         let (output, closing) = (process.output, process.closing);
-        process.last_actor = actor;
         let started_something = std::mem::take(&mut process.has_started_something);
+        let (followed, pauses) = (process.followed, process.pauses.take());
+        let silent = followed && pauses.is_none();
         let now = sys::since_boot();
-        let took = now.saturating_sub(process.busy_since);
-        self.nearness.on_answer(self.jobs.len() == 1, took, now);
+        let took = now.saturating_sub(process.busy_since.max(process.answered));
+        process.answered = now;
+        // It says when it was not: what is measured here may be the time until this was looked at.
+        let took = if silent { took.min(SHORT) } else { took };
+        if !followed {
+            self.nearness.on_answer(self.jobs.len() == 1, took, now);
+        }
         self.account_end(pool, worker, JobId(task));
-        self.say_what_was_refused(pool, worker, actor);
-        // What the task has printed is read before the output belongs to the next one.
-        self.drain_output(output);
-        self.task_is_over((pool, worker), actor, started_something, took);
+        if silent {
+            // The next one may have begun, and what there is to look at now is not this one's; but what was read is.
+            self.end_line(output);
+            if started_something {
+                self.want_look();
+            }
+        } else {
+            self.say_what_was_refused(pool, worker, actor);
+            // What the task has printed is read before the output belongs to the next one.
+            self.drain_output(output);
+            self.task_is_over((pool, worker), actor, started_something || pauses == Some(true), took);
+        }
+        // Where tasks print, the next one had better wait until that was read.
+        let took = if self.has_printed(output) { Duration::MAX } else { took };
         if closing {
             self.leave_closing_host(pool, worker, place);
         } else {
-            self.tell_pool(pool, |pool, effects| pool.on_job_ended(place, Instant::now(), effects));
+            self.tell_pool(pool, |pool, effects| pool.on_job_ended(place, took, Instant::now(), effects));
         }
+        self.next_job_begins(pool, worker);
         end(self, JobId(task));
+        if pauses.is_some() {
+            self.let_worker_go_on(pool, worker);
+        }
+    }
+
+    fn let_worker_go_on(&mut self, pool: PoolId, worker: WorkerId) {
+        let Some(process) = self.pools[pool.index()].workers.get_mut(&worker) else { return };
+        let Some(Connection { channel, token }) = &mut process.connection else { return };
+        let told = channel.go_on().and_then(|()| self.sources.watch_unsent(&self.poll, channel, *token));
+        if let Err(error) = told {
+            self.worker_unusable(pool, worker, error);
+        }
     }
 
     /// The connection is of no use any more.

@@ -22,6 +22,7 @@ const MODULES: &[(&str, &str)] = &[
     ("pushflow.billiards", include_str!("python/billiards.py")),
     ("pushflow.children", include_str!("python/children.py")),
     ("pushflow.identity", include_str!("python/identity.py")),
+    ("pushflow.silence", include_str!("python/silence.py")),
     ("pushflow.nearness", include_str!("python/nearness.py")),
     ("pushflow.worker", include_str!("python/worker.py")),
     ("pushflow.setup", include_str!("python/setup.py")),

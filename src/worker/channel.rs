@@ -1,8 +1,9 @@
-//! One connection to a worker or forkserver: frames out, messages in, without ever blocking.
+//! One connection to a worker or forkserver: frames out, messages in, without ever blocking. Where it has a [`Queue`], frames
+//! go there.
 
 use std::collections::VecDeque;
 use std::io::{self, IoSlice, IoSliceMut};
-use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 use mio::net::UnixStream;
 use nix::cmsg_space;
@@ -10,9 +11,10 @@ use nix::errno::Errno;
 use nix::sys::socket::{ControlMessage, ControlMessageOwned, MsgFlags, recvmsg, sendmsg};
 
 use super::codec::{self, Frame, Given, Message, ProtocolError, ReadBuffer};
+use super::queue::Queue;
 
 /// The kernel passes no more than 253 descriptors in one message (SCM_MAX_FD).
-const FDS_AT_ONCE: usize = 200;
+pub(super) const FDS_AT_ONCE: usize = 200;
 
 /// A connection that cannot be used any more.
 #[derive(Debug, thiserror::Error)]
@@ -32,6 +34,7 @@ pub enum ChannelError {
 #[derive(Debug)]
 pub struct Channel {
     stream: UnixStream,
+    queue: Option<Queue>,
     received: ReadBuffer,
     fds: VecDeque<OwnedFd>,
     /// What the kernel would not take yet, with the descriptors that still have to go with it.
@@ -56,6 +59,7 @@ impl Channel {
     pub fn new(stream: UnixStream) -> Self {
         Channel {
             stream,
+            queue: None,
             received: ReadBuffer::default(),
             fds: VecDeque::new(),
             unsent: VecDeque::new(),
@@ -64,6 +68,26 @@ impl Channel {
             drained: false,
             ancillary: cmsg_space!([std::os::fd::RawFd; 253]),
         }
+    }
+
+    /// From now on frames go through this queue: what is too long for it over the connection, of which the queue tells.
+    pub fn use_queue(&mut self, queue: Queue) {
+        self.queue = Some(queue);
+    }
+
+    /// The queue, where there is one.
+    pub fn queue(&mut self) -> Option<&mut Queue> {
+        self.queue.as_mut()
+    }
+
+    /// Whether a frame goes into the queue as it is.
+    pub fn queues(&self, frame: &Frame<'_>) -> bool {
+        self.queue.is_some() && Queue::takes(frame)
+    }
+
+    /// Tells a worker that waits after its answer ([`Message::Pauses`]) that the next task may begin.
+    pub fn go_on(&mut self) -> Result<(), ChannelError> {
+        self.send_on_stream(Frame { bytes: vec![0], fds: Vec::new() })
     }
 
     /// The socket, for the loop to watch.
@@ -79,13 +103,25 @@ impl Channel {
 
     /// Sends bytes that are no frame: the source of the Python side.
     pub fn send_raw(&mut self, bytes: Vec<u8>) -> Result<(), ChannelError> {
-        self.send(Frame { bytes, fds: Vec::new() })
+        self.send_on_stream(Frame { bytes, fds: Vec::new() })
     }
 
     /// Sends a frame; what the kernel does not take now is sent when the socket becomes writable ([`Channel::flush`]).
     pub fn send(&mut self, frame: Frame<'_>) -> Result<(), ChannelError> {
+        match &mut self.queue {
+            Some(queue) if Queue::takes(&frame) => queue.send(frame),
+            Some(_) => {
+                let elsewhere = frame.elsewhere();
+                self.send_on_stream(frame)?;
+                self.queue.as_mut().map_or(Ok(()), |queue| queue.send(elsewhere))
+            }
+            None => self.send_on_stream(frame),
+        }
+    }
+
+    fn send_on_stream(&mut self, frame: Frame<'_>) -> Result<(), ChannelError> {
         if self.unsent.is_empty() && frame.fds.len() <= FDS_AT_ONCE {
-            let sent = match send_once(&self.stream, &frame.bytes, &frame.fds) {
+            let sent = match send_once(self.stream.as_fd(), &frame.bytes, &frame.fds) {
                 Ok(sent) if sent == frame.bytes.len() => return Ok(()),
                 Ok(sent) => sent,
                 Err(Errno::EAGAIN) => 0,
@@ -99,11 +135,16 @@ impl Channel {
         }
         let fds = owned(&frame.fds)?;
         self.unsent.push_back(Unsent { bytes: frame.bytes, sent: 0, fds });
-        self.flush()
+        self.flush_stream()
     }
 
     /// Sends what is left over, as far as the kernel takes it.
     pub fn flush(&mut self) -> Result<(), ChannelError> {
+        self.flush_stream()?;
+        self.queue.as_mut().map_or(Ok(()), Queue::flush)
+    }
+
+    fn flush_stream(&mut self) -> Result<(), ChannelError> {
         while let Some(unsent) = self.unsent.front_mut() {
             let more_fds = unsent.fds.len() > FDS_AT_ONCE;
             let batch: Vec<BorrowedFd<'_>> =
@@ -111,7 +152,7 @@ impl Channel {
             // A descriptor cannot travel without data: all but the last batch go with a byte each.
             let bytes = &unsent.bytes[unsent.sent..];
             let bytes = if more_fds { &bytes[..1] } else { bytes };
-            match send_once(&self.stream, bytes, &batch) {
+            match send_once(self.stream.as_fd(), bytes, &batch) {
                 Ok(sent) => {
                     let passed = batch.len();
                     unsent.sent += sent;
@@ -173,16 +214,16 @@ impl Channel {
     }
 }
 
-fn send_once(stream: &UnixStream, bytes: &[u8], fds: &[BorrowedFd<'_>]) -> Result<usize, Errno> {
+pub(super) fn send_once(socket: BorrowedFd<'_>, bytes: &[u8], fds: &[BorrowedFd<'_>]) -> Result<usize, Errno> {
     let flags = MsgFlags::MSG_NOSIGNAL | MsgFlags::MSG_DONTWAIT;
     let slices = [IoSlice::new(bytes)];
     if fds.is_empty() {
-        return sendmsg::<()>(stream.as_raw_fd(), &slices, &[], flags, None);
+        return sendmsg::<()>(socket.as_raw_fd(), &slices, &[], flags, None);
     }
     let raw: Vec<_> = fds.iter().map(AsRawFd::as_raw_fd).collect();
-    sendmsg::<()>(stream.as_raw_fd(), &slices, &[ControlMessage::ScmRights(&raw)], flags, None)
+    sendmsg::<()>(socket.as_raw_fd(), &slices, &[ControlMessage::ScmRights(&raw)], flags, None)
 }
 
-fn owned(fds: &[BorrowedFd<'_>]) -> io::Result<VecDeque<OwnedFd>> {
+pub(super) fn owned(fds: &[BorrowedFd<'_>]) -> io::Result<VecDeque<OwnedFd>> {
     fds.iter().map(BorrowedFd::try_clone_to_owned).collect()
 }

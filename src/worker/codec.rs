@@ -21,6 +21,8 @@ const DESCRIBED: u8 = 9;
 const INTERRUPT: u8 = 10;
 const PRINTED: u8 = 11;
 const THREADED: u8 = 12;
+const ELSEWHERE: u8 = 13;
+const PAUSES: u8 = 14;
 
 const HEADER: usize = 13;
 const POSITION: u8 = 1;
@@ -30,8 +32,9 @@ const FORM: u8 = 8;
 const SHARED_LENGTH: u64 = 1 << 63;
 const CHANGED: u64 = 1 << 62;
 const GIVEN: u64 = 1 << 61;
-/// The CPU to wait at, where it does not matter.
+/// Instead of the CPU to wait at.
 const ANYWHERE: u16 = u16::MAX;
+const FOLLOWED: u16 = u16::MAX - 1;
 
 /// No frame is longer: large values travel as memory files, beside the frame.
 pub const MAX_FRAME: usize = 256 << 20;
@@ -54,6 +57,17 @@ pub enum ProtocolError {
     /// A text in it is not UTF-8, or a number not a number.
     #[error("a frame of kind {0} with a malformed {1}")]
     Malformed(u8, &'static str),
+}
+
+/// What comes after a task.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Next {
+    /// Nothing that is known yet.
+    Unknown,
+    /// Nothing that is known yet, and this CPU is where to wait for it (`nearness.py`).
+    Near(u16),
+    /// The next task, which may be there before this one has ended (`silence.py`).
+    Follows,
 }
 
 /// A frame on its way to a worker.
@@ -98,18 +112,28 @@ impl<'a> Frame<'a> {
 
     /// Asks a forkserver for a worker with this connection and this output, in the cgroup that this is the `cgroup.procs`
     /// of.
-    pub fn spawn(connection: BorrowedFd<'a>, output: BorrowedFd<'a>, leaf: Option<BorrowedFd<'a>>) -> Self {
+    pub fn spawn(
+        connection: BorrowedFd<'a>,
+        output: BorrowedFd<'a>,
+        queue: Option<BorrowedFd<'a>>,
+        leaf: Option<BorrowedFd<'a>>,
+    ) -> Self {
         let mut frame = Frame::new(SPAWN, 0);
-        frame.bytes.push(u8::from(leaf.is_some()));
-        frame.fds = [connection, output].into_iter().chain(leaf).collect();
+        frame.bytes.extend([u8::from(queue.is_some()), u8::from(leaf.is_some())]);
+        frame.fds = [connection, output].into_iter().chain(queue).chain(leaf).collect();
         frame.finish()
     }
 
-    /// Gives a task to a worker, and says at which CPU to wait for the next one, if it matters (`nearness.py`).
-    pub fn run(task: u64, script: u32, payload: &'a Payload, near: Option<u16>) -> Self {
+    /// Gives a task to a worker.
+    pub fn run(task: u64, script: u32, payload: &'a Payload, next: Next) -> Self {
         let mut frame = Frame::new(RUN, task);
         frame.bytes.extend(script.to_le_bytes());
-        frame.bytes.extend(near.unwrap_or(ANYWHERE).to_le_bytes());
+        let next = match next {
+            Next::Unknown => ANYWHERE,
+            Next::Near(cpu) => cpu,
+            Next::Follows => FOLLOWED,
+        };
+        frame.bytes.extend(next.to_le_bytes());
         frame.put_payload(payload);
         frame.finish()
     }
@@ -124,6 +148,11 @@ impl<'a> Frame<'a> {
     /// Asks a process that executes several tasks at once to interrupt one of them.
     pub fn interrupt(task: u64) -> Self {
         Frame::new(INTERRUPT, task).finish()
+    }
+
+    /// Says in a queue that this frame comes over the connection.
+    pub(super) fn elsewhere(&self) -> Frame<'static> {
+        Frame::new(ELSEWHERE, task_of(&self.bytes)).finish()
     }
 
     fn put_payload(&mut self, payload: &'a Payload) {
@@ -212,6 +241,11 @@ pub enum Message {
         /// The lines.
         text: String,
     },
+    /// The next answer is that of a task after which the supervisor is waited for ([`super::Channel::go_on`]).
+    Pauses {
+        /// Whether the task has started a process.
+        started: bool,
+    },
     /// A payload as JSON text.
     Described {
         /// Which request.
@@ -223,6 +257,11 @@ pub enum Message {
 
 /// What a task was given, by its number: the memory files of its payload, of which its result may bring some back.
 pub type Given<'g> = &'g dyn Fn(u64, usize) -> Option<MemoryFile>;
+
+/// The task that a frame is about.
+pub(super) fn task_of(frame: &[u8]) -> u64 {
+    frame.get(5..HEADER).and_then(|task| task.try_into().ok()).map_or(0, u64::from_le_bytes)
+}
 
 /// Takes the first whole message from the received bytes, or nothing while it is not all there.
 pub fn decode(
@@ -240,7 +279,7 @@ pub fn decode(
         return Err(ProtocolError::Length(length as u64));
     }
     let kind = header.u8()?;
-    if !matches!(kind, READY..=DESCRIBED | PRINTED | THREADED) {
+    if !matches!(kind, READY..=DESCRIBED | PRINTED | THREADED | PAUSES) {
         return Err(ProtocolError::Kind(kind));
     }
     let task = header.u64()?;
@@ -308,6 +347,7 @@ impl<'a> Reader<'a> {
             ERROR => self.error(fds),
             DESCRIBED => Ok(Message::Described { task, json: self.rest("text")? }),
             PRINTED => Ok(Message::Printed { task, text: self.rest("text")? }),
+            PAUSES => Ok(Message::Pauses { started: self.u8()? != 0 }),
             kind => Err(ProtocolError::Kind(kind)),
         }
     }

@@ -7,6 +7,7 @@
 #[path = "../binary/support.rs"]
 mod support;
 
+mod ahead;
 mod checks;
 mod contexts;
 mod daemonic;

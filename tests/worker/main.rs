@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod memory;
+mod queue;
 
 use std::collections::VecDeque;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
@@ -13,7 +14,7 @@ use mio::{Events, Interest, Poll, Token};
 use pushflow::payload::{Key, Look, Payload, Plain, to_json};
 use pushflow::process::{Program, sys};
 use pushflow::worker::codec::{self, ReadBuffer};
-use pushflow::worker::{Channel, ChannelError, Frame, Message, ProtocolError, bundle};
+use pushflow::worker::{Channel, ChannelError, Frame, Message, Next, ProtocolError, Queue, bundle};
 
 /// A forkserver and one worker of it, with these scripts.
 struct Python {
@@ -23,11 +24,18 @@ struct Python {
     worker: Channel,
     /// What the worker was given last.
     given: Payload,
+    /// What it prints, which nobody reads.
+    _printed: OwnedFd,
     _folder: tempfile::TempDir,
 }
 
 impl Python {
     fn with(scripts: &[&str], look_keys: &[&str]) -> Self {
+        Self::with_queue(scripts, look_keys, None)
+    }
+
+    /// The same, whose worker takes its tasks from this queue, if there is one.
+    fn with_queue(scripts: &[&str], look_keys: &[&str], queue: Option<(Queue, OwnedFd)>) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let actors = (0..scripts.len() as i64).map(|index| (Plain::Int(index), Plain::Int(index)));
         let scripts = scripts.iter().enumerate().map(|(index, source)| {
@@ -65,14 +73,17 @@ impl Python {
         to_forkserver.send_raw(bundle::source("forkserver.main", None)).unwrap();
         to_forkserver.send(Frame::setup(&setup, None)).unwrap();
         let (ours, theirs) = sys::connection().unwrap();
-        let output: OwnedFd = std::fs::OpenOptions::new().write(true).open("/dev/null").unwrap().into();
-        to_forkserver.send(Frame::spawn(theirs.as_fd(), output.as_fd(), None)).unwrap();
-        drop(theirs);
+        let (printed, output) = sys::pipe().unwrap();
+        let (queue, its_queue) = queue.unzip();
+        let its_queue = its_queue.as_ref().map(AsFd::as_fd);
+        to_forkserver.send(Frame::spawn(theirs.as_fd(), output.as_fd(), its_queue, None)).unwrap();
+        drop((theirs, output));
         let mut worker = Channel::new(UnixStream::from_std(ours));
+        queue.into_iter().for_each(|queue| worker.use_queue(queue));
         let poll = Poll::new().unwrap();
         poll.registry().register(worker.stream(), Token(0), Interest::READABLE | Interest::WRITABLE).unwrap();
         let given = Payload::new();
-        let mut python = Python { forkserver, to_forkserver, poll, worker, given, _folder: folder };
+        let mut python = Python { forkserver, to_forkserver, poll, worker, given, _printed: printed, _folder: folder };
         assert!(matches!(python.message().unwrap(), Message::Ready { .. }));
         python
     }
@@ -90,7 +101,7 @@ impl Python {
     }
 
     fn run(&mut self, script: u32, payload: &Payload) -> Message {
-        self.worker.send(Frame::run(1, script, payload, None)).unwrap();
+        self.worker.send(Frame::run(1, script, payload, Next::Unknown)).unwrap();
         self.given = payload.clone();
         self.message().unwrap()
     }
@@ -423,7 +434,7 @@ def run(garbage, **_):
     ] {
         let mut python = Python::with(&[script], &[]);
         let list = garbage.iter().map(|byte| Plain::Int((*byte).into())).collect();
-        python.worker.send(Frame::run(1, 0, &payload(&[("garbage", Plain::List(list))]), None)).unwrap();
+        python.worker.send(Frame::run(1, 0, &payload(&[("garbage", Plain::List(list))]), Next::Unknown)).unwrap();
         assert!(python.message().is_err(), "{garbage:?}");
     }
 }

@@ -11,7 +11,7 @@ import sys
 
 from pushflow.light import Struct
 
-RECORD = Struct("<BBHIII")  # how, flags, nothing, child or 0, parent, worker
+RECORD = Struct("<BBHIII")  # how, flags, the task's last two bytes, child or 0, parent, worker
 FORKED, PROGRAM, PROCESS, SHELL, WORKER = 1, 2, 3, 4, 5
 DAEMONIC, NOT_DAEMONIC = 1, 2
 
@@ -22,6 +22,9 @@ class _Pipe:
     fd = None
     inode = None
     worker = 0
+    #: Whose processes these are, where that must be said, and whether it has started any.
+    task = 0
+    started = False
 
 
 def receive(fd):
@@ -32,11 +35,12 @@ def receive(fd):
 
 def announce(how, pid, flags=0, parent=None):
     """Tells the supervisor of a process. What cannot be told is found without."""
+    _Pipe.started = True
     if _Pipe.fd is None or not (_Pipe.worker or how == WORKER):
         return
     try:
         if os.fstat(_Pipe.fd).st_ino == _Pipe.inode:
-            os.write(_Pipe.fd, RECORD.pack(how, flags, 0, pid, parent or os.getpid(), _Pipe.worker))
+            os.write(_Pipe.fd, RECORD.pack(how, flags, _Pipe.task, pid, parent or os.getpid(), _Pipe.worker))
     except OSError:
         pass
 
@@ -46,7 +50,22 @@ def watch_worker():
     _Pipe.worker = os.getpid()
     # What tasks start inherits it: so the supervisor knows whose a process is that has left everything else behind.
     os.environ["PUSHFLOW_ORIGIN"] = str(_Pipe.worker)
-    os.register_at_fork(after_in_child=_forked)
+    os.register_at_fork(after_in_parent=_has_forked, after_in_child=_forked)
+
+
+def begin(task):
+    """What is started from now on is this task's."""
+    _Pipe.task = task & 0xFFFF
+    _Pipe.started = False
+
+
+def started():
+    """Whether the task has started anything."""
+    return _Pipe.started
+
+
+def _has_forked():
+    _Pipe.started = True
 
 
 def _forked():

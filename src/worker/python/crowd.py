@@ -61,7 +61,7 @@ class Crowd:
     def let_go(self):
         """In a process that a task has forked: it is no worker."""
         self.forked = True
-        self.channel.sock.close()
+        self.channel.close()
         for name in ("stdout", "stderr"):
             stream = getattr(sys, name)
             if isinstance(stream, Printed):

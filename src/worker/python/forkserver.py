@@ -7,12 +7,7 @@ import os
 import sys
 
 from pushflow import children, setup, wire, worker
-from pushflow.light import signal
-
-try:
-    from _socket import socket
-except ImportError:
-    from socket import socket
+from pushflow.light import signal, socket
 
 
 def main(sock):
@@ -33,7 +28,8 @@ def main(sock):
         while True:
             kind, _, body = channel.receive()
             connection, output = channel.take_fd(), channel.take_fd()
-            spawn(channel, told, connection, output, channel.take_fd() if body[0] else None)
+            queue, leaf = (channel.take_fd() if comes else None for comes in body)
+            spawn(channel, told, connection, output, queue, leaf)
     except setup.Missing as missing:
         channel.send(wire.FAILED, 0, str(missing).encode())
         os._exit(0)
@@ -57,9 +53,9 @@ def tell_of_threads(channel, told):
             os._exit(0)
 
 
-def spawn(channel, told, connection, output, leaf):
-    """Forks a worker whose connection, output and cgroup, if any, these descriptors are."""
-    given = [fd for fd in (output, connection, leaf) if fd is not None]
+def spawn(channel, told, connection, output, queue, leaf):
+    """Forks a worker whose connection, output, queue and cgroup these descriptors are, the last two if it has them."""
+    given = [fd for fd in (output, connection, queue, leaf) if fd is not None]
     # The worker waits for the end of this pipe, which comes when the process between is gone and reaped: only then
     # is the supervisor its parent, and a parent-death signal means the supervisor's death.
     adopted, go = os.pipe()
@@ -71,7 +67,7 @@ def spawn(channel, told, connection, output, leaf):
         channel.send(wire.FAILED, 0, f"cannot fork a worker: {error}".encode())
         return
     if between == 0:
-        _fork_again(channel, told, connection, output, leaf, adopted, go)
+        _fork_again(channel, told, connection, output, queue, leaf, adopted, go)
     for fd in (adopted, *given):
         os.close(fd)
     try:
@@ -80,7 +76,7 @@ def spawn(channel, told, connection, output, leaf):
         os.close(go)
 
 
-def _fork_again(channel, told, connection, output, leaf, adopted, go):
+def _fork_again(channel, told, connection, output, queue, leaf, adopted, go):
     status = 1
     try:
         pid = told.fork()
@@ -90,9 +86,10 @@ def _fork_again(channel, told, connection, output, leaf, adopted, go):
             status = 0
             return
         os.close(go)
-        channel.sock.close()
+        channel.close()
         os.read(adopted, 1)
         os.close(adopted)
-        worker.become_worker(wire.Channel(socket(fileno=connection)), output, told, leaf)
+        queue = None if queue is None else socket(fileno=queue)
+        worker.become_worker(wire.Channel(socket(fileno=connection), queue), output, told, leaf)
     finally:
         os._exit(status)

@@ -14,6 +14,7 @@ def main(sock):
         told = setup.Setup(body)
         output = channel.take_fd() if told.launched else None
         told.take_pipe(channel)
+        told.take_queue(channel)
         told.prepare()
     except setup.Missing as missing:
         channel.send(wire.FAILED, 0, str(missing).encode())

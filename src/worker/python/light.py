@@ -9,6 +9,11 @@ except ImportError:
     from struct import Struct
 
 try:
+    from _socket import socket
+except ImportError:
+    from socket import socket
+
+try:
     from _weakref import ref
 except ImportError:
     from weakref import ref
@@ -44,4 +49,4 @@ def _pickle():
 
 pickle = _pickle()
 
-__all__ = ["Mapping", "Struct", "pickle", "ref", "signal"]
+__all__ = ["Mapping", "Struct", "pickle", "ref", "signal", "socket"]

@@ -5,7 +5,7 @@ import sys
 
 from pushflow import billiards, children, identity, tasks, wire, worker
 from pushflow.identity import Missing  # noqa: F401
-from pushflow.light import pickle
+from pushflow.light import pickle, socket
 
 
 class Setup:
@@ -26,15 +26,22 @@ class Setup:
         self.launched = setup["launched"]
         #: Whether a pipe for announcements comes along.
         self.announces = setup.get("announces", False)
+        #: Whether the worker's queue comes along, after it.
+        self.queued = setup.get("queued", False)
         if setup.get("records", False):
             from pushflow import forms
 
             wire.form = forms.form
 
     def take_pipe(self, channel):
-        """Takes the pipe for announcements, the last descriptor of the frame."""
+        """Takes the pipe for announcements."""
         if self.announces:
             children.receive(channel.take_fd())
+
+    def take_queue(self, channel):
+        """Takes the worker's queue, the last descriptor of the frame."""
+        if self.queued:
+            channel.queue = socket(fileno=channel.take_fd())
 
     def prepare(self):
         """Imports what the workers need, before any module of the workflow. Raises Missing."""

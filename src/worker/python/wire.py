@@ -16,6 +16,10 @@ READY, FAILED, RESULT, ERROR, DESCRIBED = 5, 6, 7, 8, 9
 INTERRUPT, PRINTED = 10, 11
 # From a forkserver whose modules have started threads.
 THREADED = 12
+# Towards the worker, in its queue: that the frame comes over the connection.
+ELSEWHERE = 13
+# From a worker, before an answer: that it waits after it.
+PAUSES = 14
 
 HEADER = Struct("<IBQ")
 ENTRY = Struct("<BIIH")  # flags, length of the key, length of the pickle, number of buffers
@@ -25,8 +29,9 @@ SHARED_LENGTH = 1 << 63  # in a buffer's length: it is a memory file
 CHANGED = 1 << 62  # and with it: but for what follows, a piece that says where it is different
 GIVEN = 1 << 61  # instead of both, from a worker: it is the one of this number that came with the task, but for what follows
 COUNT = Struct("<I")
-TASK = Struct("<IH")  # which script, and the CPU to wait at for the next task
+TASK = Struct("<IH")  # which script, and the CPU to wait at for the next task, or one of these
 ANYWHERE = 0xFFFF
+FOLLOWED = 0xFFFE
 LOOK_HEADER = Struct("<BI")
 
 #: Pieces of at least so many bytes travel as memory files: the supervisor never reads or copies them.
@@ -52,8 +57,10 @@ class Gone(Exception):
 class Channel:
     """Reads and writes frames on a connected socket."""
 
-    def __init__(self, sock):
+    def __init__(self, sock, queue=None):
         self.sock = sock
+        #: Where frames for a worker wait until it takes them, each of them whole.
+        self.queue = queue
         self.scratch = bytearray(SCRATCH)
         self.view = memoryview(self.scratch)
         #: What has been received of a frame that is not whole.
@@ -66,6 +73,19 @@ class Channel:
 
     def receive(self):
         """The next frame: kind, task, body. Raises Gone at the end of the stream."""
+        if self.queue is None:
+            return self.receive_from_stream()
+        count, ancillary, _, _ = self.queue.recvmsg_into((self.scratch,), ANCILLARY, CLOEXEC)
+        if not count:
+            raise Gone
+        if ancillary:
+            self.keep_fds(ancillary)
+        _, kind, task = HEADER.unpack_from(self.scratch)
+        if kind == ELSEWHERE:
+            return self.receive_from_stream()
+        return kind, task, bytes(self.view[13:count])
+
+    def receive_from_stream(self):
         data = self.data
         while True:
             have = len(data)
@@ -89,6 +109,17 @@ class Channel:
                 if count == length + 4:
                     return kind, task, bytes(self.view[13:count])
             data += self.view[:count]
+
+    def wait_to_go_on(self):
+        """Waits until the supervisor has seen what there was to see."""
+        if not self.sock.recv(1):
+            raise Gone
+
+    def close(self):
+        """In a process that is not the one that this connects."""
+        self.sock.close()
+        if self.queue is not None:
+            self.queue.close()
 
     def keep_fds(self, ancillary):
         for level, kind, fds in ancillary:

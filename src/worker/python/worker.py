@@ -4,7 +4,7 @@ import os
 import sys
 
 import pushflow
-from pushflow import children, identity, nearness, tasks, wire
+from pushflow import children, identity, nearness, silence, tasks, wire
 from pushflow.light import signal
 
 
@@ -18,6 +18,7 @@ class Worker:
         self.running = False
         self.pid = os.getpid()
         self.nearness = nearness.Nearness()
+        self.silence = silence.Silence()
 
     def serve(self):
         """Works until the supervisor closes the connection."""
@@ -33,6 +34,8 @@ class Worker:
             near = wire.ANYWHERE
             if kind == wire.RUN:
                 script, near = wire.TASK.unpack_from(body)
+                if near == wire.FOLLOWED:
+                    self.silence.begin(task)
                 reply = self.run(script, body)
             elif kind == wire.DESCRIBE:
                 reply = describe(channel, body)
@@ -42,14 +45,21 @@ class Worker:
                 # A task forked, and this is the child coming back from it: its answer is not wanted.
                 os._exit(0)
             kind, body, fds = reply
-            if near != wire.ANYWHERE:
+            if near == wire.FOLLOWED:
+                if self.silence.is_broken():
+                    channel.send(wire.PAUSES, task, bytes((self.silence.started(),)))
+                    channel.send(kind, task, body, fds)
+                    channel.wait_to_go_on()
+                    continue
+            elif near != wire.ANYWHERE:
                 # Before the answer: it is there already when the supervisor wakes.
                 self.nearness.come(near)
             channel.send(kind, task, body, fds)
 
     def let_go(self):
         """In a process that a task has forked: it is no worker."""
-        self.channel.sock.close()
+        self.channel.close()
+        self.silence.close()
         if signal.getsignal(signal.SIGINT) == self.on_interrupt:
             signal.signal(signal.SIGINT, signal.default_int_handler)
 
