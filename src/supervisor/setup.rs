@@ -1,7 +1,9 @@
 //! What an interpreter is told first: the workflow's modules, where they are, and what kind of worker it is.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
+
+use rustc_hash::FxHashMap;
 
 use super::template;
 use crate::graph::{Context, Kind, PoolId, Script, Workflow};
@@ -15,7 +17,7 @@ pub(super) fn setup(workflow: &Workflow, pool: PoolId, preload: bool, queued: bo
     let mut paths: Vec<&Path> = workflow.paths.iter().map(PathBuf::as_path).chain([&*workflow.directory]).collect();
     // Many actors can have one script.
     let mut scripts = Vec::new();
-    let mut numbers = HashMap::new();
+    let mut numbers = FxHashMap::default();
     let mut actors = Vec::new();
     for (index, actor) in workflow.actors.iter().enumerate() {
         let Kind::Python(script) = &actor.kind else { continue };

@@ -165,6 +165,10 @@ struct World {
 }
 
 impl World {
+    fn queue(&mut self, worker: WorkerId) -> &mut VecDeque<JobId> {
+        self.queues.get_mut(&worker).expect("a worker that was started and has not gone")
+    }
+
     fn carry_out(&mut self, bench: &mut Bench) {
         let mut todo = VecDeque::from(bench.taken());
         while let Some(effect) = todo.pop_front() {
@@ -174,14 +178,15 @@ impl World {
                     bench.pool.on_worker_ready(worker, bench.now, &mut bench.effects);
                 }
                 Effect::Send(worker, job) => {
-                    let queue = self.queues.get_mut(&worker).unwrap();
+                    let queue = self.queue(worker);
                     assert!(queue.is_empty(), "{worker:?} has something to do");
                     queue.push_back(job);
                 }
-                Effect::SendAhead(worker, job) => self.queues.get_mut(&worker).unwrap().push_back(job),
+                Effect::SendAhead(worker, job) => self.queue(worker).push_back(job),
                 Effect::TakeBack(worker) => self.take_back(bench, worker, 1),
                 Effect::Retire(worker) => {
-                    assert!(self.queues.remove(&worker).unwrap().is_empty());
+                    assert!(self.queue(worker).is_empty());
+                    self.queues.remove(&worker);
                     bench.pool.on_worker_ended(worker, &mut bench.effects);
                 }
                 other => panic!("{other:?}"),
@@ -192,7 +197,7 @@ impl World {
 
     /// Takes back what is behind the first so many.
     fn take_back(&mut self, bench: &mut Bench, worker: WorkerId, begun: usize) {
-        let queue = self.queues.get_mut(&worker).unwrap();
+        let queue = self.queue(worker);
         let back: Vec<JobId> = queue.drain(begun.min(queue.len())..).collect();
         bench.pool.on_taken_back(worker, &back, bench.now, &mut bench.effects);
     }
@@ -225,7 +230,8 @@ proptest! {
         let mut world = World::default();
         let mut jobs = 0;
         for (event, which) in events {
-            let worker = (!world.queues.is_empty()).then(|| *world.queues.keys().nth(which.index(world.queues.len())).unwrap());
+            let worker = which.index(world.queues.len().max(1));
+            let worker = world.queues.keys().nth(worker).copied();
             match (event, worker) {
                 (0..20, _) => for _ in 0..which.index(30) {
                     bench.pool.submit(JobId(jobs), Needs::Worker, &mut bench.effects);

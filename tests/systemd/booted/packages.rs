@@ -47,7 +47,7 @@ END
 
 /// What is said of the recorder too, where the tests are compiled with it.
 fn with_recorder(script: &str) -> &str {
-    if cfg!(feature = "mx") { script } else { "" }
+    if cfg!(feature = "mx") { script } else { "\n" }
 }
 
 /// As the README says: a section in the workflow file, and the address in a credential.
