@@ -123,7 +123,9 @@ impl Run {
         let Some(running) = self.tasks.get_mut(&task) else { return };
         if let Attempt::Running { deadline, interrupted: None } = running.attempt {
             running.attempt = Attempt::Queued;
-            deadline.map(|at| self.timers.remove(&(at, task)));
+            if let Some(at) = deadline {
+                self.timers.remove(&(at, task));
+            }
         }
     }
 

@@ -42,7 +42,8 @@ impl PoolSpec {
     /// its supervisor sees all that a task does there, and nothing of an earlier task goes on.
     pub fn can_send_ahead(&self) -> bool {
         let alone = !self.kind.shares_process() && !self.gevent && self.launcher.is_empty();
-        alone && self.max_tasks_per_worker != Some(1)
+        // What the kernel refuses for `pids_max` is told from a count: of one task at a time.
+        alone && self.max_tasks_per_worker != Some(1) && self.limits.pids_max.is_none()
     }
 }
 

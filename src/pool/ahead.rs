@@ -2,7 +2,7 @@
 //!
 //! What was sent ahead waits behind what its worker executes. So it is sent only while jobs are short, it is never more than
 //! a worker's share of what waits, and it is taken back where it would wait longer than in the queue: when another worker
-//! has nothing to do, when its worker lags behind the others, and before anything is pressed or withdrawn.
+//! has nothing to do, when its worker takes long after all, and before anything is pressed or withdrawn.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -14,12 +14,28 @@ use super::{Effect, JobId, Needs, Pool, WorkerId};
 const WORTH: Duration = Duration::from_millis(2);
 /// More jobs do not, however short they are: each takes a place in the kernel's buffer.
 const MOST: usize = 128;
-/// A longer job is none to wait behind. Workers have the same measure (`silence.py`).
+/// A longer job is none to wait behind, or to hurry for. Workers have the same measure (`silence.py`).
 pub const SHORT: Duration = Duration::from_micros(500);
 /// After so many short ones in a row, the next ones are taken for short.
 const SURE: u32 = 16;
-/// A worker that has not answered for so long lags behind.
+/// Over so many answers it is measured how long a job takes: several come at once, and only the first of them after a while.
+const BLOCK: u32 = 32;
+/// What waits at a worker that has not answered for so long is taken back.
 const LAG: Duration = Duration::from_millis(10);
+
+/// What is known of a job that has ended.
+#[derive(Debug, Clone, Copy)]
+pub struct Answer {
+    /// How long after the answer before it, or after it was given, it came.
+    pub took: Duration,
+    /// Whether it took no longer than [`SHORT`], and did nothing that others have to wait for.
+    pub short: bool,
+}
+
+impl Answer {
+    /// An end that says nothing of how long jobs take.
+    pub const NOT_SHORT: Self = Answer { took: Duration::ZERO, short: false };
+}
 
 /// What a pool knows of sending ahead.
 #[derive(Debug)]
@@ -30,14 +46,11 @@ pub(super) struct Ahead {
     paused: bool,
     /// How many jobs in a row were short.
     short: u32,
-    /// How long a job has taken of late.
+    /// How long a job takes: the mean of the last block; and of this block, how many there were and how long all of them took.
     mean: Duration,
+    block: (u32, Duration),
     /// How many jobs are with workers that have not answered the one before.
     sent: usize,
-    /// When there was an answer last.
-    answered: Option<Instant>,
-    /// Which worker is looked at next.
-    cursor: WorkerId,
 }
 
 /// What waits at a worker.
@@ -46,23 +59,28 @@ pub(super) struct Line {
     pub(super) jobs: VecDeque<JobId>,
     /// Its worker was told that more would come.
     open: bool,
-    /// About when the worker was given its job.
+    /// When the worker began with its job, or was sent the first one here.
     since: Option<Instant>,
 }
 
 impl Ahead {
     pub(super) fn new(possible: bool) -> Self {
-        Ahead { possible, paused: false, short: 0, mean: SHORT, sent: 0, answered: None, cursor: WorkerId(0) }
+        Ahead { possible, paused: false, short: 0, mean: SHORT, block: (0, Duration::ZERO), sent: 0 }
     }
 
     fn is_sure(&self) -> bool {
         self.possible && !self.paused && self.short >= SURE
     }
 
-    pub(super) fn on_answer(&mut self, took: Duration, now: Instant) {
-        self.answered = Some(now);
-        self.short = if took <= SHORT { self.short.saturating_add(1) } else { 0 };
-        self.mean = (self.mean * 7 + took.min(SHORT)) / 8;
+    pub(super) fn on_answer(&mut self, answer: Answer) {
+        self.short = if answer.short { self.short.saturating_add(1) } else { 0 };
+        let (count, sum) = &mut self.block;
+        *count += 1;
+        *sum += answer.took.min(LAG);
+        if *count == BLOCK {
+            self.mean = *sum / BLOCK;
+            self.block = (0, Duration::ZERO);
+        }
     }
 
     /// How many jobs are to wait at a worker.
@@ -72,14 +90,15 @@ impl Ahead {
     }
 
     /// The line at a worker that gets a job, while so many others wait for so many workers.
-    pub(super) fn line(&self, waiting: usize, workers: usize) -> Line {
-        Line { jobs: VecDeque::new(), open: self.is_sure() && waiting > workers, since: self.answered }
+    pub(super) fn line(&self, needs: Needs, waiting: usize, workers: usize) -> Line {
+        let open = self.is_sure() && needs == Needs::Worker && waiting > workers;
+        Line { jobs: VecDeque::new(), open, since: None }
     }
 
     /// The first job of the line is the worker's now.
-    pub(super) fn step(&mut self, line: &mut Line) -> Option<JobId> {
+    pub(super) fn step(&mut self, line: &mut Line, now: Instant) -> Option<JobId> {
         let next = line.jobs.pop_front()?;
-        line.since = self.answered;
+        line.since = Some(now);
         self.sent -= 1;
         Some(next)
     }
@@ -96,10 +115,7 @@ impl Pool {
         if self.ahead.sent == 0 {
             return None;
         }
-        self.places.iter().find_map(|(worker, place)| match place {
-            Place::Busy { line, .. } if line.jobs.contains(&job) => Some(*worker),
-            _ => None,
-        })
+        self.lines().find(|(_, line)| line.jobs.contains(&job)).map(|(worker, _)| worker)
     }
 
     /// From now on nothing is sent ahead. The workers that have something of the kind.
@@ -108,11 +124,7 @@ impl Pool {
         if self.ahead.sent == 0 {
             return Vec::new();
         }
-        let ahead = |(worker, place): (&WorkerId, &Place)| match place {
-            Place::Busy { line, .. } if !line.jobs.is_empty() => Some(*worker),
-            _ => None,
-        };
-        self.places.iter().filter_map(ahead).collect()
+        self.lines().map(|(worker, _)| worker).collect()
     }
 
     /// Jobs may be sent ahead again, once they are known to be short.
@@ -129,7 +141,7 @@ impl Pool {
         line.jobs = kept;
         let own = jobs.contains(job).then_some(*job);
         if own.is_some() {
-            match self.ahead.step(line) {
+            match self.ahead.step(line, now) {
                 Some(next) => *job = next,
                 None => {
                     *place = Place::Idle { since: now, tasks: *tasks - 1 };
@@ -139,7 +151,8 @@ impl Pool {
             }
         }
         self.queue_again(back);
-        own.into_iter().for_each(|job| self.queue.push_front((job, Needs::Worker)));
+        // It is known no more whether it may be sent ahead.
+        own.into_iter().for_each(|job| self.queue.push_front((job, Needs::IdleWorker)));
         self.assign(effects);
     }
 
@@ -152,7 +165,7 @@ impl Pool {
     }
 
     /// Fills the line of a worker that has just been given its job.
-    pub(super) fn send_ahead(&mut self, worker: WorkerId, effects: &mut Vec<Effect>) {
+    pub(super) fn send_ahead(&mut self, worker: WorkerId, now: Instant, effects: &mut Vec<Effect>) {
         if !self.ahead.is_sure() {
             return;
         }
@@ -162,6 +175,7 @@ impl Pool {
         if !line.open || line.jobs.len() * 2 > share {
             return;
         }
+        line.since.get_or_insert(now);
         let left = self.max_tasks.map_or(usize::MAX, |most| most.saturating_sub(*tasks) as usize);
         while line.jobs.len() < share.min(left) {
             let Some((job, _)) = self.queue.pop_front_if(|(_, needs)| *needs == Needs::Worker) else { break };
@@ -176,28 +190,40 @@ impl Pool {
         if self.ahead.sent == 0 || self.idle.is_empty() || !self.queue.is_empty() {
             return;
         }
-        let longest = self.places.iter().filter_map(|(worker, place)| match place {
-            Place::Busy { line, .. } if !line.jobs.is_empty() => Some((line.jobs.len(), *worker)),
-            _ => None,
-        });
-        effects.extend(longest.max().map(|(_, worker)| Effect::TakeBack(worker)));
+        let longest = self.lines().max_by_key(|(_, line)| line.jobs.len());
+        effects.extend(longest.map(|(worker, _)| Effect::TakeBack(worker)));
     }
 
-    /// Jobs must not wait at a worker whose own takes long while others would have come to them. One worker is looked at each
-    /// time.
-    pub(super) fn look_for_laggards(&mut self, now: Instant, effects: &mut Vec<Effect>) {
+    /// Takes back what waits behind a job that takes long after all.
+    pub(super) fn take_back_from_laggards(&mut self, now: Instant, effects: &mut Vec<Effect>) {
         if self.ahead.sent == 0 {
             return;
         }
-        let cursor = self.ahead.cursor;
-        let next = self.places.range(cursor..).next().or_else(|| self.places.first_key_value());
-        let Some((worker, place)) = next else { return };
-        self.ahead.cursor = WorkerId(worker.0 + 1);
-        if let Place::Busy { line, .. } = place
-            && !line.jobs.is_empty()
-            && line.since.is_some_and(|since| now.saturating_duration_since(since) > LAG)
-        {
-            effects.push(Effect::TakeBack(*worker));
+        for (worker, place) in &mut self.places {
+            if let Place::Busy { line, .. } = place
+                && !line.jobs.is_empty()
+                && line.since.is_none_or(|since| since + LAG <= now)
+            {
+                // Once, whatever comes of it.
+                line.since = Some(now);
+                effects.push(Effect::TakeBack(*worker));
+            }
         }
+    }
+
+    /// When that is to be done next.
+    pub(super) fn next_laggard(&self) -> Option<Instant> {
+        if self.ahead.sent == 0 {
+            return None;
+        }
+        self.lines().filter_map(|(_, line)| line.since).min().map(|since| since + LAG)
+    }
+
+    /// The lines in which something waits.
+    fn lines(&self) -> impl Iterator<Item = (WorkerId, &Line)> {
+        self.places.iter().filter_map(|(worker, place)| match place {
+            Place::Busy { line, .. } if !line.jobs.is_empty() => Some((*worker, line)),
+            _ => None,
+        })
     }
 }

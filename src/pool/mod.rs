@@ -10,7 +10,7 @@ mod state;
 #[cfg(test)]
 mod tests;
 
-pub use ahead::SHORT;
+pub use ahead::{Answer, SHORT};
 pub use escalation::Step;
 pub use state::Pool;
 
@@ -27,6 +27,8 @@ pub struct WorkerId(pub u32);
 pub enum Needs {
     /// A worker.
     Worker,
+    /// A worker that has nothing else to do: nothing that can be sent ahead.
+    IdleWorker,
     /// A process of its own.
     Program,
 }
@@ -38,8 +40,8 @@ pub enum Effect {
     Spawn(WorkerId),
     /// Give a job to a worker that is ready; answered by `on_job_ended` or `on_worker_ended`.
     Send(WorkerId, JobId),
-    /// Give a job to a worker that is busy, to be begun when it has answered. Once the answers before it are in, the job counts as
-    /// given; see `on_job_ended`.
+    /// Give a job to a worker that is busy, to be begun when it has answered. Once the answers before it are in, the job
+    /// counts as given; see `on_job_ended`.
     SendAhead(WorkerId, JobId),
     /// Take back from a worker what it was sent ahead and has not begun; answered by `on_taken_back`.
     TakeBack(WorkerId),

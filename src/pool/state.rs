@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::{Duration, Instant};
 
-use super::ahead::{Ahead, Line};
+use super::ahead::{Ahead, Answer, Line};
 use super::escalation::{Due, Escalation};
 use super::{Effect, JobId, Needs, Orphan, Step, WorkerId};
 use crate::graph::{Context, PoolSpec, Workers};
@@ -100,6 +100,12 @@ impl Pool {
         self.assign(effects);
     }
 
+    /// A job that was given out, and not begun, is the next one.
+    pub fn submit_first(&mut self, job: JobId, needs: Needs, effects: &mut Vec<Effect>) {
+        self.queue.push_front((job, needs));
+        self.assign(effects);
+    }
+
     /// Takes back a job that has not been sent or launched; false if it has.
     pub fn withdraw(&mut self, job: JobId) -> bool {
         let place = self.queue.iter().position(|(queued, _)| *queued == job);
@@ -124,17 +130,16 @@ impl Pool {
         self.assign(effects);
     }
 
-    /// A worker has answered after this time, well or badly. What it was sent ahead first is its job from now on.
-    pub fn on_job_ended(&mut self, worker: WorkerId, took: Duration, now: Instant, effects: &mut Vec<Effect>) {
+    /// A worker has answered, well or badly. What it was sent ahead first is its job from now on.
+    pub fn on_job_ended(&mut self, worker: WorkerId, answer: Answer, now: Instant, effects: &mut Vec<Effect>) {
         let Some(place @ Place::Busy { .. }) = self.places.get_mut(&worker) else { return };
         let Place::Busy { job, tasks, escalation, line } = place else { return };
         self.pressed.remove(&worker);
-        self.ahead.on_answer(took, now);
-        if let Some(next) = self.ahead.step(line) {
+        self.ahead.on_answer(answer);
+        if let Some(next) = self.ahead.step(line, now) {
             (*job, *tasks, *escalation) = (next, *tasks + 1, None);
             self.assign(effects);
-            self.send_ahead(worker, effects);
-            return self.look_for_laggards(now, effects);
+            return self.send_ahead(worker, now, effects);
         }
         let tasks = *tasks;
         self.running -= 1;
@@ -146,8 +151,7 @@ impl Pool {
             self.idle.push(worker);
         }
         self.assign(effects);
-        self.send_ahead(worker, effects);
-        self.look_for_laggards(now, effects);
+        self.send_ahead(worker, now, effects);
     }
 
     /// A worker or program is gone, for whatever reason. Returns the job that it was executing.
@@ -234,6 +238,7 @@ impl Pool {
                 None => {}
             }
         }
+        self.take_back_from_laggards(now, effects);
         for worker in &self.starting {
             let Some(Place::Starting { late, overdue }) = self.places.get_mut(worker) else { continue };
             if overdue.take_if(|at| *at <= now).is_some() {
@@ -272,7 +277,7 @@ impl Pool {
             Some(Place::Starting { late, overdue }) => [*late, *overdue],
             _ => [None, None],
         });
-        escalation.chain(retirement).chain(start.flatten()).min()
+        escalation.chain(retirement).chain(start.flatten()).chain(self.next_laggard()).min()
     }
 
     /// Gives waiting jobs to places, and asks for workers where there are too few.
@@ -280,13 +285,13 @@ impl Pool {
         let most = self.workers.most() as usize;
         while self.running < most {
             match self.queue.front() {
-                Some(&(job, Needs::Worker)) => {
+                Some(&(job, needs @ (Needs::Worker | Needs::IdleWorker))) => {
                     let Some(worker) = self.idle.pop() else { break };
                     let tasks = match self.places.get(&worker) {
                         Some(Place::Idle { tasks, .. }) => tasks + 1,
                         _ => continue,
                     };
-                    let line = self.ahead.line(self.queue.len(), most);
+                    let line = self.ahead.line(needs, self.queue.len(), most);
                     self.places.insert(worker, Place::Busy { job, tasks, escalation: None, line });
                     effects.push(Effect::Send(worker, job));
                 }
@@ -308,7 +313,7 @@ impl Pool {
     }
 
     fn spawn(&mut self, most: usize, effects: &mut Vec<Effect>) {
-        let wanted = self.queue.iter().take(SLOW_STARTS_AT_ONCE).filter(|(_, needs)| *needs == Needs::Worker).count();
+        let wanted = self.queue.iter().take(SLOW_STARTS_AT_ONCE).filter(|(_, needs)| *needs != Needs::Program).count();
         let room = most.saturating_sub(self.places.len() - self.programs);
         let wanted = wanted.min(self.starts_at_once).saturating_sub(self.starting.len());
         for _ in 0..wanted.min(room) {
@@ -320,7 +325,7 @@ impl Pool {
 
     fn refuse_all(&mut self, effects: &mut Vec<Effect>) {
         self.queue.retain(|(job, needs)| {
-            let refused = *needs == Needs::Worker;
+            let refused = *needs != Needs::Program;
             if refused {
                 effects.push(Effect::Refuse(*job));
             }

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::{Effect, JobId, Needs, Orphan, Pool, Step, WorkerId};
+use super::{Answer, Effect, JobId, Needs, Orphan, Pool, Step, WorkerId};
 use crate::graph::{Context, Limits, PoolSpec, PoolType, Workers};
 
 mod ahead;
@@ -55,7 +55,7 @@ impl Bench {
     }
 
     fn done(&mut self, worker: u32) -> Vec<Effect> {
-        self.pool.on_job_ended(WorkerId(worker), Duration::from_millis(1), self.now, &mut self.effects);
+        self.pool.on_job_ended(WorkerId(worker), Answer::NOT_SHORT, self.now, &mut self.effects);
         self.taken()
     }
 

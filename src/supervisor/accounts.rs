@@ -259,6 +259,9 @@ impl Supervisor {
         if let Some(at) = metered.running.iter().position(|task| task.job == job) {
             metered.running.swap_remove(at);
             metered.tasks = metered.tasks.saturating_sub(1);
+            if metered.tasks == 0 {
+                metered.actors.clear();
+            }
         }
     }
 

@@ -6,15 +6,13 @@
 
 use std::time::{Duration, Instant};
 
-use tracing::debug;
-
 use super::Supervisor;
 use super::jobs::{Job, failed};
 use super::workers::Connection;
 use crate::engine::FailureKind;
 use crate::graph::PoolId;
 use crate::payload::ErrorClass;
-use crate::pool::{JobId, WorkerId};
+use crate::pool::{Answer, JobId, WorkerId};
 use crate::process::sys;
 use crate::worker::{ChannelError, Frame, Next};
 
@@ -33,17 +31,15 @@ impl Supervisor {
             // It has answered meanwhile.
             return self.send_job(pool, worker, job);
         }
-        let Some(frame) = frame(self.jobs.get(&job), job, Next::Follows) else { return };
-        let Some(Connection { channel, token }) = &mut process.connection else { return };
-        if process.first_is_queued && channel.queues(&frame) {
-            process.ahead.push_back(SentAhead { job, at: sys::since_boot() });
-            let sent = channel.send(frame).and_then(|()| self.sources.watch_unsent(&self.poll, channel, *token));
-            if let Err(error) = sent {
-                self.worker_unusable(pool, worker, error);
-            }
-        } else {
-            // What goes over the connection cannot be taken back.
-            self.back_to_pool(pool, worker, &[job]);
+        let (Some(frame), Some(Connection { channel, token })) =
+            (frame(self.jobs.get(&job), job, Next::Follows), &mut process.connection)
+        else {
+            return self.back_to_pool(pool, worker, &[job]);
+        };
+        process.ahead.push_back(SentAhead { job, at: sys::since_boot() });
+        let sent = channel.send(frame).and_then(|()| self.sources.watch_unsent(&self.poll, channel, *token));
+        if let Err(error) = sent {
+            self.worker_unusable(pool, worker, error);
         }
     }
 
@@ -84,46 +80,72 @@ impl Supervisor {
 
     /// Takes back what a worker was sent and has not begun. What it has afterwards it has begun, and that is known.
     pub(super) fn take_back(&mut self, pool: PoolId, worker: WorkerId) {
-        let Some(process) = self.pools[pool.index()].workers.get_mut(&worker) else { return };
-        if !process.first_is_queued {
-            return;
-        }
-        let first = process.jobs.first().map(|(job, _)| *job);
-        let Some(queue) = process.connection.as_mut().and_then(|it| it.channel.queue()) else { return };
-        // Not all that came after something has to be there: the worker may have taken some of it meanwhile.
-        let mut back = match queue.take_back() {
-            Ok(tasks) => tasks.into_iter().map(JobId).collect::<Vec<_>>(),
-            // What it has it will answer.
-            Err(error) => return debug!("cannot take back what a worker was sent: {error}"),
-        };
-        process.ahead.retain(|sent| !back.contains(&sent.job));
-        match first.filter(|job| back.contains(job)) {
-            None => self.back_to_pool(pool, worker, &back),
-            Some(first) => {
-                process.jobs.clear();
-                if self.pools[pool.index()].pool.is_pressed(worker) {
-                    back.retain(|job| *job != first);
-                    self.back_to_pool(pool, worker, &back);
-                    self.interrupted_before_it_began(pool, worker, first);
-                } else {
-                    self.has_not_begun(pool, worker, first);
-                    self.back_to_pool(pool, worker, &back);
-                }
-                self.next_job_begins(pool, worker);
+        if let Some(first) = self.empty_queue(pool, worker) {
+            if self.pools[pool.index()].pool.is_pressed(worker) {
+                self.interrupted_before_it_began(pool, worker, first);
+            } else {
+                self.has_not_begun(pool, worker, first);
+                self.back_to_pool(pool, worker, &[first]);
             }
+            if let Some(process) = self.pools[pool.index()].workers.get_mut(&worker) {
+                process.jobs.clear();
+            }
+            self.next_job_begins(pool, worker);
         }
         // Whoever has begun the second has answered the first.
         self.receive_from(pool, worker);
     }
 
-    fn back_to_pool(&mut self, pool: PoolId, worker: WorkerId, jobs: &[JobId]) {
-        if !jobs.is_empty() {
-            self.tell_pool(pool, |pool, effects| pool.on_taken_back(worker, jobs, Instant::now(), effects));
+    /// The worker gets nothing more: what it has not begun others get.
+    pub(super) fn take_back_for_good(&mut self, pool: PoolId, worker: WorkerId) {
+        let Some(first) = self.empty_queue(pool, worker) else { return };
+        let Some(process) = self.pools[pool.index()].workers.get_mut(&worker) else { return };
+        // One that has answered nothing yet may be one of those that never will.
+        process.first_is_unread = !process.answered.is_zero();
+        if process.first_is_unread {
+            self.account_nothing(pool, worker, first);
         }
     }
 
+    /// What a worker has begun whose answers cannot be read is lost: of one job after the other.
+    pub(super) fn lose_what_was_begun(&mut self, pool: PoolId, worker: WorkerId, fault: &str) {
+        while let Some(process) = self.pools[pool.index()].workers.get_mut(&worker)
+            && !process.ahead.is_empty()
+            && let Some((job, _)) = process.jobs.pop()
+        {
+            self.account_end(pool, worker, job);
+            self.tell_pool(pool, |pool, effects| pool.on_job_ended(worker, Answer::NOT_SHORT, Instant::now(), effects));
+            let message = format!("the worker process of the task {fault}");
+            self.job_ended(job, failed(FailureKind::Lost, ErrorClass::WorkerLost, message));
+            self.next_job_begins(pool, worker);
+        }
+    }
+
+    /// Takes what a worker has not begun out of its queue, and gives it back to the pool; but for its own job, which is returned
+    /// if it is among it.
+    fn empty_queue(&mut self, pool: PoolId, worker: WorkerId) -> Option<JobId> {
+        let process = self.pools[pool.index()].workers.get_mut(&worker)?;
+        if !process.first_is_queued {
+            return None;
+        }
+        let queue = process.connection.as_mut()?.channel.queue()?;
+        // Not all that came after something has to be there: the worker may have taken some of it meanwhile.
+        let mut back: Vec<JobId> = queue.take_back().into_iter().map(JobId).collect();
+        process.ahead.retain(|sent| !back.contains(&sent.job));
+        let first = process.jobs.first().map(|(job, _)| *job).filter(|job| back.contains(job));
+        back.retain(|job| Some(*job) != first);
+        if !back.is_empty() {
+            self.back_to_pool(pool, worker, &back);
+        }
+        first
+    }
+
+    fn back_to_pool(&mut self, pool: PoolId, worker: WorkerId, jobs: &[JobId]) {
+        self.tell_pool(pool, |pool, effects| pool.on_taken_back(worker, jobs, Instant::now(), effects));
+    }
+
     /// What counted as begun waits again.
-    fn has_not_begun(&mut self, pool: PoolId, worker: WorkerId, job: JobId) {
+    pub(super) fn has_not_begun(&mut self, pool: PoolId, worker: WorkerId, job: JobId) {
         self.account_nothing(pool, worker, job);
         if let Some(Job::Task { run, task, record, .. }) = self.jobs.get_mut(&job) {
             let (run, task) = (*run, *task);
@@ -134,7 +156,7 @@ impl Supervisor {
 
     fn interrupted_before_it_began(&mut self, pool: PoolId, worker: WorkerId, job: JobId) {
         self.account_end(pool, worker, job);
-        self.tell_pool(pool, |pool, effects| pool.on_job_ended(worker, Duration::MAX, Instant::now(), effects));
+        self.tell_pool(pool, |pool, effects| pool.on_job_ended(worker, Answer::NOT_SHORT, Instant::now(), effects));
         let message = "the task was interrupted before it had begun";
         self.job_ended(job, failed(FailureKind::Interrupted, ErrorClass::TaskInterrupted, message.to_owned()));
     }

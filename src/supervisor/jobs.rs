@@ -59,7 +59,7 @@ impl Supervisor {
             Some(json) => self.described(json, then),
             None => {
                 let job = self.new_job(Job::Describe { payload: payload.clone(), then });
-                self.tell_pool(self.python_pool(), |pool, effects| pool.submit(job, Needs::Worker, effects));
+                self.tell_pool(self.python_pool(), |pool, effects| pool.submit(job, Needs::IdleWorker, effects));
             }
         }
     }

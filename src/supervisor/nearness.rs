@@ -13,6 +13,7 @@
 use std::io;
 use std::time::Duration;
 
+use crate::pool::SHORT;
 use crate::process::Program;
 use crate::process::sys::{CpuSet, Pid, PidFd, here, run_on};
 
@@ -25,8 +26,6 @@ const BETTER: (u32, u32) = (4, 5);
 const FIRST_SPELL: u32 = 64;
 /// each time that it was worse, after twice as many, up to this.
 const LONGEST_SPELL: u32 = 4096;
-/// Beside a task that takes longer, waking up does not matter.
-const SHORT: Duration = Duration::from_micros(500);
 
 /// Where supervisor and workers wait for each other.
 #[derive(Default)]

@@ -40,7 +40,7 @@ pub(super) struct TaskRecord {
 impl TaskRecord {
     /// What was about to work on it has not begun.
     pub(super) fn has_not_started(&mut self) {
-        (self.started_at, self.worker) = (None, None);
+        (self.started_at, self.worker, self.told) = (None, None, false);
     }
 }
 

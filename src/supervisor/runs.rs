@@ -12,6 +12,7 @@ use crate::engine::{Effect, Failure, FailureKind, Run, TaskId};
 use crate::graph::{ActorId, Kind, Stdin};
 use crate::payload::{ErrorClass, Payload};
 use crate::pool::{JobId, Needs, Step};
+use crate::worker::is_light;
 
 use super::jobs::{AfterDescribing, Job};
 
@@ -130,7 +131,10 @@ impl Supervisor {
             // Written before it gets a place in the pool: the worker that may be asked needs one too.
             Kind::Exec(exec) if exec.stdin == Stdin::Json => self.describe_then(&payload, AfterDescribing::Submit(job)),
             Kind::Exec(_) => self.submit_program(job, None),
-            _ => self.tell_pool(spec.pool, |pool, effects| pool.submit(job, Needs::Worker, effects)),
+            _ => {
+                let needs = if is_light(&payload) { Needs::Worker } else { Needs::IdleWorker };
+                self.tell_pool(spec.pool, |pool, effects| pool.submit(job, needs, effects));
+            }
         }
     }
 

@@ -20,7 +20,7 @@ use super::sources::Source;
 use crate::engine::{Failure, FailureKind, Outcome};
 use crate::graph::{self, ActorId, PoolId};
 use crate::payload::ErrorClass;
-use crate::pool::{JobId, Orphan, SHORT, WorkerId};
+use crate::pool::{Answer, JobId, Needs, Orphan, Pool, SHORT, WorkerId};
 use crate::process::sys::{self, Pid, PidFd, Signal};
 use crate::process::{Ended, tree};
 use crate::worker::{Channel, ChannelError, Message, Next, Queue};
@@ -46,6 +46,8 @@ pub(super) struct WorkerProcess {
     pub(super) followed: bool,
     /// Whether its task came through its queue, and may still be there.
     pub(super) first_is_queued: bool,
+    /// It is there still, and the connection is closed.
+    pub(super) first_is_unread: bool,
     /// That it has said, of the answer that comes next; and whether the task has started a process.
     pub(super) pauses: Option<bool>,
     /// Since when it has had something to do, or had last, at the earliest: time since boot.
@@ -81,6 +83,7 @@ impl WorkerProcess {
             ahead: VecDeque::new(),
             followed: false,
             first_is_queued: false,
+            first_is_unread: false,
             pauses: None,
             busy_since: Duration::ZERO,
             answered: Duration::ZERO,
@@ -188,6 +191,13 @@ impl Supervisor {
     }
 
     pub(super) fn send_job(&mut self, pool: PoolId, worker: WorkerId, job: JobId) {
+        if !self.jobs.contains_key(&job) {
+            // Nobody waits for it any more.
+            let end = |pool: &mut Pool, effects: &mut Vec<_>| {
+                pool.on_job_ended(worker, Answer::NOT_SHORT, Instant::now(), effects);
+            };
+            return self.tell_pool(pool, end);
+        }
         let host = self.host_of(pool, worker);
         let followed = self.pools[pool.index()].pool.may_be_followed(worker);
         let next = if followed {
@@ -266,8 +276,10 @@ impl Supervisor {
             Message::Printed { task, text } => self.on_printed_by(pool, worker, JobId(task), &text),
             Message::Failed(why) => self.pools[pool.index()].failure = Some(why),
             Message::Pauses { started } => {
-                // While the task that has announced it is the worker's.
-                self.hear_announcements();
+                if started {
+                    // While the task that has announced it is the worker's.
+                    self.hear_announcements();
+                }
                 if let Some(process) = self.pools[pool.index()].workers.get_mut(&worker) {
                     process.pauses = Some(started);
                 }
@@ -325,8 +337,6 @@ impl Supervisor {
         let now = sys::since_boot();
         let took = now.saturating_sub(process.busy_since.max(process.answered));
         process.answered = now;
-        // It says when it was not: what is measured here may be the time until this was looked at.
-        let took = if silent { took.min(SHORT) } else { took };
         if !followed {
             self.nearness.on_answer(self.jobs.len() == 1, took, now);
         }
@@ -343,12 +353,14 @@ impl Supervisor {
             self.drain_output(output);
             self.task_is_over((pool, worker), actor, started_something || pauses == Some(true), took);
         }
-        // Where tasks print, the next one had better wait until that was read.
-        let took = if self.has_printed(output) { Duration::MAX } else { took };
+        // A worker says when it was not silent: what is measured here may be the time until this was looked at. Where tasks print,
+        // the next one had better wait until that was read.
+        let short = (silent || took <= SHORT) && !self.has_printed(output);
+        let answer = Answer { took, short };
         if closing {
             self.leave_closing_host(pool, worker, place);
         } else {
-            self.tell_pool(pool, |pool, effects| pool.on_job_ended(place, took, Instant::now(), effects));
+            self.tell_pool(pool, |pool, effects| pool.on_job_ended(place, answer, Instant::now(), effects));
         }
         self.next_job_begins(pool, worker);
         end(self, JobId(task));
@@ -388,6 +400,7 @@ impl Supervisor {
     /// Kills a worker that broke the protocol; its reaping ends its job.
     pub(super) fn give_up_worker(&mut self, pool: PoolId, worker: WorkerId, fault: String) {
         self.close_connection(pool, worker);
+        self.lose_what_was_begun(pool, worker, &fault);
         if let Some(process) = self.pools[pool.index()].workers.get_mut(&worker) {
             process.fault.get_or_insert(fault);
             self.signal_worker(pool, worker, Signal::SIGKILL);
@@ -401,6 +414,7 @@ impl Supervisor {
     }
 
     pub(super) fn close_connection(&mut self, pool: PoolId, worker: WorkerId) {
+        self.take_back_for_good(pool, worker);
         let Some(process) = self.pools[pool.index()].workers.get_mut(&worker) else { return };
         if let Some(Connection { mut channel, token }) = process.connection.take() {
             self.sources.remove(&self.poll, channel.stream(), token);
@@ -446,6 +460,11 @@ impl Supervisor {
         for place in process.places {
             let orphan = self.tell_pool(pool, |pool, effects| pool.on_worker_ended(place, effects));
             if let Some(orphan) = orphan {
+                if process.first_is_unread && !orphan.interrupted {
+                    self.has_not_begun(pool, worker, orphan.job);
+                    self.tell_pool(pool, |pool, effects| pool.submit_first(orphan.job, Needs::IdleWorker, effects));
+                    continue;
+                }
                 let outcome = match &oom {
                     Some(oom) if !orphan.interrupted => {
                         self.ran_out_of_memory(place_of_death, orphan.job, oom, FailureKind::Lost)

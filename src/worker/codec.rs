@@ -24,7 +24,7 @@ const THREADED: u8 = 12;
 const ELSEWHERE: u8 = 13;
 const PAUSES: u8 = 14;
 
-const HEADER: usize = 13;
+pub(super) const HEADER: usize = 13;
 const POSITION: u8 = 1;
 const SHARED: u8 = 2;
 const LOOK: u8 = 4;
@@ -57,6 +57,25 @@ pub enum ProtocolError {
     /// A text in it is not UTF-8, or a number not a number.
     #[error("a frame of kind {0} with a malformed {1}")]
     Malformed(u8, &'static str),
+}
+
+/// Whether a task with this payload is given in a short frame, without descriptors.
+pub fn is_light(payload: &Payload) -> bool {
+    let inline = |chunk: &Chunk| match chunk {
+        Chunk::Inline(bytes) => Some(bytes.len()),
+        Chunk::Shared(_) | Chunk::Changed(..) => None,
+    };
+    let mut room = super::queue::LONGEST / 2;
+    payload.iter().all(|(key, value)| {
+        let chunks = std::iter::once(value.stream()).chain(value.buffers());
+        let length = chunks.map(inline).sum::<Option<usize>>();
+        let name = if let Key::Text(name) = key { name.len() } else { 0 };
+        let left = length.and_then(|length| room.checked_sub(length + name + 64));
+        left.is_some_and(|left| {
+            room = left;
+            true
+        })
+    })
 }
 
 /// What comes after a task.

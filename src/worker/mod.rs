@@ -9,5 +9,5 @@ pub mod codec;
 pub mod queue;
 
 pub use channel::{Channel, ChannelError};
-pub use codec::{Frame, Message, Next, ProtocolError};
+pub use codec::{Frame, Message, Next, ProtocolError, is_light};
 pub use queue::Queue;

@@ -4,19 +4,18 @@
 //! whoever has it, has it alone (unix(7)).
 
 use std::collections::VecDeque;
-use std::io::{self, IoSliceMut};
+use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
-use nix::cmsg_space;
 use nix::errno::Errno;
-use nix::sys::socket::{ControlMessageOwned, MsgFlags, recvmsg};
+use nix::sys::socket::{MsgFlags, recv};
 
 use super::channel::{ChannelError, FDS_AT_ONCE, owned, send_once};
 use super::codec::{self, Frame};
 use crate::process::sys;
 
 /// Longer frames go over the connection. The worker reads into a buffer of twice this size (`wire.py`).
-const LONGEST: usize = 32 * 1024;
+pub(super) const LONGEST: usize = 32 * 1024;
 
 /// The queue of one worker.
 #[derive(Debug)]
@@ -73,30 +72,19 @@ impl Queue {
 
     /// Takes back what the worker has not taken: the tasks, oldest first. The worker may take what comes later while this takes
     /// what comes before.
-    pub fn take_back(&mut self) -> io::Result<Vec<u64>> {
+    pub fn take_back(&mut self) -> Vec<u64> {
         let mut taken = Vec::new();
-        let mut buffer = vec![0; LONGEST];
-        let mut ancillary = cmsg_space!([std::os::fd::RawFd; 253]);
+        let mut head = [0; codec::HEADER];
         loop {
-            let mut buffers = [IoSliceMut::new(&mut buffer)];
-            let flags = MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_CMSG_CLOEXEC;
-            let message = match recvmsg::<()>(self.theirs.as_raw_fd(), &mut buffers, Some(&mut ancillary), flags) {
-                Ok(message) => message,
-                Err(Errno::EAGAIN) => break,
-                Err(Errno::EINTR) => continue,
-                Err(error) => return Err(error.into()),
-            };
-            for ancillary in message.cmsgs()? {
-                if let ControlMessageOwned::ScmRights(passed) = ancillary {
-                    // Others of the same files are with the payload.
-                    sys::received_fds(passed).for_each(drop);
-                }
+            // The rest of the packet goes, and so do descriptors: others of the same files are with the payload.
+            match recv(self.theirs.as_raw_fd(), &mut head, MsgFlags::MSG_DONTWAIT) {
+                Ok(count) => taken.push(codec::task_of(&head[..count])),
+                Err(Errno::EINTR) => {}
+                Err(_) => break,
             }
-            let count = message.bytes;
-            taken.push(codec::task_of(&buffer[..count]));
         }
         taken.extend(self.unsent.drain(..).map(|packet| codec::task_of(&packet.bytes)));
-        Ok(taken)
+        taken
     }
 
     /// Whether something waits for room, if that has changed since the last call; and what is to be watched for it.

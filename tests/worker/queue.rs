@@ -43,7 +43,7 @@ impl Python {
     }
 
     fn take_back(&mut self) -> Vec<u64> {
-        self.worker.queue().unwrap().take_back().unwrap()
+        self.worker.queue().unwrap().take_back()
     }
 }
 
@@ -147,5 +147,28 @@ fn a_queue_that_is_full_keeps_what_comes_until_there_is_room() {
     }
     for task in tasks {
         assert_eq!(python.answer_soon_or_late("number"), (task, task as i64));
+    }
+}
+
+#[test]
+fn what_comes_for_a_task_that_cannot_be_unpickled_is_not_taken_for_the_next_one_s() {
+    let script = "
+class Broken:
+    def __reduce__(self): return (fail, ())
+def fail(): raise ValueError('broken')
+def run(make=None, text=None, **_):
+    if make: return {'broken': Broken() if make == 'broken' else None, 'text': make[0] * 100_000}
+    return {'first': ord(text[0])}";
+    for queue in [None, Some(Queue::new().unwrap())] {
+        let mut python = Python::with_queue(&[script], &[], queue);
+        let broken = python.result(0, &payload(&[("make", Plain::Text("broken".into()))]));
+        let whole = python.result(0, &payload(&[("make", Plain::Text("whole".into()))]));
+        let entry = |payload: &Payload, name: &str| (name.into(), payload.get(&name.into()).unwrap().clone());
+        let given = |payload: &Payload| -> Payload {
+            ["broken", "text"].map(|name| entry(payload, name)).into_iter().collect()
+        };
+        assert!(matches!(python.run(0, &given(&broken)), Message::Error { .. }));
+        python.worker.send(Frame::run(2, 0, &given(&whole), Next::Unknown)).unwrap();
+        assert_eq!(python.answer("first"), (2, i64::from(b'w')));
     }
 }

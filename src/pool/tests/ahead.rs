@@ -30,7 +30,8 @@ fn busy(spec: &PoolSpec, jobs: u64) -> Bench {
 
 impl Bench {
     fn answer(&mut self, worker: u32, took: Duration) -> Vec<Effect> {
-        self.pool.on_job_ended(WorkerId(worker), took, self.now, &mut self.effects);
+        let answer = Answer { took, short: took <= super::super::SHORT };
+        self.pool.on_job_ended(WorkerId(worker), answer, self.now, &mut self.effects);
         self.taken()
     }
 
@@ -61,6 +62,12 @@ fn what_waits_at_a_worker_is_no_more_than_a_little_work() {
     for _ in 0..100 {
         bench.answer(0, long);
     }
+    // As they come where they are read together.
+    for _ in 0..6 {
+        bench.answer(0, 10 * long);
+        (0..9).for_each(|_| drop(bench.answer(0, Duration::ZERO)));
+        (0..16).for_each(|_| drop(bench.answer(0, long)));
+    }
     let waiting = (0..500).filter(|job| bench.pool.sent_ahead_to(JobId(*job)).is_some()).count();
     assert!((1..=6).contains(&waiting), "{waiting} jobs of 0.4 ms");
 }
@@ -80,6 +87,23 @@ fn nothing_is_sent_ahead_where_that_cannot_be_taken_back_or_jobs_are_long() {
     let mut bench = busy(&spec(Workers::Fixed(2)), 100);
     bench.answer(1, Duration::from_millis(1));
     assert_eq!(bench.answer(0, SHORT), [send(0, 18)], "the count begins anew");
+}
+
+#[test]
+fn a_job_that_cannot_be_sent_ahead_waits_for_a_worker_with_nothing_to_do_and_is_not_overtaken() {
+    let mut bench = busy(&spec(Workers::Fixed(2)), 20);
+    bench.pool.submit(JobId(20), Needs::IdleWorker, &mut bench.effects);
+    for job in 21..60 {
+        bench.submit(job);
+    }
+    let mut given = Vec::new();
+    while !given.contains(&send(0, 20)) {
+        let effects = bench.answer(0, SHORT);
+        assert!(given.len() < 20, "{given:?}");
+        given.extend(effects.into_iter().filter(|effect| matches!(effect, Effect::Send(..) | Effect::SendAhead(..))));
+    }
+    assert!(!bench.pool.may_be_followed(WORKER), "nothing waits behind it either");
+    assert!((21..60).all(|job| !given.contains(&ahead(0, job))), "{given:?}");
 }
 
 #[test]
@@ -111,11 +135,10 @@ fn what_waits_at_a_worker_goes_to_one_that_has_nothing_to_do() {
 fn what_waits_behind_a_job_that_takes_long_is_taken_back() {
     let mut bench = busy(&spec(Workers::Fixed(2)), 200);
     bench.answer(0, SHORT);
-    assert!(!bench.answer(1, SHORT).contains(&Effect::TakeBack(WORKER)));
-    bench.now += Duration::from_millis(11);
-    // Each worker is looked at in its turn.
-    let effects = [bench.answer(1, SHORT), bench.answer(1, SHORT), bench.answer(1, SHORT)].concat();
-    assert!(effects.contains(&Effect::TakeBack(WORKER)), "{effects:?}");
+    assert_eq!(bench.pass(Duration::from_millis(9)), []);
+    assert_eq!(bench.pool.next_time(), Some(bench.now + Duration::from_millis(1)));
+    assert_eq!(bench.pass(Duration::from_millis(1)), [Effect::TakeBack(WORKER)]);
+    assert_eq!(bench.pass(Duration::ZERO), [], "once");
 }
 
 #[test]
@@ -205,7 +228,8 @@ impl World {
     fn answer(&mut self, bench: &mut Bench, worker: WorkerId, took: Duration) {
         if let Some(job) = self.queues.get_mut(&worker).and_then(VecDeque::pop_front) {
             *self.ended.entry(job).or_default() += 1;
-            bench.pool.on_job_ended(worker, took, bench.now, &mut bench.effects);
+            let answer = Answer { took, short: took <= super::super::SHORT };
+            bench.pool.on_job_ended(worker, answer, bench.now, &mut bench.effects);
         }
     }
 
@@ -242,7 +266,10 @@ proptest! {
                 (96, Some(worker)) => world.take_back(&mut bench, worker, 0),
                 (97, Some(worker)) => world.take_back(&mut bench, worker, 2),
                 (98, Some(worker)) => world.die(&mut bench, worker),
-                (99, _) => bench.now += Duration::from_millis(20),
+                (99, _) => {
+                    bench.now += Duration::from_millis(20);
+                    bench.pool.on_time(bench.now, &mut bench.effects);
+                }
                 _ => {}
             }
             world.carry_out(&mut bench);

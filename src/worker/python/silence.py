@@ -9,8 +9,10 @@ from time import monotonic
 
 from pushflow import children
 
-#: A task that takes longer, in seconds, waits for the supervisor: beside it that costs nothing.
+#: A task that takes longer, in seconds, waits for the supervisor: beside it that costs nothing (`SHORT` in `src/pool/ahead.rs`).
 LONG = 0.0005
+#: A count of bytes: zero.
+NOTHING = bytes(4)
 
 
 class Silence:
@@ -30,10 +32,6 @@ class Silence:
         """Whether the task that has ended has printed or started anything, or has taken long."""
         return children.started() or monotonic() - self.began > LONG or self.has_printed()
 
-    def started(self):
-        """Whether it has started a process."""
-        return children.started()
-
     def has_printed(self):
         """Whether there is something in the pipe that has not been read."""
         if self.unread is None:
@@ -46,9 +44,6 @@ class Silence:
     def close(self):
         """In a process that is no worker."""
         os.close(self.output)
-
-
-NOTHING = bytes(4)
 
 
 def _unread():

@@ -75,6 +75,9 @@ class Channel:
         """The next frame: kind, task, body. Raises Gone at the end of the stream."""
         if self.queue is None:
             return self.receive_from_stream()
+        while self.fds:
+            # Of a frame that could not be read to its end: the next one brings its own.
+            os.close(self.take_fd())
         count, ancillary, _, _ = self.queue.recvmsg_into((self.scratch,), ANCILLARY, CLOEXEC)
         if not count:
             raise Gone
@@ -112,7 +115,11 @@ class Channel:
 
     def wait_to_go_on(self):
         """Waits until the supervisor has seen what there was to see."""
-        if not self.sock.recv(1):
+        try:
+            told = self.sock.recv(1)
+        except OSError:
+            told = b""
+        if not told:
             raise Gone
 
     def close(self):
@@ -171,6 +178,7 @@ def unpack_entries(channel, body, at=0, given=None):
     (count,) = COUNT.unpack_from(body, at)
     at += 4
     entries = {}
+    failed = None
     for _ in range(count):
         flags, key_length, length, buffers = unpack(body, at)
         at += 11
@@ -184,6 +192,7 @@ def unpack_entries(channel, body, at=0, given=None):
         else:
             at = end + length
             stream = body[end:at]
+        views = ()
         if buffers:
             views = []
             for _ in range(buffers):
@@ -202,9 +211,16 @@ def unpack_entries(channel, body, at=0, given=None):
                 else:
                     views.append(bytearray(body[at : at + size]))
                     at += size
+        try:
             entries[key] = loads(stream, buffers=views)
-        else:
-            entries[key] = loads(stream)
+        except BaseException as error:
+            # What came for the other entries is taken all the same: the next frame brings its own.
+            failed = failed or error
+    if failed is not None:
+        try:
+            raise failed
+        finally:
+            del failed  # it refers to this frame, and this frame to all that came
     return entries
 
 

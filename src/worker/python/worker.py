@@ -31,10 +31,10 @@ class Worker:
                 kind, task, body = channel.receive()
             finally:
                 self.nearness.leave()
-            near = wire.ANYWHERE
+            after = wire.ANYWHERE
             if kind == wire.RUN:
-                script, near = wire.TASK.unpack_from(body)
-                if near == wire.FOLLOWED:
+                script, after = wire.TASK.unpack_from(body)
+                if after == wire.FOLLOWED:
                     self.silence.begin(task)
                 reply = self.run(script, body)
             elif kind == wire.DESCRIBE:
@@ -45,15 +45,15 @@ class Worker:
                 # A task forked, and this is the child coming back from it: its answer is not wanted.
                 os._exit(0)
             kind, body, fds = reply
-            if near == wire.FOLLOWED:
+            if after == wire.FOLLOWED:
                 if self.silence.is_broken():
-                    channel.send(wire.PAUSES, task, bytes((self.silence.started(),)))
+                    channel.send(wire.PAUSES, task, bytes((children.started(),)))
                     channel.send(kind, task, body, fds)
                     channel.wait_to_go_on()
                     continue
-            elif near != wire.ANYWHERE:
+            elif after != wire.ANYWHERE:
                 # Before the answer: it is there already when the supervisor wakes.
-                self.nearness.come(near)
+                self.nearness.come(after)
             channel.send(kind, task, body, fds)
 
     def let_go(self):
