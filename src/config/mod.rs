@@ -1,9 +1,9 @@
 //! A workflow file (TOML) becomes a checked [`Workflow`], or a list of everything that is wrong with it.
 //!
-//! Text → tables with places (`syntax`, `raw`, `table`) → a draft, checked key by key (`draft`, `actors`, `settings`, `plain`) → the
-//! flat graph, names resolved (`build`, `links`) → what only the whole graph shows (`reach`). Mistakes are collected on
-//! the way (`diagnostics`) and shown together (`render`). `keys` lists every key of the file; the JSON Schema
-//! (`json_schema`) is made from it. Nothing here knows how anything runs.
+//! Text → tables with places (`syntax`, `grow`, `raw`, `table`) → a draft, checked key by key (`draft`, `actors`,
+//! `settings`, `plain`) → the flat graph, names resolved (`build`, `links`) → what only the whole graph shows (`reach`).
+//! Mistakes are collected on the way (`diagnostics`) and shown together (`render`). `keys` lists every key of the file;
+//! the JSON Schema (`json_schema`) is made from it. Nothing here knows how anything runs.
 
 mod actors;
 mod build;

@@ -1,9 +1,9 @@
 //! What Python workers announce: the processes that tasks start, with their daemonic flags.
 //!
 //! All interpreters of a supervisor have the same pipe, and what they fork inherits it. A record is `<BBHIII`: how it
-//! was started, flags, the last two bytes of the job, the process or 0, its parent, the worker; see `src/worker/python/children.py`. It is
-//! shorter than PIPE_BUF, so records of several writers do not mix (pipe(7)). What is announced is checked against
-//! /proc: numbers of another pid namespace, behind a launcher, say nothing here.
+//! was started, flags, the last two bytes of the job, the process or 0, its parent, the worker; see
+//! `src/worker/python/children.py`. It is shorter than PIPE_BUF, so records of several writers do not mix (pipe(7)). What is
+//! announced is checked against /proc: numbers of another pid namespace, behind a launcher, say nothing here.
 
 use std::collections::HashMap;
 use std::io::{self, Read};
