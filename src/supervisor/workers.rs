@@ -335,7 +335,9 @@ impl Supervisor {
         let (followed, pauses) = (process.followed, process.pauses.take());
         let silent = followed && pauses.is_none();
         let now = sys::since_boot();
-        let took = now.saturating_sub(process.busy_since.max(process.answered));
+        // What was sent ahead has not begun before the answer that came before.
+        let since = if followed { process.busy_since.max(process.answered) } else { process.busy_since };
+        let took = now.saturating_sub(since);
         process.answered = now;
         if !followed {
             self.nearness.on_answer(self.jobs.len() == 1, took, now);

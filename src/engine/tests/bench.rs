@@ -91,6 +91,11 @@ impl Bench {
         self.run.on_task_started(self.task(task), self.now);
     }
 
+    /// It had not begun after all.
+    pub(super) fn put_back(&mut self, task: &str) {
+        self.run.on_task_put_back(self.task(task));
+    }
+
     pub(super) fn end(&mut self, task: &str, outcome: Outcome) -> Vec<String> {
         let task = self.task(task);
         self.run.on_task_ended(task, outcome, self.now, &mut self.effects);

@@ -129,6 +129,32 @@ fn while_stopping_only_tasks_are_refused() {
 }
 
 #[test]
+fn a_task_that_has_not_begun_after_all_waits_again_and_its_time_begins_with_it() {
+    let mut graph = Graph::new();
+    graph.tasks(&["a"]).task_timeout("a", seconds(40)).chain(&["start", "a", "stop"]);
+    let (mut bench, _) = Bench::started(&graph, "{}");
+    bench.begin("a");
+    bench.put_back("a");
+    assert_eq!(bench.next(), None);
+    assert!(bench.later(seconds(30)).is_empty());
+    bench.begin("a");
+    assert_eq!(bench.next(), Some(seconds(40)));
+    bench.put_back("a");
+    assert_eq!(bench.stop()[0], "withdraw a");
+}
+
+#[test]
+fn what_is_interrupted_is_not_put_back() {
+    let mut graph = Graph::new();
+    graph.tasks(&["a"]).chain(&["start", "a", "stop"]);
+    let (mut bench, _) = Bench::started(&graph, "{}");
+    bench.begin("a");
+    assert_eq!(bench.abort(), ["interrupt a"]);
+    bench.put_back("a");
+    assert_eq!(bench.end("a", interrupted()), ["a unhandled Interrupted: interrupted", "ended aborted with nothing"]);
+}
+
+#[test]
 fn a_failed_task_is_not_retried_while_stopping() {
     let mut graph = busy_once();
     graph.retry("a", 3, seconds(1));

@@ -120,6 +120,13 @@ impl Drive {
         }
     }
 
+    fn put_back(&mut self, task: TaskId) {
+        self.run.on_task_put_back(task);
+        if let Some((_, seen @ Seen::Running { interrupted: false })) = self.witness.tasks.get_mut(&task) {
+            *seen = Seen::Given;
+        }
+    }
+
     fn end(&mut self, task: TaskId, outcome: Outcome) {
         if let Some((_, seen)) = self.witness.tasks.get_mut(&task) {
             *seen = Seen::Over;
@@ -145,7 +152,8 @@ impl Drive {
         let pick = |tape: &mut Tape<'_>, from: &[TaskId]| from.get(tape.below(from.len().max(1))).copied();
         match tape.below(64) {
             0..16 => self.pass_time(self.now),
-            16..28 => _ = pick(tape, &outstanding).map(|task| self.begin(task)),
+            16..26 => _ = pick(tape, &outstanding).map(|task| self.begin(task)),
+            26..28 => _ = pick(tape, &outstanding).map(|task| self.put_back(task)),
             28..52 => {
                 let kinds = [FailureKind::Raised, FailureKind::Lost, FailureKind::Interrupted];
                 let outcome = match tape.below(6) {
