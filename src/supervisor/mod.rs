@@ -7,6 +7,8 @@
 mod accounts;
 mod ahead;
 mod announced;
+mod answers;
+mod endings;
 mod error;
 mod forkserver;
 mod ground;

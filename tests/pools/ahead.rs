@@ -189,6 +189,39 @@ def run(**_):
 }
 
 #[test]
+fn whatever_tasks_do_each_is_executed_once_at_most_and_the_history_says_what_became_of_it() {
+    for pool in POOLS {
+        for (signal, code) in [("0", 1), ("signal.SIGTERM", 143), ("signal.SIGINT", 130)] {
+            let body = format!(
+                "{NOTED}
+import signal, subprocess, threading, time
+def run(**_):
+    note()
+    if NUMBER % 97 == 50: os.kill(os.getpid(), signal.SIGKILL)
+    if NUMBER % 31 == 10: print('hello')
+    if NUMBER % 41 == 20: time.sleep(0.002)
+    if NUMBER % 149 == 30: subprocess.run(['true'])
+    # Ends whatever its worker does then.
+    if NUMBER % 211 == 40: threading.Timer(0.0005, os.kill, (os.getpid(), signal.SIGKILL)).start()
+    if NUMBER == 500: os.kill(os.getppid(), {signal})
+    return {{}}"
+            );
+            let project = fan(1000, pool, &body);
+            let Finished { code: ended, stderr, .. } = project.run(&["--timeout", "120s", "--history", "-q"]);
+            assert_eq!(ended, Some(code), "{pool}, {signal}: {stderr}");
+            let noted = noted(&project);
+            assert!(noted.values().all(|count| *count == 1), "{pool}, {signal}: {noted:?}");
+            let (begun, not) = begun_and_not(&project);
+            assert_eq!(begun + not, 1000, "{pool}, {signal}");
+            assert!(signal == "0" || not > 0, "{pool}, {signal}: it came in time");
+            // Killed before its first line: by a timer of an earlier task, or by the signal.
+            let unnoted = begun.checked_sub(noted.len());
+            assert!(unnoted.is_some_and(|count| count <= 8), "{pool}, {signal}: {begun} begun, {} noted", noted.len());
+        }
+    }
+}
+
+#[test]
 fn long_payloads_come_through() {
     // Many pieces, each too short for a memory file; together too long for the queue.
     let body = "

@@ -1,4 +1,5 @@
-"""The wire protocol: frames over a Unix stream socket, large pieces as memory files passed beside them.
+"""The wire protocol: frames over a Unix stream socket, or towards a worker each whole through its queue; large pieces as memory
+files passed beside them.
 
 A frame is `<IBQ`: the length of what follows this field, the kind, the task; then the body. The Rust side is
 `src/worker/codec.rs`; the two are held together by tests.

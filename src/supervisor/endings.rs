@@ -1,0 +1,136 @@
+//! How workers end: retired, given up, dead, and what becomes of what they were doing.
+
+use std::time::Duration;
+
+use super::Supervisor;
+use super::jobs::failed;
+use super::leaves::may_be_out_of_memory;
+use super::workers::Connection;
+use crate::engine::{FailureKind, Outcome};
+use crate::graph::PoolId;
+use crate::payload::ErrorClass;
+use crate::pool::{Needs, Orphan, WorkerId};
+use crate::process::Ended;
+use crate::process::sys::{Pid, Signal};
+use crate::worker::ChannelError;
+
+impl Supervisor {
+    /// The connection is of no use any more.
+    pub(super) fn worker_unusable(&mut self, pool: PoolId, worker: WorkerId, error: ChannelError) {
+        let Some(process) = self.pools[pool.index()].workers.get_mut(&worker) else { return };
+        match (&process.process, &process.launcher, &error) {
+            // It never became a worker, and nothing else will tell of its end.
+            (None, None, _) => {
+                self.close_connection(pool, worker);
+                self.worker_gone(pool, worker, None);
+            }
+            (Some((pid, _)), None, ChannelError::Closed) if is_exiting(*pid) => self.close_connection(pool, worker),
+            (Some((pid, _)), Some((launcher, _)), ChannelError::Closed) if pid == launcher && is_exiting(*pid) => {
+                self.close_connection(pool, worker);
+            }
+            // What a launcher does after its worker is of no interest.
+            (_, Some(_), ChannelError::Closed) => self.give_up_worker(pool, worker, "ended".to_owned()),
+            _ => self.give_up_worker(pool, worker, error.to_string()),
+        }
+    }
+
+    /// Kills a worker that broke the protocol; its reaping ends its job.
+    pub(super) fn give_up_worker(&mut self, pool: PoolId, worker: WorkerId, fault: String) {
+        self.close_connection(pool, worker);
+        self.lose_what_was_begun(pool, worker, &fault);
+        if let Some(process) = self.pools[pool.index()].workers.get_mut(&worker) {
+            process.fault.get_or_insert(fault);
+            self.signal_worker(pool, worker, Signal::SIGKILL);
+        }
+    }
+
+    pub(super) fn retire_worker(&mut self, pool: PoolId, worker: WorkerId) {
+        if !self.leave_host(pool, worker) {
+            self.close_connection(pool, worker);
+        }
+    }
+
+    pub(super) fn close_connection(&mut self, pool: PoolId, worker: WorkerId) {
+        self.take_back_for_good(pool, worker);
+        let Some(process) = self.pools[pool.index()].workers.get_mut(&worker) else { return };
+        if let Some(Connection { mut channel, token }) = process.connection.take() {
+            self.sources.remove(&self.poll, channel.stream(), token);
+        }
+    }
+
+    /// A worker's process was reaped.
+    pub(super) fn on_worker_reaped(&mut self, pool: PoolId, worker: WorkerId, ended: Ended) {
+        // It may have answered before it died.
+        self.receive_from(pool, worker);
+        self.close_connection(pool, worker);
+        self.worker_gone(pool, worker, Some(ended));
+    }
+
+    pub(super) fn worker_gone(&mut self, pool: PoolId, worker: WorkerId, ended: Option<Ended>) {
+        let Some(process) = self.pools[pool.index()].workers.remove(&worker) else { return };
+        if process.ready {
+            self.drain_output(process.output);
+        } else {
+            let last = self.take_last_lines(process.output).pop();
+            let interpreter = self.interpreter_of(pool);
+            let failure = &mut self.pools[pool.index()].failure;
+            match ended {
+                Some(ended) => {
+                    let last = last.map(|line| format!(": {line}")).unwrap_or_default();
+                    let who = if process.launcher.is_some() { "launcher" } else { "Python interpreter" };
+                    failure.get_or_insert(format!("the {who} {ended} before a worker was ready{last}"));
+                }
+                None => {
+                    failure.get_or_insert(format!("{} ended while it was starting", interpreter.display()));
+                }
+            }
+        }
+        self.forget_invitation(pool, worker);
+        self.close_host(pool, worker);
+        let actor = process.jobs.first().and_then(|(job, _)| self.job_actor(*job)).map(|(_, actor)| actor);
+        self.task_is_over((pool, worker), actor, true, Duration::ZERO);
+        let oom = may_be_out_of_memory(ended).then(|| self.out_of_memory(pool, worker)).flatten();
+        self.say_what_was_refused(pool, worker, actor);
+        self.close_meter(pool, worker);
+        self.leave_leaf(pool, worker);
+        let place_of_death = (pool, process.process.as_ref().map(|(pid, _)| *pid));
+        for place in process.places {
+            let orphan = self.tell_pool(pool, |pool, effects| pool.on_worker_ended(place, effects));
+            if let Some(orphan) = orphan {
+                if process.first_is_unread && !orphan.interrupted {
+                    self.has_not_begun(pool, worker, orphan.job);
+                    self.tell_pool(pool, |pool, effects| pool.submit_first(orphan.job, Needs::IdleWorker, effects));
+                    continue;
+                }
+                let outcome = match &oom {
+                    Some(oom) if !orphan.interrupted => {
+                        self.ran_out_of_memory(place_of_death, orphan.job, oom, FailureKind::Lost)
+                    }
+                    _ => lost(orphan, process.fault.as_deref(), ended),
+                };
+                self.job_ended(orphan.job, outcome);
+            }
+        }
+    }
+}
+
+/// The outcome of a job whose worker process is gone.
+fn lost(orphan: Orphan, fault: Option<&str>, ended: Option<Ended>) -> Outcome {
+    let ended = ended.map(|ended| ended.to_string());
+    if orphan.interrupted {
+        let why = ended.as_deref().or(fault).unwrap_or("disappeared");
+        let message = format!("the task was interrupted and did not return: its worker process {why}");
+        return failed(FailureKind::Interrupted, ErrorClass::TaskInterrupted, message);
+    }
+    let why = fault.or(ended.as_deref()).unwrap_or("disappeared");
+    failed(FailureKind::Lost, ErrorClass::WorkerLost, format!("the worker process of the task {why}"))
+}
+
+/// Whether a process is on its way out: its connection ended because it did (PF_EXITING, include/linux/sched.h).
+fn is_exiting(pid: Pid) -> bool {
+    const PF_EXITING: u32 = 0x4;
+    match procfs::process::Process::new(pid.as_raw()).and_then(|process| process.stat()) {
+        Ok(stat) => stat.flags & PF_EXITING != 0 || matches!(stat.state, 'Z' | 'X'),
+        Err(_) => true,
+    }
+}
