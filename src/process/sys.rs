@@ -6,11 +6,13 @@ use std::ffi::{CStr, CString};
 use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::sys::memfd::{MFdFlags, memfd_create};
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 pub use nix::sys::signal::Signal;
 use nix::sys::signal::{SigHandler, SigSet, SigmaskHow, sigprocmask};
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, socketpair};
@@ -195,6 +197,20 @@ impl PidFd {
 pub fn received_fds(fds: Vec<RawFd>) -> impl Iterator<Item = OwnedFd> {
     // SAFETY: the kernel made these descriptors for this process in recvmsg(2); nothing else knows of them.
     fds.into_iter().map(|fd| unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+/// How many files this process may have opened, where that was raised: what it starts has its own.
+static OPEN_FILES_BEFORE: OnceLock<(u64, u64)> = OnceLock::new();
+
+/// Lets this process open as many files as it may: it has some for each worker, and the usual limit is there for programs that use
+/// select(2). What it starts gets the limit that it had itself ([`exec::exec`]).
+pub fn raise_open_files() -> io::Result<()> {
+    let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
+    if soft < hard {
+        setrlimit(Resource::RLIMIT_NOFILE, hard, hard)?;
+        OPEN_FILES_BEFORE.get_or_init(|| (soft, hard));
+    }
+    Ok(())
 }
 
 /// A pipe; the end for reading does not block, neither is inherited.

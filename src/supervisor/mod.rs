@@ -59,6 +59,7 @@ use mio::{Events, Poll, Token};
 use rustc_hash::FxHashMap;
 use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGTERM, SIGUSR1};
 use signal_hook_mio::v1_0::Signals;
+use tracing::debug;
 
 use crate::engine;
 use crate::graph::{Context, PoolId, PoolSpec, Workflow};
@@ -169,6 +170,9 @@ impl Supervisor {
     /// unless it is ignored, SIGHUP of the process: there is one a process.
     pub fn new(workflow: Arc<Workflow>) -> Result<Self, SupervisorError> {
         sys::become_subreaper().map_err(SupervisorError::Setup)?;
+        if let Err(error) = sys::raise_open_files() {
+            debug!("no more files can be opened than at first: {error}");
+        }
         let poll = Poll::new().map_err(SupervisorError::Setup)?;
         let mut sources = Sources::default();
         // nohup(1) and its like want the end of the terminal to mean nothing.

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 use std::os::unix::process::ExitStatusExt;
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 use std::time::Instant;
 
 use crate::support::Project;
@@ -117,4 +117,31 @@ fn a_reader_that_goes_away_ends_the_command_with_an_error_and_not_with_a_panic()
     assert_eq!((output.status.code(), output.status.signal()), (Some(1), None));
     let stderr = String::from_utf8(output.stderr).unwrap();
     assert!(stderr.contains("cannot write the output to standard output: Broken pipe"), "{stderr}");
+}
+
+#[test]
+fn many_workers_need_no_higher_limit_of_open_files_and_tasks_have_the_one_there_was() {
+    // Each task waits for all others: there are that many workers at once.
+    let mut sections = String::from("[pool]\nmax_workers = 120\n[actors.all]\nkind = 'join'\n");
+    let mut links = String::from("links = [");
+    for index in 0..120 {
+        writeln!(sections, "[actors.a{index}]\nscript = 'meet.py'").unwrap();
+        write!(links, "{{ from = 'start', to = 'a{index}' }}, {{ from = 'a{index}', to = 'all' }}, ").unwrap();
+    }
+    links.push_str("{ from = 'all', to = 'stop' }]");
+    let script = "
+import os, resource, time
+def run(**_):
+    open(f'here-{os.getpid()}', 'w').close()
+    end = time.monotonic() + 100
+    while sum(name.startswith('here-') for name in os.listdir()) < 120:
+        if time.monotonic() > end: raise TimeoutError('not all of them are there')
+        time.sleep(0.05)
+    return {'limit': resource.getrlimit(resource.RLIMIT_NOFILE)[0]}
+";
+    let project = Project::with_workflow(&sections, &links).file("meet.py", script);
+    let limited = "ulimit -Sn 200; exec \"$0\" run w.toml --timeout 120s";
+    let pushflow = env!("CARGO_BIN_EXE_pushflow");
+    let finished = project.start_as(Command::new("sh").args(["-c", limited, pushflow])).finish();
+    assert_eq!(finished.json()["limit"], 200, "{}", finished.stderr);
 }

@@ -9,7 +9,7 @@ use std::ptr;
 use nix::libc;
 use nix::sys::signal::{SigSet, SigmaskHow, Signal, sigprocmask};
 
-use super::{Pid, PidFd};
+use super::{OPEN_FILES_BEFORE, Pid, PidFd};
 
 /// Room for the child's calls between clone and exec; a page or two of it is used.
 const STACK: usize = 64 * 1024;
@@ -60,6 +60,8 @@ struct Start {
     inherited: Option<RawFd>,
     leaf: Option<RawFd>,
     supervisor: libc::pid_t,
+    /// How many files it may open, where this process may open more.
+    open_files: Option<libc::rlimit>,
     /// Why it has not become the program.
     error: c_int,
 }
@@ -86,6 +88,7 @@ pub fn exec(image: &Image<'_>) -> io::Result<(Pid, PidFd)> {
         inherited: image.inherited.map(|fd| fd.as_raw_fd()),
         leaf: image.leaf.map(|fd| fd.as_raw_fd()),
         supervisor: Pid::this().as_raw(),
+        open_files: OPEN_FILES_BEFORE.get().map(|&(soft, hard)| libc::rlimit { rlim_cur: soft, rlim_max: hard }),
         error: 0,
     };
     let mut stack: Vec<u128> = Vec::with_capacity(STACK / size_of::<u128>());
@@ -165,6 +168,11 @@ unsafe fn enter(start: &mut Start) -> c_int {
             return errno();
         }
         if !start.directory.is_null() && libc::chdir(start.directory) < 0 {
+            return errno();
+        }
+        if let Some(limit) = &start.open_files
+            && libc::setrlimit(libc::RLIMIT_NOFILE, limit) < 0
+        {
             return errno();
         }
         default_signals();
