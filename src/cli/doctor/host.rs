@@ -235,9 +235,10 @@ mod tests {
 
     #[test]
     fn limits_that_are_low_say_how_to_raise_them() {
-        let finding = files(Some((256, 4096)));
-        assert_eq!((finding.state, finding.found.as_str()), (State::Note, "256, at most 4096"));
-        assert!(finding.advice.as_deref().is_some_and(|advice| advice.contains("ulimit -n 1024")), "{finding:?}");
+        let finding = files(Some((256, 512)));
+        assert_eq!((finding.state, finding.found.as_str()), (State::Note, "256, at most 512"));
+        assert!(finding.advice.as_deref().is_some_and(|advice| advice.contains("LimitNOFILE=")), "{finding:?}");
+        assert_eq!(files(Some((256, 4096))).state, State::Fine, "a supervisor raises it");
         assert_eq!(files(Some((RLIM_INFINITY, RLIM_INFINITY))).found, "unlimited, at most unlimited");
         assert_eq!(processes(Some((100, 100))).state, State::Note);
         assert_eq!(memory(Some((2 << 30, RLIM_INFINITY))).found, "2048 MiB");
