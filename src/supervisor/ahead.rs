@@ -103,6 +103,7 @@ impl Supervisor {
         // One that has answered nothing yet may be one of those that never will.
         process.first_is_unread = !process.answered.is_zero();
         if process.first_is_unread {
+            // Before its meter is closed, which would count it as a task that has ended.
             self.account_nothing(pool, worker, first);
         }
     }
