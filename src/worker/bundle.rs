@@ -17,11 +17,13 @@ const INSTALL: &str = include_str!("python/install.py");
 const MODULES: &[(&str, &str)] = &[
     ("pushflow", include_str!("python/__init__.py")),
     ("pushflow.light", include_str!("python/light.py")),
+    ("pushflow.descriptors", include_str!("python/descriptors.py")),
     ("pushflow.wire", include_str!("python/wire.py")),
     ("pushflow.tasks", include_str!("python/tasks.py")),
     ("pushflow.billiards", include_str!("python/billiards.py")),
     ("pushflow.children", include_str!("python/children.py")),
     ("pushflow.identity", include_str!("python/identity.py")),
+    ("pushflow.streams", include_str!("python/streams.py")),
     ("pushflow.silence", include_str!("python/silence.py")),
     ("pushflow.nearness", include_str!("python/nearness.py")),
     ("pushflow.worker", include_str!("python/worker.py")),

@@ -9,6 +9,7 @@ supervisor. The record is `<BBHIII`, see `src/supervisor/announced.rs`.
 import os
 import sys
 
+from pushflow.descriptors import Descriptor
 from pushflow.light import Struct
 
 RECORD = Struct("<BBHIII")  # how, flags, the task's last two bytes, child or 0, parent, worker
@@ -17,10 +18,9 @@ DAEMONIC, NOT_DAEMONIC = 1, 2
 
 
 class _Pipe:
-    """The end for writing, and what it takes to know that it still is one: a daemon closes all it has inherited."""
+    """The end for writing: a daemon closes all it has inherited, and so may close this."""
 
-    fd = None
-    inode = None
+    end = None
     worker = 0
     #: Whose processes these are, where that must be said, and whether it has started any.
     task = 0
@@ -29,18 +29,17 @@ class _Pipe:
 
 def receive(fd):
     """The pipe for all that this process and its forks announce."""
-    _Pipe.fd = fd
-    _Pipe.inode = os.fstat(fd).st_ino
+    _Pipe.end = Descriptor(fd)
 
 
 def announce(how, pid, flags=0, parent=None):
     """Tells the supervisor of a process. What cannot be told is found without."""
     _Pipe.started = True
-    if _Pipe.fd is None or not (_Pipe.worker or how == WORKER):
+    if _Pipe.end is None or not (_Pipe.worker or how == WORKER):
         return
     try:
-        if os.fstat(_Pipe.fd).st_ino == _Pipe.inode:
-            os.write(_Pipe.fd, RECORD.pack(how, flags, _Pipe.task, pid, parent or os.getpid(), _Pipe.worker))
+        if _Pipe.end.is_ours():
+            os.write(_Pipe.end.fd, RECORD.pack(how, flags, _Pipe.task, pid, parent or os.getpid(), _Pipe.worker))
     except OSError:
         pass
 

@@ -4,7 +4,7 @@ import io
 import os
 import sys
 
-from pushflow import nearness, tasks, wire, worker
+from pushflow import nearness, streams, tasks, wire, worker
 from pushflow.light import signal
 
 
@@ -90,6 +90,8 @@ class Crowd:
         if os.getpid() != self.pid:
             # The task forked, and this is the child coming back from it: its answer is not wanted.
             os._exit(0)
+        # What the threads that it has started have printed, and itself.
+        streams.flush()
         for stream in (sys.stdout, sys.stderr):
             if isinstance(stream, Printed):
                 stream.end(task)

@@ -15,6 +15,8 @@ def main(sock):
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     setup.settle(sock)
     channel = wire.Channel(sock)
+    # Also in what the modules of tasks fork while they are imported.
+    os.register_at_fork(after_in_child=channel.close)
     try:
         kind, _, body = channel.receive()
         told = setup.Setup(body)
@@ -67,7 +69,7 @@ def spawn(channel, told, connection, output, queue, leaf):
         channel.send(wire.FAILED, 0, f"cannot fork a worker: {error}".encode())
         return
     if between == 0:
-        _fork_again(channel, told, connection, output, queue, leaf, adopted, go)
+        _fork_again(told, connection, output, queue, leaf, adopted, go)
     for fd in (adopted, *given):
         os.close(fd)
     try:
@@ -76,7 +78,7 @@ def spawn(channel, told, connection, output, queue, leaf):
         os.close(go)
 
 
-def _fork_again(channel, told, connection, output, queue, leaf, adopted, go):
+def _fork_again(told, connection, output, queue, leaf, adopted, go):
     status = 1
     try:
         pid = told.fork()
@@ -86,7 +88,6 @@ def _fork_again(channel, told, connection, output, queue, leaf, adopted, go):
             status = 0
             return
         os.close(go)
-        channel.close()
         os.read(adopted, 1)
         os.close(adopted)
         queue = None if queue is None else socket(fileno=queue)

@@ -93,13 +93,6 @@ class Greenlets(crowd.Crowd):
         self.channel.wait = wait_for(self.channel)
         super().serve()
 
-    def let_go(self):
-        # The number of the connection's descriptor will be another one's: what happens there must not wake who waits
-        # for the connection, in a process that has none.
-        if self.channel.watcher is not None:
-            self.channel.watcher.stop()
-        super().let_go()
-
     def start(self, *job):
         from gevent import Greenlet
 

@@ -3,7 +3,7 @@
 import os
 import sys
 
-from pushflow import billiards, children, identity, tasks, wire, worker
+from pushflow import billiards, children, identity, streams, tasks, wire, worker
 from pushflow.identity import Missing  # noqa: F401
 from pushflow.light import pickle, socket
 
@@ -41,7 +41,7 @@ class Setup:
     def take_queue(self, channel):
         """Takes the worker's queue, the last descriptor of the frame."""
         if self.queued:
-            channel.queue = socket(fileno=channel.take_fd())
+            channel.use_queue(socket(fileno=channel.take_fd()))
 
     def prepare(self):
         """Imports what the workers need, before any module of the workflow. Raises Missing."""
@@ -92,8 +92,7 @@ def settle(sock):
     os.set_inheritable(sock.fileno(), False)
     sys.argv = ["pushflow-worker"]
     billiards.Mender.install()
-    for stream in (sys.stdout, sys.stderr):
-        stream.reconfigure(line_buffering=True)
+    streams.settle()
     import faulthandler
 
     faulthandler.enable()

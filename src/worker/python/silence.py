@@ -8,6 +8,7 @@ import os
 from time import monotonic
 
 from pushflow import children
+from pushflow.descriptors import Descriptor
 
 #: A task that takes longer, in seconds, waits for the supervisor: beside it that costs nothing (`SHORT` in `src/pool/ahead.rs`).
 LONG = 0.0005
@@ -20,7 +21,7 @@ class Silence:
 
     def __init__(self):
         #: What it prints into, whatever tasks make of their standard output.
-        self.output = os.dup(1)
+        self.output = Descriptor(os.dup(1))
         self.unread = None
 
     def begin(self, task):
@@ -33,17 +34,17 @@ class Silence:
         return children.started() or monotonic() - self.began > LONG or self.has_printed()
 
     def has_printed(self):
-        """Whether there is something in the pipe that has not been read."""
+        """Whether there is something in the pipe that has not been read. What is not flushed is not in it."""
         if self.unread is None:
             self.unread = _unread()
         try:
-            return self.unread(self.output) != NOTHING
+            return self.unread(self.output.fd) != NOTHING
         except OSError:
             return True  # a task has closed it
 
     def close(self):
         """In a process that is no worker."""
-        os.close(self.output)
+        self.output.close()
 
 
 def _unread():

@@ -7,6 +7,7 @@ A frame is `<IBQ`: the length of what follows this field, the kind, the task; th
 
 import os
 
+from pushflow.descriptors import Descriptor
 from pushflow.light import Struct, pickle, ref
 
 # Towards the worker.
@@ -59,9 +60,11 @@ class Channel:
     """Reads and writes frames on a connected socket."""
 
     def __init__(self, sock, queue=None):
-        self.sock = sock
+        #: The sockets, each with its descriptor.
+        self.held = []
+        self.sock = self.hold(sock)
         #: Where frames for a worker wait until it takes them, each of them whole.
-        self.queue = queue
+        self.queue = None if queue is None else self.hold(queue)
         self.scratch = bytearray(SCRATCH)
         self.view = memoryview(self.scratch)
         #: What has been received of a frame that is not whole.
@@ -71,6 +74,14 @@ class Channel:
         self.wait = None
         #: What tells of that, while it waits.
         self.watcher = None
+
+    def hold(self, sock):
+        self.held.append((sock, Descriptor(sock.fileno())))
+        return sock
+
+    def use_queue(self, sock):
+        """Receives frames from a queue from now on."""
+        self.queue = self.hold(sock)
 
     def receive(self):
         """The next frame: kind, task, body. Raises Gone at the end of the stream."""
@@ -124,10 +135,15 @@ class Channel:
             raise Gone
 
     def close(self):
-        """In a process that is not the one that this connects."""
-        self.sock.close()
-        if self.queue is not None:
-            self.queue.close()
+        """In a process that is not the one that this connects. It does nothing in the processes that this one forks."""
+        if self.watcher is not None:
+            # The number will be another descriptor's: what happens there must wake nobody.
+            self.watcher.stop()
+            self.watcher = None
+        for sock, descriptor in self.held:
+            sock.detach()
+            descriptor.close()
+        self.held = []
 
     def keep_fds(self, ancillary):
         for level, kind, fds in ancillary:

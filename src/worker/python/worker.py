@@ -4,7 +4,7 @@ import os
 import sys
 
 import pushflow
-from pushflow import children, identity, nearness, silence, tasks, wire
+from pushflow import children, identity, nearness, silence, streams, tasks, wire
 from pushflow.light import signal
 
 
@@ -41,6 +41,8 @@ class Worker:
                 reply = describe(channel, body)
             else:
                 raise RuntimeError(f"unknown kind of frame: {kind}")
+            # Also what the result's pickling has printed: it belongs to this task, and whether there is any is asked next.
+            streams.flush()
             if os.getpid() != self.pid:
                 # A task forked, and this is the child coming back from it: its answer is not wanted.
                 os._exit(0)
@@ -74,11 +76,8 @@ class Worker:
         fds, given = [], []
         try:
             result = self.call(script, body, given)
-            if os.getpid() == self.pid:
-                _flush()
             return wire.RESULT, wire.pack_entries(result, self.look_keys, fds, given), fds
         except BaseException as error:
-            _flush()
             interrupted = isinstance(error, KeyboardInterrupt) and error.args == ("interrupted by the supervisor",)
             return error_reply(error, interrupted, fds)
 
@@ -115,19 +114,13 @@ def describe(channel, body):
     return wire.DESCRIBED, text, ()
 
 
-def _flush():
-    for stream in (sys.stdout, sys.stderr):
-        try:
-            stream.flush()
-        except Exception:
-            pass
-
-
 def become_worker(channel, output, told, leaf=None):
     """Turns this process into a worker, in the cgroup whose `cgroup.procs` is given. Never returns."""
     status = 1
     try:
         if output is not None:
+            # What was printed up to now belongs elsewhere.
+            streams.flush()
             os.dup2(output, 1)
             os.dup2(output, 2)
             os.close(output)
@@ -169,7 +162,7 @@ def _finish():
                 end()
         except BaseException:
             pass
-    _flush()
+    streams.flush()
 
 
 def die_with(supervisor):
