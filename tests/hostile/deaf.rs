@@ -15,7 +15,11 @@ const TASKS: [(&str, &str); 13] = [
         "waits in C for ever and holds the GIL",
         "    lock = ctypes.create_string_buffer(64)\n    libc = ctypes.PyDLL(None)\n    libc.pthread_mutex_lock(lock)\n    note('ready')\n    libc.pthread_mutex_lock(lock)",
     ),
-    ("is stopped", "    note('ready')\n    os.kill(os.getpid(), signal.SIGSTOP)"),
+    (
+        "is stopped",
+        // One thread may go on for a moment after another was stopped.
+        "    note('ready')\n    os.kill(os.getpid(), signal.SIGSTOP)\n    time.sleep(1000)",
+    ),
     (
         "has a stopped child",
         "    def child():\n        os.kill(os.getpid(), signal.SIGSTOP)\n    fork(child)\n    note('ready')\n    time.sleep(1000)",
