@@ -9,32 +9,49 @@ import os
 import sys
 
 #: The streams that this interpreter began with, whatever tasks make of `sys.stdout` and `sys.stderr`.
-_first = {}
+_first = ()
 
 
 def settle():
-    """Makes the streams line-buffered, also under PYTHONUNBUFFERED, where each part of a `print` is written by itself."""
-    for name in ("stdout", "stderr"):
-        stream = _by_lines(getattr(sys, name))
-        setattr(sys, name, stream)
-        setattr(sys, f"__{name}__", stream)
-        _first[name] = stream
+    """Makes the streams line-buffered, also under PYTHONUNBUFFERED, where each part of a `print` would be written by itself."""
+    global _first
+    sys.stdout = sys.__stdout__ = _by_lines(sys.stdout)
+    sys.stderr = sys.__stderr__ = _by_lines(sys.stderr)
+    _first = sys.stdout, sys.stderr
     os.register_at_fork(before=flush)
     os._exit = _exit
 
 
 def _by_lines(stream):
-    if stream is None:
-        return None
-    if not isinstance(stream.buffer, io.RawIOBase):
-        stream.reconfigure(line_buffering=True)
-        return stream
+    if not isinstance(stream, io.TextIOWrapper):
+        return stream  # there is none, or the interpreter was set up with one of another kind
     # A file of its own for the same descriptor: the end of the stream that it replaces closes nothing.
-    raw = io.FileIO(stream.fileno(), "w", closefd=False)
-    raw.name = stream.name
-    lines = io.TextIOWrapper(io.BufferedWriter(raw), stream.encoding, stream.errors, "\n", line_buffering=True)
+    file = _Whole(stream.fileno(), "w", closefd=False)
+    file.name = stream.name
+    lines = io.TextIOWrapper(file, stream.encoding, stream.errors, "\n", line_buffering=True)
     lines.mode = "w"
     return lines
+
+
+class _Whole(io.FileIO):
+    """Writes all that it is given, though a signal comes in between, or a task has told the pipe not to block.
+
+    The text above it is what collects the parts of a line. A BufferedWriter would have a lock, which a fork leaves locked for good
+    if another thread writes at that moment.
+    """
+
+    def write(self, data):
+        left = memoryview(data).cast("B")
+        size = len(left)
+        while left:
+            count = super().write(left)
+            if count is None:
+                from select import select
+
+                select((), (self,), ())
+            else:
+                left = left[count:]
+        return size
 
 
 _exit_at_once = os._exit
@@ -50,16 +67,10 @@ _exit.__module__ = "os"
 
 
 def flush():
-    """Writes what has been printed and has no end yet. Never raises because of a stream."""
-    for name, first in _first.items():
-        stream = getattr(sys, name, None)
-        _flush(stream)
-        if stream is not first:
-            _flush(first)
-
-
-def _flush(stream):
-    try:
-        stream.flush()
-    except Exception:
-        pass  # a task has closed it, or it is None
+    """Writes what has been printed and has no end yet."""
+    streams = getattr(sys, "stdout", None), getattr(sys, "stderr", None)
+    for stream in streams if streams == _first else streams + _first:
+        try:
+            stream.flush()
+        except Exception:
+            pass  # there is none, or a task has closed it
