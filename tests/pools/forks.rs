@@ -1,5 +1,6 @@
 //! Forks, wherever there are threads: none may find a lock that nobody will open, a thousand times over.
 
+use crate::POOLS;
 use crate::support::{Project, python};
 
 /// A module that has threads from its import on, which log and allocate all the time. They share no file: the lock of
@@ -68,6 +69,100 @@ def run(**_):
         .with_pool(pool);
         assert_eq!(project.run(&["--timeout", "120s"]).json()["rounds"], 1000, "{pool}");
     }
+}
+
+#[test]
+fn what_a_task_forks_and_what_that_forks_have_every_file_that_their_parent_has_opened() {
+    for pool in POOLS {
+        let project = Project::task(
+            "
+import os
+def run(**_):
+    if os.fork() == 0:
+        files = [open(f'file-{n}', 'w') for n in range(8)]
+        if os.fork() == 0:
+            for file in files:
+                # Also what is forked further down.
+                if os.fork() == 0:
+                    os.write(file.fileno(), b'written')
+                    os._exit(0)
+                os.wait()
+            os._exit(0)
+        os.wait()
+        os._exit(0)
+    os.wait()
+    return {'written': [open(f'file-{n}').read() for n in range(8)]}
+",
+        )
+        .with_pool(pool);
+        let finished = project.run(&["--timeout", "60s"]);
+        assert_eq!(finished.json()["written"], serde_json::json!(vec!["written"; 8]), "{pool}: {}", finished.stderr);
+        assert!(!finished.stderr.contains("Exception ignored"), "{pool}: {}", finished.stderr);
+    }
+}
+
+#[test]
+fn a_file_that_has_the_number_of_a_descriptor_of_pushflow_is_left_to_the_task() {
+    // The task closes the pipes that it does not know, and opens files, which get their numbers.
+    let project = Project::task(
+        "
+import os
+def run(**_):
+    for fd in map(int, os.listdir('/proc/self/fd')):
+        try:
+            if fd > 2 and os.readlink(f'/proc/self/fd/{fd}').startswith('pipe:'): os.close(fd)
+        except OSError: pass
+    files = [open(f'file-{n}', 'w') for n in range(8)]
+    if os.fork() == 0:
+        for file in files: os.write(file.fileno(), b'written')
+        os._exit(0)
+    os.wait()
+    return {'numbers': [file.fileno() for file in files], 'written': [open(f'file-{n}').read() for n in range(8)]}
+",
+    );
+    let finished = project.run(&["--timeout", "60s"]);
+    assert_eq!(finished.json()["written"], serde_json::json!(vec!["written"; 8]), "{}", finished.stderr);
+}
+
+#[test]
+fn a_pool_of_processes_works_in_a_process_of_multiprocessing() {
+    let project = Project::task(
+        "
+import multiprocessing
+from concurrent.futures import ProcessPoolExecutor
+fork = multiprocessing.get_context('fork')
+def square(n): return n * n
+def inner(answers):
+    with fork.Pool(2) as pool: answers.put(pool.map(square, range(5)))
+    with ProcessPoolExecutor(2, mp_context=fork) as pool: answers.put(list(pool.map(square, range(5))))
+def run(**_):
+    answers = fork.Queue()
+    process = fork.Process(target=inner, args=(answers,))
+    process.start()
+    got = [answers.get(timeout=50), answers.get(timeout=50)]
+    process.join(50)
+    return {'got': got, 'exit': process.exitcode}
+",
+    );
+    let output = project.run(&["--timeout", "60s"]).json();
+    assert_eq!(output, serde_json::json!({"got": [[0, 1, 4, 9, 16], [0, 1, 4, 9, 16]], "exit": 0}));
+}
+
+#[test]
+fn what_a_module_forks_while_it_is_imported_has_no_connection_of_the_forkserver() {
+    let project = Project::task(
+        "
+import os
+pid = os.fork()
+if pid == 0:
+    links = [os.readlink(f'/proc/self/fd/{fd}') for fd in os.listdir('/proc/self/fd') if fd.isdigit() and os.path.lexists(f'/proc/self/fd/{fd}')]
+    open('sockets', 'w').write(str(sum(link.startswith('socket:') for link in links)))
+    os._exit(0)
+os.waitpid(pid, 0)
+def run(**_): return {'sockets': open('sockets').read()}
+",
+    );
+    assert_eq!(project.run(&["--timeout", "60s"]).json()["sockets"], 0.to_string());
 }
 
 /// A billiard before 4.3.2 hangs at the end of every tenth pool or so: of these hundred, about ten would.

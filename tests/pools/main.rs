@@ -15,6 +15,7 @@ mod forks;
 mod interrupts;
 mod kinds;
 mod nearness;
+mod printing;
 mod shared;
 
 /// The contexts in which workers can be started.
