@@ -3,14 +3,19 @@
 
 #![allow(clippy::unwrap_used)]
 
+#[allow(dead_code, reason = "no test crate uses all of it")]
+#[path = "binary/process.rs"]
+mod process;
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 fn output(command: &mut Command) -> String {
-    let output = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}; tests/run installs it"));
-    assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
+    let called = format!("{command:?}");
+    let output = process::output(command);
+    assert!(output.status.success(), "{called}: {}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8(output.stdout).unwrap()
 }
 
@@ -56,15 +61,14 @@ fn the_pages_are_what_man_expects() {
     let known = ["missing date, using \"\"", "skipping paragraph macro: br"];
     let folder = tempfile::tempdir().unwrap();
     for page in pages(folder.path()) {
-        let said = Command::new("mandoc").args(["-T", "lint", "-W", "warning"]).arg(&page).output();
-        let said = said.expect("mandoc; tests/run installs it").stdout;
+        let said = process::output(Command::new("mandoc").args(["-T", "lint", "-W", "warning"]).arg(&page)).stdout;
         let said = String::from_utf8(said).unwrap();
         let wrong: Vec<&str> = said.lines().filter(|line| !known.iter().any(|known| line.contains(known))).collect();
         assert!(wrong.is_empty(), "{wrong:#?}");
         // Asks what packagers ask.
         let mut groff = Command::new("man");
         let said = groff.args(["--warnings", "-E", "UTF-8", "-l", "-Tutf8", "-Z"]).arg(&page).env("MANROFFSEQ", "");
-        let said = said.env("MANWIDTH", "80").output().expect("man; tests/run installs it").stderr;
+        let said = process::output(said.env("MANWIDTH", "80")).stderr;
         assert_eq!(String::from_utf8(said).unwrap(), "", "{}", page.display());
     }
 }
@@ -127,7 +131,7 @@ fn pages_refer_to_pages_that_are_there() {
 
 #[test]
 fn a_folder_for_pages_that_cannot_be_made_is_named() {
-    let output = Command::new(env!("CARGO_BIN_EXE_pushflow")).args(["man", "/dev/null/man"]).output().unwrap();
+    let output = process::output(Command::new(env!("CARGO_BIN_EXE_pushflow")).args(["man", "/dev/null/man"]));
     assert_eq!(output.status.code(), Some(1));
     let said = String::from_utf8(output.stderr).unwrap();
     assert!(said.starts_with("pushflow: cannot make the folder /dev/null/man/man1: "), "{said}");

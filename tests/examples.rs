@@ -1,5 +1,9 @@
 //! The examples in `conf`, through the real binary: what they print and what they write.
 
+#[allow(dead_code, reason = "no test crate uses all of it")]
+#[path = "binary/process.rs"]
+mod process;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -23,12 +27,15 @@ fn run(name: &str, inputs: &[&str]) -> (Ran, TempDir) {
     let elsewhere = tempfile::tempdir().expect("a temporary folder");
     let mut command = Command::new(env!("CARGO_BIN_EXE_pushflow"));
     command.current_dir(elsewhere.path()).env("HOME", elsewhere.path()).env("TMPDIR", elsewhere.path());
-    command.env_remove("XDG_CONFIG_HOME").env("NO_COLOR", "1");
+    command.env("XDG_RUNTIME_DIR", elsewhere.path()).env("NO_COLOR", "1");
+    for name in ["CONFIG", "STATE", "CACHE", "DATA"] {
+        command.env_remove(format!("XDG_{name}_HOME"));
+    }
     command.arg("run").arg(example(name));
     for input in inputs {
         command.args(["-i", input]);
     }
-    let output = command.output().expect("pushflow starts");
+    let output = process::output(&mut command);
     let log = String::from_utf8_lossy(&output.stderr).into_owned();
     let json = serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{name}: {error}\n{log}"));
     (Ran { code: output.status.code(), output: json, log }, elsewhere)

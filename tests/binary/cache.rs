@@ -5,6 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::process::Command;
 
+use crate::support::process::output;
 use crate::support::{Project, finished, python};
 
 const TASK: &str = "def run(**_): return {'done': True}";
@@ -13,7 +14,7 @@ const TASK: &str = "def run(**_): return {'done': True}";
 fn run(project: &Project) {
     let mut command = project.command(&["run", "-q", "w.toml"]);
     command.env("XDG_CACHE_HOME", project.path("cache")).env_remove("PYTHONDONTWRITEBYTECODE");
-    let finished = finished(command.output().unwrap());
+    let finished = finished(output(&mut command));
     assert_eq!((finished.json()["done"].clone(), &*finished.stderr), (true.into(), ""));
 }
 
@@ -34,8 +35,8 @@ fn mark(project: &Project) {
          kept = marshal.load(open(sys.argv[1], 'rb'))\n\
          kept['pushflow.fresh'] = compile('open(\"mark\", \"w\").close()', '', 'exec')\n\
          marshal.dump(kept, open(sys.argv[1], 'wb'))";
-    let status = Command::new(python()).args(["-c", program]).arg(kept(project)).status().unwrap();
-    assert!(status.success());
+    let done = output(Command::new(python()).args(["-c", program]).arg(kept(project)));
+    assert!(done.status.success());
 }
 
 #[test]

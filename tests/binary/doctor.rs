@@ -7,6 +7,7 @@ use std::process::Command;
 
 use serde_json::Value;
 
+use crate::support::process::output;
 use crate::support::{Finished, Project, finished};
 
 /// Without D-Bus, and without a runtime folder; as a user without privileges where the tests are root's.
@@ -27,7 +28,7 @@ fn doctor(folder: &Path, arguments: &[&str]) -> Finished {
     for bus in ["DBUS_SYSTEM_BUS_ADDRESS", "DBUS_SESSION_BUS_ADDRESS"] {
         command.env(bus, "unix:path=/nowhere/bus");
     }
-    finished(command.env_remove("XDG_RUNTIME_DIR").env_remove("XDG_CONFIG_HOME").output().unwrap())
+    finished(output(command.env_remove("XDG_RUNTIME_DIR").env_remove("XDG_CONFIG_HOME")))
 }
 
 fn check<'a>(json: &'a Value, name: &str) -> &'a Value {

@@ -5,6 +5,7 @@ use std::process::Stdio;
 
 use serde_json::json;
 
+use crate::support::process::Process;
 use crate::support::{Project, finished};
 
 const ECHO: &str = "def run(*args, **kwargs): return {'seen': [list(args), kwargs]}";
@@ -69,15 +70,9 @@ fn inputs_of_the_command_line_win_over_a_file_and_that_over_the_workflow() {
 #[test]
 fn inputs_can_come_from_standard_input() {
     let project = echo();
-    let mut child = project
-        .command(&["run", "w.toml", "--inputs", "-"])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    child.stdin.take().unwrap().write_all(b"{\"0\": true, \"x\": []}").unwrap();
-    let finished = finished(child.wait_with_output().unwrap());
+    let mut child = Process::start(project.command(&["run", "w.toml", "--inputs", "-"]).stdin(Stdio::piped()));
+    child.stdin().unwrap().write_all(b"{\"0\": true, \"x\": []}").unwrap();
+    let finished = finished(child.end());
     assert_eq!(finished.json()["seen"], json!([[true], {"x": []}]));
 }
 
@@ -108,9 +103,8 @@ fn a_position_far_out_is_an_error_and_fills_no_memory() {
     let project = echo();
     // The limit protects the host should this ever fail again.
     let limited = "ulimit -v 8000000; exec \"$0\" run w.toml -i 99999999999=7";
-    let finished = project
-        .start_as(std::process::Command::new("sh").args(["-c", limited, env!("CARGO_BIN_EXE_pushflow")]))
-        .finish();
+    let finished =
+        project.start_as(project.program("sh").args(["-c", limited, env!("CARGO_BIN_EXE_pushflow")])).finish();
     assert_eq!(finished.code, Some(1));
     assert!(finished.stderr.contains("the payload has the position 99999999999"), "{}", finished.stderr);
 }

@@ -1,5 +1,6 @@
 //! What is printed where.
 
+use crate::support::process::output;
 use crate::support::{Project, finished};
 
 const HELLO: &str = "def run(name, **_): return {'reply': f'Hello {name}!'}";
@@ -115,7 +116,7 @@ fn a_dry_run_says_what_would_run_and_runs_nothing() {
 fn a_log_that_cannot_be_written_is_no_reason_to_end_a_run() {
     let project = Project::task("def run(**_):\n    print('chatter')\n    return {'done': True}");
     let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
-    let finished = finished(project.command(&["run", "w.toml"]).stderr(full).output().unwrap());
+    let finished = finished(output(project.command(&["run", "w.toml"]).stderr(full)));
     assert_eq!(finished.json()["done"], true);
 }
 
@@ -131,7 +132,7 @@ fn a_reader_that_wants_no_more_of_a_picture_gets_no_complaint() {
     for arguments in [&["graph", "w.toml"][..], &["schema"], &["check", "w.toml"]] {
         let (read, write) = std::io::pipe().unwrap();
         drop(read);
-        let finished = finished(project.command(arguments).stdout(write).output().unwrap());
+        let finished = finished(output(project.command(arguments).stdout(write)));
         assert_eq!((finished.code, &*finished.stderr), (Some(141), ""), "{arguments:?}");
     }
 }

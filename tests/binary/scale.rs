@@ -2,10 +2,10 @@
 
 use std::fmt::Write;
 use std::os::unix::process::ExitStatusExt;
-use std::process::{Command, Stdio};
 use std::time::Instant;
 
 use crate::support::Project;
+use crate::support::process::output;
 
 /// Runs and returns the supervisor's own peak memory, in KiB: VmHWM, read when it says that its run has ended.
 fn peak_memory(project: &Project, arguments: &[&str]) -> u64 {
@@ -111,9 +111,9 @@ fn a_fan_of_five_hundred_tasks_is_joined_whole() {
 #[test]
 fn a_reader_that_goes_away_ends_the_command_with_an_error_and_not_with_a_panic() {
     let project = Project::task("def run(**_): return {'text': 'x' * 1000000}");
-    let mut child = project.command(&["run", "w.toml"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    drop(child.stdout.take());
-    let output = child.wait_with_output().unwrap();
+    let (read, write) = std::io::pipe().unwrap();
+    drop(read);
+    let output = output(project.command(&["run", "w.toml"]).stdout(write));
     assert_eq!((output.status.code(), output.status.signal()), (Some(1), None));
     let stderr = String::from_utf8(output.stderr).unwrap();
     assert!(stderr.contains("cannot write the output to standard output: Broken pipe"), "{stderr}");
@@ -142,6 +142,6 @@ def run(**_):
     let project = Project::with_workflow(&sections, &links).file("meet.py", script);
     let limited = "ulimit -Sn 200; exec \"$0\" run w.toml --timeout 120s";
     let pushflow = env!("CARGO_BIN_EXE_pushflow");
-    let finished = project.start_as(Command::new("sh").args(["-c", limited, pushflow])).finish();
+    let finished = project.start_as(project.program("sh").args(["-c", limited, pushflow])).finish();
     assert_eq!(finished.json()["limit"], 200, "{}", finished.stderr);
 }

@@ -4,7 +4,8 @@ use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 
-use crate::support::{Project, is_alive, wait_until_gone};
+use crate::support::process::wait_until_gone;
+use crate::support::{Project, is_alive};
 
 const SLEEPER: &str = "
 import os, subprocess, time
@@ -156,11 +157,8 @@ fn nohup_makes_the_end_of_the_terminal_mean_nothing() {
         "import os, time\ndef run(**_):\n    print('running', flush=True)\n    while not os.path.exists('go'): time.sleep(0.01)\n    return {'done': True}",
     );
     let pushflow = env!("CARGO_BIN_EXE_pushflow");
-    let mut running = project.start_as(std::process::Command::new("sh").args([
-        "-c",
-        "trap '' HUP; exec \"$0\" run w.toml",
-        pushflow,
-    ]));
+    let mut running =
+        project.start_as(project.program("sh").args(["-c", "trap '' HUP; exec \"$0\" run w.toml", pushflow]));
     running.wait_for("running");
     running.signal(Signal::SIGHUP);
     std::fs::write(project.path("go"), "").unwrap();

@@ -1,15 +1,18 @@
 //! A folder with a workflow in it, and the `pushflow` that runs it.
 
-use std::fs;
-use std::io::{BufRead, BufReader, Read};
-use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStderr, Command, Output, Stdio};
-use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::{Duration, Instant};
+#[allow(dead_code, reason = "no test crate uses all of it")]
+#[path = "process.rs"]
+pub(crate) mod process;
 
-use nix::sys::signal::{Signal, kill};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+use nix::sys::signal::Signal;
 use nix::unistd::Pid;
 use serde_json::Value;
+
+use process::{Process, output};
 
 /// A folder of its own with files in it; it goes with the value.
 pub(crate) struct Project {
@@ -71,20 +74,33 @@ impl Project {
     }
 
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_pushflow"));
+        let mut command = self.program(env!("CARGO_BIN_EXE_pushflow"));
+        command.args(arguments);
         command
-            .args(arguments)
+    }
+
+    /// Another program, which has nothing of the user's either: its folders are the project's, and there is no bus.
+    pub(crate) fn program(&self, program: &str) -> Command {
+        let mut command = Command::new(program);
+        command
             .current_dir(self.folder.path())
             .env("HOME", self.folder.path())
             .env("XDG_RUNTIME_DIR", self.folder.path())
-            .env_remove("XDG_CONFIG_HOME")
+            .env("DBUS_SYSTEM_BUS_ADDRESS", format!("unix:path={}", self.path("no-system-bus").display()))
+            .env_remove("DBUS_SESSION_BUS_ADDRESS")
             .env_remove("PUSHFLOW_LOG")
             .stdin(Stdio::null());
+        for name in ["CONFIG", "STATE", "CACHE", "DATA"] {
+            command.env_remove(format!("XDG_{name}_HOME"));
+        }
+        for name in ["CONFIGURATION", "STATE", "CACHE", "RUNTIME", "LOGS"] {
+            command.env_remove(format!("{name}_DIRECTORY"));
+        }
         command
     }
 
     pub(crate) fn pushflow(&self, arguments: &[&str]) -> Finished {
-        finished(self.command(arguments).output().unwrap())
+        finished(output(&mut self.command(arguments)))
     }
 
     /// `pushflow run w.toml ARGUMENTS…`
@@ -99,11 +115,7 @@ impl Project {
 
     /// Starts a command in the project's folder and leaves it running.
     pub(crate) fn start_as(&self, command: &mut Command) -> Running {
-        let mark = Mark::on(command);
-        let mut child =
-            command.current_dir(self.folder.path()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-        let stderr = BufReader::new(child.stderr.take().unwrap());
-        Running { child, stderr, seen: String::new(), mark }
+        Running(Process::start(command.current_dir(self.folder.path())))
     }
 }
 
@@ -128,104 +140,25 @@ impl Finished {
     }
 }
 
-/// A variable of its own in the environment of a command: everything that comes of it inherits that, and whatever it does, nobody
-/// can take it away.
-#[derive(Clone)]
-pub(crate) struct Mark(String);
-
-impl Mark {
-    const NAME: &str = "PUSHFLOW_TEST_MARK";
-
-    /// The command's mark; it gets one if it has none.
-    pub(crate) fn on(command: &mut Command) -> Self {
-        static NEXT: AtomicU32 = AtomicU32::new(0);
-        let given = command.get_envs().find(|(name, _)| *name == Mark::NAME).and_then(|(_, value)| value);
-        let mark = Mark(match given {
-            Some(given) => given.to_string_lossy().into_owned(),
-            None => format!("{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed)),
-        });
-        mark.also_on(command);
-        mark
-    }
-
-    /// Puts it on a further command.
-    pub(crate) fn also_on(&self, command: &mut Command) {
-        command.env(Mark::NAME, &self.0);
-    }
-
-    /// The processes that have it.
-    pub(crate) fn processes(&self) -> Vec<i32> {
-        let wanted = format!("{}={}\0", Mark::NAME, self.0).into_bytes();
-        let processes = fs::read_dir("/proc").unwrap().flatten();
-        let pids = processes.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
-        pids.filter(|pid| {
-            let environ = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
-            environ.windows(wanted.len()).any(|window| window == wanted)
-        })
-        .collect()
-    }
-
-    /// Ends them, and what they start meanwhile.
-    pub(crate) fn kill_all(&self) {
-        let begin = Instant::now();
-        loop {
-            let left = self.processes();
-            if left.is_empty() || begin.elapsed() > Duration::from_secs(20) {
-                return;
-            }
-            for pid in left {
-                let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
-            }
-        }
-    }
-}
-
 /// A `pushflow` that is running; killed when the value goes, with all that came of it.
-pub(crate) struct Running {
-    child: Child,
-    stderr: BufReader<ChildStderr>,
-    seen: String,
-    mark: Mark,
-}
+pub(crate) struct Running(Process);
 
 impl Running {
     /// Waits until a line of the log contains this.
     pub(crate) fn wait_for(&mut self, text: &str) -> String {
-        loop {
-            let mut line = String::new();
-            let count = self.stderr.read_line(&mut line).unwrap();
-            assert!(count > 0, "{text:?} never came:\n{}", self.seen);
-            self.seen.push_str(&line);
-            if line.contains(text) {
-                return line;
-            }
-        }
+        self.0.wait_for(text)
     }
 
     pub(crate) fn signal(&self, signal: Signal) {
-        kill(self.pid(), signal).unwrap();
+        self.0.signal(signal);
     }
 
     pub(crate) fn pid(&self) -> Pid {
-        Pid::from_raw(self.child.id() as i32)
+        self.0.pid()
     }
 
-    pub(crate) fn finish(mut self) -> Finished {
-        let mut stdout = String::new();
-        self.stderr.read_to_string(&mut self.seen).unwrap();
-        self.child.stdout.take().unwrap().read_to_string(&mut stdout).unwrap();
-        let code = self.child.wait().unwrap().code();
-        Finished { code, stdout, stderr: std::mem::take(&mut self.seen) }
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        // Most have ended by now.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-        // Those that a supervisor has not ended which was killed.
-        self.mark.kill_all();
+    pub(crate) fn finish(self) -> Finished {
+        finished(self.0.end())
     }
 }
 
@@ -242,15 +175,4 @@ pub(crate) fn is_alive(pid: i32) -> bool {
     procfs::process::Process::new(pid)
         .and_then(|process| process.stat())
         .is_ok_and(|stat| !matches!(stat.state, 'Z' | 'X'))
-}
-
-/// Waits until a process is gone: the kernel says so through a pidfd.
-pub(crate) fn wait_until_gone(pid: i32) {
-    use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-    use std::os::fd::AsFd;
-    let Some(number) = rustix::process::Pid::from_raw(pid) else { return };
-    let Ok(pidfd) = rustix::process::pidfd_open(number, rustix::process::PidfdFlags::empty()) else { return };
-    let mut fds = [PollFd::new(pidfd.as_fd(), PollFlags::POLLIN)];
-    let ready = poll(&mut fds, PollTimeout::from(20_000_u16)).unwrap();
-    assert_eq!(ready, 1, "process {pid} is still there after 20 s");
 }

@@ -1,7 +1,6 @@
 //! `pushflow run` as the job of a shell at a terminal: Ctrl-C, Ctrl-Z, fg, and `timeout` in front.
 
-use std::process::Command;
-
+use crate::support::process::output;
 use crate::support::{Project, finished, python};
 
 /// A shell with one job, at a terminal of its own. `at(text)` waits for output, `key(bytes)` types.
@@ -35,6 +34,10 @@ if shell == 0:
     os._exit(0)
 os.close(slave); os.close(status)
 seen = b''
+
+def late(*_): sys.exit(f'this takes too long; up to now there came: {seen.decode()}')
+signal.signal(signal.SIGALRM, late)
+signal.alarm(120)
 
 def at(text, seconds=60):
     global seen
@@ -84,17 +87,10 @@ def run(**_):
 ";
 
 fn at_a_terminal(project: &Project, script: &str) -> String {
-    let settings = project.command(&[]);
-    let mut command = Command::new(python());
+    let mut command = project.program(python().to_str().unwrap());
     command.args(["-c", &format!("{SHELL}\n{script}"), env!("CARGO_BIN_EXE_pushflow"), "run", "w.toml"]);
-    command.current_dir(settings.get_current_dir().unwrap()).env("NO_COLOR", "1");
-    for (name, value) in settings.get_envs() {
-        match value {
-            Some(value) => command.env(name, value),
-            None => command.env_remove(name),
-        };
-    }
-    let finished = finished(command.output().unwrap());
+    command.env("NO_COLOR", "1");
+    let finished = finished(output(&mut command));
     assert_eq!(finished.code, Some(0), "{}", finished.stderr);
     finished.stdout
 }
@@ -140,7 +136,7 @@ print(rest())";
 #[test]
 fn timeout_in_front_sends_its_signal_twice_which_is_one_stop() {
     let project = Project::task("import time\ndef run(**_):\n    time.sleep(1.5)\n    return {'done': True}");
-    let mut command = Command::new("timeout");
+    let mut command = project.program("timeout");
     command.args(["1", env!("CARGO_BIN_EXE_pushflow"), "run", "w.toml"]);
     let finished = project.start_as(&mut command).finish();
     assert_eq!(finished.code, Some(124), "{}", finished.stderr);

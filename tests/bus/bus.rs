@@ -1,16 +1,16 @@
 //! A bus of one's own, and services on it.
 
-use std::io::{BufRead, BufReader};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 
 use serde_json::Value;
 
+use crate::support::process::{Process, output};
 use crate::support::{Finished, Project, Running, finished, python};
 
 /// A `dbus-daemon`, ended with the value.
 pub(crate) struct Bus {
-    daemon: Child,
+    daemon: Process,
     folder: tempfile::TempDir,
 }
 
@@ -27,8 +27,7 @@ impl Bus {
 
     /// Ends the bus, as a crash would.
     pub(crate) fn kill(&mut self) {
-        self.daemon.kill().unwrap();
-        self.daemon.wait().unwrap();
+        self.daemon.kill();
         let _ = std::fs::remove_file(self.folder.path().join("bus"));
     }
 
@@ -45,7 +44,7 @@ impl Bus {
     }
 
     pub(crate) fn run(&self, program: &str, arguments: &[&str]) -> Finished {
-        finished(self.command(program, arguments).stdin(Stdio::null()).output().unwrap())
+        finished(output(self.command(program, arguments).stdin(Stdio::null())))
     }
 
     /// A method of a service's root object; what busctl says of the answer.
@@ -109,10 +108,10 @@ impl Bus {
 
     /// `pushflow ARGUMENTS… --user`, with this project's workflows installed.
     pub(crate) fn pushflow(&self, project: &Project, arguments: &[&str]) -> Finished {
-        finished(self.pushflow_command(project, arguments).output().unwrap())
+        finished(output(&mut self.pushflow_command(project, arguments)))
     }
 
-    fn pushflow_command(&self, project: &Project, arguments: &[&str]) -> Command {
+    pub(crate) fn pushflow_command(&self, project: &Project, arguments: &[&str]) -> Command {
         let mut command = project.command(&[arguments, &["--user"]].concat());
         command.env("XDG_CONFIG_HOME", project.path("")).env("DBUS_SESSION_BUS_ADDRESS", self.address());
         command
@@ -131,29 +130,19 @@ impl Bus {
     }
 }
 
-impl Drop for Bus {
-    fn drop(&mut self) {
-        let _ = self.daemon.kill();
-        let _ = self.daemon.wait();
-    }
-}
-
 fn address(folder: &Path) -> String {
     format!("unix:path={}", folder.join("bus").display())
 }
 
-fn start_daemon(folder: &Path) -> Child {
-    let mut daemon = Command::new("dbus-daemon")
+fn start_daemon(folder: &Path) -> Process {
+    let mut command = Command::new("dbus-daemon");
+    command
         .args(["--session", "--nofork", "--nopidfile", "--print-address=1"])
         .arg(format!("--address={}", address(folder)))
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .stdin(Stdio::null())
-        .spawn()
-        .expect("dbus-daemon starts; tests/run installs it");
+        .stdin(Stdio::null());
+    let mut daemon = Process::start(&mut command);
     // It prints its address once it listens.
-    let mut line = String::new();
-    BufReader::new(daemon.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    let line = daemon.line();
     assert!(line.starts_with("unix:path="), "{line}");
     daemon
 }

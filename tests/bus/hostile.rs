@@ -3,6 +3,7 @@
 use serde_json::json;
 
 use crate::bus::{Bus, Installed, WAITS};
+use crate::support::process::Process;
 
 const NOTHING: &str = "def run(**inputs): return {}";
 
@@ -122,18 +123,16 @@ fn ten_thousand_runs_from_eight_clients_and_more_are_all_answered_and_all_end() 
     let (bus, project) = (Bus::new(), Installed::resident("max_queued_runs = 20000\nmax_concurrent_runs = 4", NOTHING));
     let service = bus.serve(&project, "w");
     let pid = service.pid();
-    let guard = Ended(pid);
-    // What it logs is read: it waits for its readers, as everything does that writes to a pipe.
-    let finished = std::thread::spawn(move || service.finish());
     let memory = || {
         let status = procfs::process::Process::new(pid.as_raw()).unwrap().status().unwrap();
         status.vmrss.unwrap()
     };
     let flood = |calls: &str| {
         let clients: Vec<_> =
-            (0..8).map(|_| bus.command("/usr/bin/python3", &["-c", CLIENT, calls]).spawn().unwrap()).collect();
-        for mut client in clients {
-            assert!(client.wait().unwrap().success());
+            (0..8).map(|_| Process::start(&mut bus.command("/usr/bin/python3", &["-c", CLIENT, calls]))).collect();
+        for client in clients {
+            let ended = client.end();
+            assert!(ended.status.success(), "{ended:?}");
         }
     };
     // Waits for the service's own word: nothing is polled.
@@ -171,17 +170,6 @@ loop.run()
     let actor = "/org/pushflow/workflow/actor/task";
     assert_eq!(bus.property("w", actor, "org.pushflow.Actor1", "Executions"), runs);
     assert!(sizes.len() < 5, "memory grows with each flood, KiB: {sizes:?}");
-    nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM).unwrap();
-    assert_eq!(finished.join().unwrap().code, Some(0));
-    std::mem::forget(guard);
-}
-
-/// A process that ends with the value, where a test fails before it has ended it.
-struct Ended(nix::unistd::Pid);
-
-impl Drop for Ended {
-    fn drop(&mut self) {
-        // It may have ended by itself.
-        let _ = nix::sys::signal::kill(self.0, nix::sys::signal::Signal::SIGKILL);
-    }
+    service.signal(nix::sys::signal::Signal::SIGTERM);
+    assert_eq!(service.finish().code, Some(0));
 }

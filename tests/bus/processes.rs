@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use crate::bus::{Bus, Installed};
 use crate::support::Running;
+use crate::support::process::{Process, output};
 
 /// A task with a daemonic child, a program that it announces, and one below that which nobody does; until a file is there.
 pub(crate) const FAMILY: &str = "
@@ -125,9 +126,11 @@ fn ps_shows_a_service_as_it_shows_a_run_in_the_foreground() {
 #[test]
 fn ps_without_a_name_shows_services_and_what_runs_in_the_foreground() {
     let bus = Bus::new();
+    // Of a name that nothing else has on this host: root's `ps` shows what runs in /run/pushflow as well.
+    let front_name = format!("front-{}", std::process::id());
     let project = Installed::resident("", "def run(**_): return {}")
         .file(
-            "front.toml",
+            &format!("{front_name}.toml"),
             &format!(
                 "links = [{{ from = 'start', to = 'task' }}, {{ from = 'task', to = 'stop' }}]\n[workflow]\npython = {:?}\n\
                  [pool]\ngrace = '300ms'\n[actors.task]\nscript = 'front.py'\n",
@@ -143,15 +146,14 @@ fn ps_without_a_name_shows_services_and_what_runs_in_the_foreground() {
         command
     };
     let _service = bus.serve(&project, "w");
-    let mut front = project.start_as(&mut on_this_bus(&["run", "front.toml"]));
+    let mut front = project.start_as(&mut on_this_bus(&["run", &format!("{front_name}.toml")]));
     front.wait_for("it runs");
-    let shown = crate::support::finished(on_this_bus(&["ps", "--json"]).output().unwrap()).json();
-    let of = |name: &str| {
-        let found = shown.as_array().unwrap().iter().find(|it| it["workflow"] == name);
-        found.unwrap_or_else(|| panic!("{name} in {shown}")).clone()
+    let shown = crate::support::finished(output(&mut on_this_bus(&["ps", "--json"]))).json();
+    let is_shown = |name: &str, bus: Value| {
+        shown.as_array().unwrap().iter().any(|it| it["workflow"] == name && it["service"]["bus"] == bus)
     };
-    assert_eq!((&of("front")["service"], &of("w")["service"]["bus"]), (&Value::Null, &json!("user")));
-    let only = crate::support::finished(on_this_bus(&["ps", "--user", "--json"]).output().unwrap()).json();
+    assert!(is_shown(&front_name, Value::Null) && is_shown("w", json!("user")), "{shown}");
+    let only = crate::support::finished(output(&mut on_this_bus(&["ps", "--user", "--json"]))).json();
     assert_eq!(only.as_array().unwrap().len(), 1, "{only}");
     front.signal(nix::sys::signal::Signal::SIGINT);
     assert_eq!(front.finish().code, Some(130));
@@ -163,15 +165,12 @@ fn ps_watches_a_service_until_it_has_ended() {
     let service = bus.serve(&project, "w");
     let mut command = project.command(&["ps", "w", "--user", "--watch", "--json"]);
     command.env("XDG_CONFIG_HOME", project.path("")).env("DBUS_SESSION_BUS_ADDRESS", bus.address());
-    let mut watching = command.stdout(std::process::Stdio::piped()).spawn().unwrap();
-    let mut seen = std::io::BufReader::new(watching.stdout.take().unwrap());
-    let mut line = String::new();
-    std::io::BufRead::read_line(&mut seen, &mut line).unwrap();
+    let mut watching = Process::start(&mut command);
+    let line = watching.line();
     assert!(line.contains("\"workflow\":\"w\""), "{line}");
     service.signal(nix::sys::signal::Signal::SIGTERM);
     assert_eq!(service.finish().code, Some(0));
-    std::io::Read::read_to_string(&mut seen, &mut line).unwrap();
-    assert_eq!(watching.wait().unwrap().code(), Some(0));
+    assert_eq!(watching.end().status.code(), Some(0));
 }
 
 #[test]
@@ -282,11 +281,8 @@ print(len(added), len(removed), flush=True)
 fn processes_come_and_go_on_the_bus_by_themselves() {
     let (bus, project) = (Bus::new(), Installed::resident("", FAMILY));
     let mut service = bus.serve(&project, "w");
-    let mut watch = bus.command("/usr/bin/python3", &["-c", WATCH, "3"]);
-    let mut watching = watch.stdout(std::process::Stdio::piped()).spawn().unwrap();
-    let mut said = std::io::BufReader::new(watching.stdout.take().unwrap());
-    let mut line = String::new();
-    std::io::BufRead::read_line(&mut said, &mut line).unwrap();
+    let mut watching = Process::start(&mut bus.command("/usr/bin/python3", &["-c", WATCH, "3"]));
+    assert_eq!(watching.line(), "watching\n");
     let pids = family(&bus, &mut service);
     // On the bus when it has said so, though nobody has asked.
     let path = format!("/org/pushflow/workflow/process/{}", pids[3]);
@@ -300,10 +296,8 @@ fn processes_come_and_go_on_the_bus_by_themselves() {
     assert!(there, "{path} never comes");
     bus.call("w", "Abort", &["s", ""]);
     service.wait_for("run ended: aborted");
-    line.clear();
-    std::io::Read::read_to_string(&mut said, &mut line).unwrap();
-    assert_eq!(line, "3 3\n");
-    assert!(watching.wait().unwrap().success());
+    assert_eq!(watching.line(), "3 3\n");
+    assert!(watching.end().status.success());
 }
 
 #[test]
@@ -348,11 +342,13 @@ workflow = dbus.SessionBus().get_object('org.pushflow.Workflow1.w', '/org/pushfl
 for _ in range(125):
     assert workflow.ListProcesses(dbus_interface='org.pushflow.Workflow1')
 ";
-    let clients: Vec<_> = (0..8).map(|_| bus.command("/usr/bin/python3", &["-c", client]).spawn().unwrap()).collect();
+    let clients: Vec<_> =
+        (0..8).map(|_| Process::start(&mut bus.command("/usr/bin/python3", &["-c", client]))).collect();
     let run = bus.pushflow(&project, &["submit", "w", "--wait"]);
     assert_eq!(run.code, Some(0), "{}", run.stderr);
     service.wait_for("run ended");
-    for mut client in clients {
-        assert!(client.wait().unwrap().success());
+    for client in clients {
+        let ended = client.end();
+        assert!(ended.status.success(), "{ended:?}");
     }
 }

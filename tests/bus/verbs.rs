@@ -3,6 +3,8 @@
 use serde_json::{Value, json};
 
 use crate::bus::{Bus, Installed, WAITS};
+use crate::support::finished;
+use crate::support::process::{Process, output};
 
 #[test]
 fn submit_waits_prints_the_output_and_exits_as_the_run_ended() {
@@ -71,9 +73,12 @@ fn list_without_anything_shows_no_table_and_an_empty_array() {
         "{}",
         said.stdout
     );
-    let mut alone = project.command(&["list", "--user"]);
-    alone.env("DBUS_SESSION_BUS_ADDRESS", "unix:path=/nowhere").env("XDG_CONFIG_HOME", project.path(""));
-    let said = crate::support::finished(alone.output().unwrap());
+    let alone = |arguments: &[&str]| {
+        let mut command = project.command(arguments);
+        command.env("DBUS_SESSION_BUS_ADDRESS", "unix:path=/nowhere").env("XDG_CONFIG_HOME", project.path(""));
+        finished(output(&mut command))
+    };
+    let said = alone(&["list", "--user"]);
     assert_eq!(said.code, Some(0));
     assert!(
         said.stdout.starts_with("no workflow is installed in ") && said.stdout.lines().count() == 1,
@@ -81,7 +86,7 @@ fn list_without_anything_shows_no_table_and_an_empty_array() {
         said.stdout
     );
     assert!(said.stderr.contains("which are running is not known"), "{}", said.stderr);
-    let said = crate::support::finished(alone.arg("--json").output().unwrap());
+    let said = alone(&["list", "--user", "--json"]);
     assert_eq!((said.code, said.stdout.as_str()), (Some(0), "[]\n"));
 }
 
@@ -123,12 +128,10 @@ fn a_service_that_dies_is_told_to_those_who_wait_for_it() {
     let (bus, project) = (Bus::new(), Installed::resident("", WAITS));
     let mut service = bus.serve(&project, "w");
     let until = format!("until={}", project.path("gate").display());
-    let waiting = std::thread::scope(|scope| {
-        let waiting = scope.spawn(|| bus.pushflow(&project, &["submit", "w", "-i", &until, "--wait"]));
-        service.wait_for("waiting for");
-        service.signal(nix::sys::signal::Signal::SIGKILL);
-        waiting.join().unwrap()
-    });
+    let waiting = Process::start(&mut bus.pushflow_command(&project, &["submit", "w", "-i", &until, "--wait"]));
+    service.wait_for("waiting for");
+    service.signal(nix::sys::signal::Signal::SIGKILL);
+    let waiting = finished(waiting.end());
     assert_eq!(waiting.code, Some(1), "{}", waiting.stderr);
     assert!(waiting.stderr.contains("the service w has ended before run 1"), "{}", waiting.stderr);
 }

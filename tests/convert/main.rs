@@ -1,9 +1,12 @@
 //! `pushflow convert` with a real pypushflow: what it prints, and what it says where it cannot.
 
+#[allow(dead_code, reason = "no test crate uses all of it")]
+#[path = "../binary/process.rs"]
+mod process;
 #[path = "../parity/python.rs"]
 mod python;
 
-use assert_cmd::Command;
+use std::process::Command;
 
 const FLOWS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/convert/flows.py");
 
@@ -14,13 +17,8 @@ struct Said {
 }
 
 fn convert_with(python: &std::path::Path, arguments: &[&str]) -> Said {
-    let output = Command::new(env!("CARGO_BIN_EXE_pushflow"))
-        .arg("convert")
-        .args(arguments)
-        .arg("--python")
-        .arg(python)
-        .output()
-        .expect("pushflow runs");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_pushflow"));
+    let output = process::output(command.arg("convert").args(arguments).arg("--python").arg(python));
     Said {
         exit: output.status.code().expect("it exits"),
         toml: String::from_utf8(output.stdout).expect("UTF-8"),

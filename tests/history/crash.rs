@@ -5,7 +5,7 @@ use std::fs;
 use serde_json::{Value, json};
 
 use crate::bus::{Bus, Installed, WAITS};
-use crate::support::{Project, Running, python};
+use crate::support::{Project, Running, process, python};
 use crate::{file, history};
 
 fn kill(service: Running) {
@@ -114,7 +114,7 @@ fn a_run_goes_on_from_the_results_that_were_recorded() {
     assert_eq!((&output["count"], &output["value"], &output["slow"]), (&json!(5), &json!([1, "x"]), &json!("b'kept'")));
     // The round that was under way is done again, those before it are not.
     assert_eq!(fs::read_to_string(project.path("rounds")).unwrap(), "012334");
-    let shown = project.command(&["show", "w/1", "--json", "--tasks"]).output().unwrap();
+    let shown = process::output(&mut project.command(&["show", "w/1", "--json", "--tasks"]));
     let shown: Value = serde_json::from_slice(&shown.stdout).unwrap();
     assert_eq!(shown["begun"], 2);
     let lost = shown["all_tasks"].as_array().unwrap().iter().filter(|task| task["status"] == "lost").count();

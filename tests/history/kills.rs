@@ -2,11 +2,10 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs;
-use std::io::{BufRead, BufReader};
-use std::process::{Child, Stdio};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::bus::{Bus, Installed};
+use crate::support::process::Process;
 use crate::{file, history};
 
 const KILLS: u32 = 200;
@@ -55,21 +54,16 @@ GLib.MainLoop().run()
 ";
 
 /// A process whose lines are collected; it is ended by its number.
-struct Told(Child, std::thread::JoinHandle<Vec<String>>);
+struct Told(Process);
 
 impl Told {
     fn start(bus: &Bus, arguments: &[&str]) -> Self {
-        let mut child = bus.command("/usr/bin/python3", arguments).stdout(Stdio::piped()).spawn().unwrap();
-        let stdout = BufReader::new(child.stdout.take().unwrap());
-        let lines = std::thread::spawn(move || stdout.lines().map_while(Result::ok).collect());
-        Told(child, lines)
+        Told(Process::start(&mut bus.command("/usr/bin/python3", arguments)))
     }
 
-    fn end(mut self) -> Vec<String> {
-        let pid = nix::unistd::Pid::from_raw(self.0.id() as i32);
-        nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM).unwrap();
-        self.0.wait().unwrap();
-        self.1.join().unwrap()
+    fn end(self) -> Vec<String> {
+        self.0.signal(nix::sys::signal::Signal::SIGTERM);
+        String::from_utf8(self.0.end().stdout).unwrap().lines().map(str::to_owned).collect()
     }
 }
 

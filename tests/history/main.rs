@@ -31,7 +31,7 @@ fn file(project: &Project) -> PathBuf {
 /// `pushflow history --json`, newest first.
 fn history(project: &Project, arguments: &[&str]) -> Vec<Value> {
     let arguments = [&["history", "--user", "--json", "--limit", "1000000"], arguments].concat();
-    let finished = project.command(&arguments).output().unwrap();
+    let finished = support::process::output(&mut project.command(&arguments));
     assert!(finished.status.success(), "{}", String::from_utf8_lossy(&finished.stderr));
     serde_json::from_slice(&finished.stdout).unwrap()
 }

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use pushflow::history::open_for_writing;
 
 use crate::support::Project;
+use crate::support::process::output;
 use crate::{file, history};
 
 const FILL: &str = "
@@ -30,7 +31,7 @@ fn history_answers_in_a_tenth_of_a_second_over_a_million_tasks() {
         let arguments = [&["history", "--user", "--json"], question].concat();
         let took = |_| {
             let since = Instant::now();
-            assert!(project.command(&arguments).output().unwrap().status.success());
+            assert!(output(&mut project.command(&arguments)).status.success());
             since.elapsed()
         };
         // The best of several: others use the machine too.

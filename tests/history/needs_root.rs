@@ -11,6 +11,7 @@ use crate::bus::{Bus, Installed};
 use crate::frozen::Disk;
 use crate::history;
 use crate::support::Project;
+use crate::support::process::Process;
 
 /// A task that leaves a file, and goes on until another is there.
 const MARKS_AND_WAITS: &str = "
@@ -35,15 +36,14 @@ fn on(disk: &Disk) -> Project {
 }
 
 /// Asks for a run that leaves a file of this name, and ends when `gate` is there.
-fn ask(bus: &Bus, project: &Project, mark: &str) -> std::process::Child {
+fn ask(bus: &Bus, project: &Project, mark: &str) -> Process {
     let path = |name: &str| project.path(name).display().to_string();
     let (mark, gate) = (path(mark), path("gate"));
     let arguments = [
         &["--user", "call", "org.pushflow.Workflow1.w", "/org/pushflow/workflow", "org.pushflow.Workflow1"][..],
         &["Run", "a{sv}a{sv}", "2", "mark", "s", &mark, "until", "s", &gate, "0"],
     ];
-    let mut command = bus.command("busctl", &arguments.concat());
-    command.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped()).spawn().unwrap()
+    Process::start(&mut bus.command("busctl", &arguments.concat()))
 }
 
 fn assert_refused(answer: &Output) {
@@ -57,7 +57,7 @@ fn runs_are_refused_while_the_disk_hangs_and_never_begin_and_everything_else_goe
     let project = on(&disk);
     let mut service = bus.serve(&project, "w");
     for name in ["running", "queued", "next"] {
-        let answer = ask(&bus, &project, name).wait_with_output().unwrap();
+        let answer = ask(&bus, &project, name).end();
         assert!(answer.status.success(), "{answer:?}");
     }
     service.wait_for("waiting for");
@@ -71,14 +71,14 @@ fn runs_are_refused_while_the_disk_hangs_and_never_begin_and_everything_else_goe
         assert_eq!(answer.code, Some(0), "{arguments:?}: {}", answer.stderr);
         assert!(asked.elapsed() < AT_ONCE, "{arguments:?}: {:?}", asked.elapsed());
     }
-    assert_refused(&caller.wait_with_output().unwrap());
+    assert_refused(&caller.end());
     let took = begin.elapsed();
     assert!(took >= Duration::from_secs(9) && took < Duration::from_secs(20), "{took:?}");
     service.wait_for("the disk of the history has not answered for 10 seconds: new runs are refused");
 
     // From then on at once, whatever is asked.
     let begin = Instant::now();
-    assert_refused(&ask(&bus, &project, "refused").wait_with_output().unwrap());
+    assert_refused(&ask(&bus, &project, "refused").end());
     let stopped = bus.pushflow(&project, &["stop", "w", "2"]);
     assert_eq!(stopped.code, Some(0), "{}", stopped.stderr);
     assert_eq!(bus.run_property("w", 2, "Status"), "stopped");
@@ -90,7 +90,7 @@ fn runs_are_refused_while_the_disk_hangs_and_never_begin_and_everything_else_goe
 
     drop(frozen);
     service.wait_for("the disk of the history answers again");
-    let accepted = ask(&bus, &project, "accepted").wait_with_output().unwrap();
+    let accepted = ask(&bus, &project, "accepted").end();
     assert!(accepted.status.success(), "{accepted:?}");
     service.wait_for("run ended: finished");
     assert_eq!(bus.call("w", "Drain", &[]).code, Some(0));
@@ -107,11 +107,11 @@ fn a_service_ends_while_the_disk_hangs_and_says_so() {
     let (disk, bus) = (Disk::new(), Bus::new());
     let project = on(&disk);
     let mut service = bus.serve(&project, "w");
-    assert!(ask(&bus, &project, "running").wait_with_output().unwrap().status.success());
+    assert!(ask(&bus, &project, "running").end().status.success());
     service.wait_for("waiting for");
     let frozen = disk.freeze();
     let caller = ask(&bus, &project, "refused");
-    assert_refused(&caller.wait_with_output().unwrap());
+    assert_refused(&caller.end());
 
     let begin = Instant::now();
     service.signal(Signal::SIGTERM);
@@ -129,7 +129,7 @@ fn a_service_ends_while_the_disk_hangs_and_says_so() {
     assert_eq!(ended.code, Some(0), "{}", ended.stderr);
 
     let mut service = bus.serve(&project, "w");
-    assert!(ask(&bus, &project, "accepted").wait_with_output().unwrap().status.success());
+    assert!(ask(&bus, &project, "accepted").end().status.success());
     service.wait_for("run ended: finished");
     assert!(!project.path("refused").exists(), "what was refused has not run");
 }

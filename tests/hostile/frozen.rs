@@ -3,6 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use crate::support::process::output;
+
 /// It goes with the value: whatever uses it must have ended before.
 pub(crate) struct Disk {
     _folder: tempfile::TempDir,
@@ -10,7 +12,7 @@ pub(crate) struct Disk {
 }
 
 fn command(program: &str, arguments: &[&str], path: &Path) {
-    let output = Command::new(program).args(arguments).arg(path).output().unwrap();
+    let output = output(Command::new(program).args(arguments).arg(path));
     assert!(output.status.success(), "{program} (this test needs root): {}", String::from_utf8_lossy(&output.stderr));
 }
 

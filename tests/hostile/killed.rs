@@ -9,6 +9,7 @@ use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::Pid;
 
 use crate::scene::Scene;
+use crate::support::process::status_after;
 
 /// Starts daemons, other sessions and plain children, again and again.
 const BUSY: &str = "
@@ -50,21 +51,20 @@ fn kill_at_random_moments(whom: Whom, times: usize, seed: u64) {
         let scene = Scene::task(BUSY, "grace = '300ms'");
         let mut command = scene.command(&["-q"]);
         command.process_group(0).stdout(Stdio::null()).stderr(Stdio::null());
-        let mut child = command.spawn().unwrap();
-        let guardian = Pid::from_raw(child.id() as i32);
         // The moments are what is tested: from before there is a supervisor to when many processes are there.
         let moment = Duration::from_micros(next(&mut state) % 300_000);
-        std::thread::sleep(moment);
-        match whom {
-            Whom::Guardian => kill(guardian, Signal::SIGKILL).unwrap(),
-            Whom::Group => killpg(guardian, Signal::SIGKILL).unwrap(),
-            Whom::Supervisor => {
-                // Before the guardian has forked it is the supervisor to be.
-                let supervisor = children_of(guardian.as_raw()).first().copied().unwrap_or(guardian.as_raw());
-                kill(Pid::from_raw(supervisor), Signal::SIGKILL).unwrap();
+        let status = status_after(&mut command, |guardian| {
+            std::thread::sleep(moment);
+            match whom {
+                Whom::Guardian => kill(guardian, Signal::SIGKILL).unwrap(),
+                Whom::Group => killpg(guardian, Signal::SIGKILL).unwrap(),
+                Whom::Supervisor => {
+                    // Before the guardian has forked it is the supervisor to be.
+                    let supervisor = children_of(guardian.as_raw()).first().copied().unwrap_or(guardian.as_raw());
+                    kill(Pid::from_raw(supervisor), Signal::SIGKILL).unwrap();
+                }
             }
-        }
-        let status = child.wait().unwrap();
+        });
         let context = format!("{whom:?} killed in round {round} of seed {seed}, after {moment:?}: {status}");
         match whom {
             // The guardian has waited for everything.

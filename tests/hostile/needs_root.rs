@@ -1,16 +1,19 @@
 //! A process that not even SIGKILL ends: it writes to a file system that is frozen, as one whose disk does not answer.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 
 use crate::frozen::Disk;
 use crate::scene::Scene;
+use crate::support::process::PATIENCE;
 
 /// Waits until a process of the scene is in state D.
 fn wait_until_blocked(scene: &Scene) {
     let state = |pid: &i32| procfs::process::Process::new(*pid).and_then(|it| it.stat()).map(|stat| stat.state);
+    let until = Instant::now() + PATIENCE;
     while !scene.left().iter().any(|pid| matches!(state(pid), Ok('D'))) {
+        assert!(Instant::now() < until, "none of {:?} is blocked", scene.left());
         std::thread::sleep(Duration::from_millis(5));
     }
 }

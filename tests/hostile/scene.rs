@@ -2,9 +2,10 @@
 
 use std::fs;
 use std::process::Command;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use crate::support::{Mark, Project, Running, wait_until_gone};
+use crate::support::process::{Mark, PATIENCE, output, wait_until_gone};
+use crate::support::{Finished, Project, Running, finished};
 
 /// What every task begins with. `note` says in the log and in a file that something has happened.
 pub(crate) const PRELUDE: &str = "
@@ -80,8 +81,8 @@ impl Scene {
         self.project.start_as(&mut self.command(&[]))
     }
 
-    pub(crate) fn run(&self, arguments: &[&str]) -> crate::support::Finished {
-        crate::support::finished(self.command(arguments).output().unwrap())
+    pub(crate) fn run(&self, arguments: &[&str]) -> Finished {
+        finished(output(&mut self.command(arguments)))
     }
 
     /// The lines of the notes that tasks have made.
@@ -111,7 +112,7 @@ impl Scene {
             if left.is_empty() {
                 return;
             }
-            assert!(begin.elapsed() < Duration::from_secs(60), "{left:?} are still there: {context}");
+            assert!(begin.elapsed() < PATIENCE, "{left:?} are still there: {context}");
             left.into_iter().for_each(wait_until_gone);
         }
     }

@@ -1,14 +1,15 @@
 //! The recorder as a child of a run or a service.
 
 use std::fs;
-use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
+use nix::unistd::Pid;
 use serde_json::{Value, json};
 
 use crate::server::{Server, python};
+use crate::support::process::{PATIENCE, Process, output};
 
 struct Place {
     folder: tempfile::TempDir,
@@ -50,27 +51,27 @@ fn pushflow() -> &'static Path {
     Path::new(env!("CARGO_BIN_EXE_pushflow"))
 }
 
-/// The recorder in what `pushflow ps` shows.
-fn recorder(place: &Place) -> Option<Value> {
-    let shown = place.command(pushflow()).args(["ps", "--json"]).output().unwrap();
-    let listings: Value = serde_json::from_slice(&shown.stdout).unwrap();
+/// The recorder of a run in what `pushflow ps` shows.
+fn recorder(place: &Place, run: Pid) -> Option<Value> {
+    let shown = output(place.command(pushflow()).args(["ps", "--json", &run.to_string()]));
+    let listings: Value = serde_json::from_slice(&shown.stdout).ok()?;
     let mut processes = listings.as_array()?.iter().flat_map(|listing| listing["processes"].as_array().unwrap());
     processes.find(|process| process["kind"] == "recorder").cloned()
 }
 
 /// Waits for a recorder that is not this one, and kills it.
-fn kill_recorder(place: &Place, not: Option<i64>) -> i64 {
-    let until = Instant::now() + Duration::from_secs(60);
+fn kill_recorder(place: &Place, run: Pid, not: Option<i64>) -> i64 {
+    let until = Instant::now() + PATIENCE;
     loop {
         assert!(Instant::now() < until, "no recorder is started");
-        let Some(recorder) = recorder(place).filter(|it| it["pid"].as_i64() != not) else {
+        let Some(recorder) = recorder(place, run).filter(|it| it["pid"].as_i64() != not) else {
             std::thread::sleep(Duration::from_millis(100));
             continue;
         };
         assert_eq!(recorder["daemonic"], true);
         assert!(!recorder["command"].as_str().unwrap().contains("mongodb:"), "{recorder}");
         let pid = recorder["pid"].as_i64().unwrap();
-        let process = nix::unistd::Pid::from_raw(i32::try_from(pid).unwrap());
+        let process = Pid::from_raw(i32::try_from(pid).unwrap());
         nix::sys::signal::kill(process, nix::sys::signal::Signal::SIGKILL).unwrap();
         return pid;
     }
@@ -90,26 +91,21 @@ def run(path, **_):
     let place = Place::with(task, "url_file = \"mongo-url\"");
     fs::write(place.path("pushflow/workflows/mongo-url"), server.url()).unwrap();
     let end = place.path("end");
-    let mut run = place
-        .command(pushflow())
-        .args(["run", "flow", "-i", "request_id=r", "-i", &format!("path={}", end.display())])
-        .stderr(Stdio::piped())
-        .stdout(Stdio::null())
-        .spawn()
-        .unwrap();
-    let lines = BufReader::new(run.stderr.take().unwrap()).lines().map_while(Result::ok);
+    let mut command = place.command(pushflow());
+    command.args(["run", "flow", "-i", "request_id=r", "-i", &format!("path={}", end.display())]);
+    let mut run = Process::start(&mut command);
     let (mut said, mut killed) = (Vec::new(), None);
-    for line in lines {
+    while let Some(line) = run.error_line() {
         if line.contains("runs are recorded in MongoDB") && killed.is_none() {
-            killed = Some(kill_recorder(&place, None));
+            killed = Some(kill_recorder(&place, run.pid(), None));
         } else if line.contains("the recorder (pushflow-mx)") {
             // The next one is killed too, and not followed by another before the run ends.
-            kill_recorder(&place, killed);
+            kill_recorder(&place, run.pid(), killed);
             fs::write(&end, "").unwrap();
         }
         said.push(line);
     }
-    assert!(run.wait().unwrap().success(), "{said:#?}");
+    assert!(run.end().status.success(), "{said:#?}");
     let restarts = said.iter().filter(|line| line.contains("the recorder (pushflow-mx)")).count();
     assert_eq!(restarts, 1, "{said:#?}");
     let documents = server.documents("bes", "bes");
@@ -122,7 +118,7 @@ fn where_it_is_not_installed_the_run_goes_on_and_the_package_is_named() {
     let place = Place::with("def run(**_): return {'done': True}", "");
     let alone = place.path("pushflow-alone");
     fs::copy(pushflow(), &alone).unwrap();
-    let output = place.command(&alone).args(["run", "flow"]).env("PATH", "/usr/bin:/bin").output().unwrap();
+    let output = output(place.command(&alone).args(["run", "flow"]).env("PATH", "/usr/bin:/bin"));
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{said}");
     assert!(said.contains("there is no pushflow-mx on this host, which the package pushflow-mx has"), "{said}");
@@ -136,13 +132,9 @@ fn a_service_takes_the_address_from_its_credential() {
     let credentials = place.path("credentials");
     fs::create_dir(&credentials).unwrap();
     fs::write(credentials.join("pushflow-mongo-url"), server.url()).unwrap();
-    let output = place
-        .command(pushflow())
-        .args(["serve", "--user", "flow"])
-        .env("CREDENTIALS_DIRECTORY", &credentials)
-        .env("PYPUSHFLOW_OBJECTID", "of the service")
-        .output()
-        .unwrap();
+    let mut command = place.command(pushflow());
+    command.args(["serve", "--user", "flow"]).env("CREDENTIALS_DIRECTORY", &credentials);
+    let output = output(command.env("PYPUSHFLOW_OBJECTID", "of the service"));
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{said}");
     let documents = server.documents("bes", "bes");
@@ -169,21 +161,19 @@ fn a_service_does_not_notice_a_server_that_hangs_and_ends_promptly_and_the_next_
     let workflow = place.path("pushflow/workflows/flow.toml");
     let text = fs::read_to_string(&workflow).unwrap();
     fs::write(&workflow, format!("{text}[inputs]\npath = {gate:?}\nrequest_id = \"r\"\n")).unwrap();
-    let serve = || place.command(pushflow()).args(["serve", "--user", "flow"]).stderr(Stdio::piped()).spawn().unwrap();
-    let mut service = serve();
+    let mut service = Process::start(place.command(pushflow()).args(["serve", "--user", "flow"]));
     server.wait_for(json!({"actors.0.status": "started"}), 1);
     server.hang();
-    let pid = nix::unistd::Pid::from_raw(i32::try_from(service.id()).unwrap());
-    nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM).unwrap();
+    service.signal(nix::sys::signal::Signal::SIGTERM);
     fs::write(&gate, "").unwrap();
     let (mut said, mut ended) = (Vec::new(), None);
-    for line in BufReader::new(service.stderr.take().unwrap()).lines().map_while(Result::ok) {
+    while let Some(line) = service.error_line() {
         if line.contains("run ended") {
             ended = Some(Instant::now());
         }
         said.push(line);
     }
-    let status = service.wait().unwrap();
+    let status = service.end().status;
     let took = ended.unwrap_or_else(|| panic!("the run does not end: {said:#?}")).elapsed();
     assert!(status.success() || status.code() == Some(143), "{status}: {said:#?}");
     assert!(took < Duration::from_secs(20), "{took:?} after its run: {said:#?}");
@@ -194,10 +184,9 @@ fn a_service_does_not_notice_a_server_that_hangs_and_ends_promptly_and_the_next_
     server.go_on(0);
     let history = place.path("pushflow/flow/history.sqlite");
     let url = place.path("pushflow/workflows/mongo-url");
-    let rest = Command::new(env!("CARGO_BIN_EXE_pushflow-mx"))
-        .args(["--history", history.to_str().unwrap(), "--url-file", url.to_str().unwrap(), "--once"])
-        .output()
-        .unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_pushflow-mx"));
+    command.args(["--history", history.to_str().unwrap(), "--url-file", url.to_str().unwrap(), "--once"]);
+    let rest = output(&mut command);
     assert!(rest.status.success(), "{rest:?}");
     server.wait_until_quiet();
     let documents = server.documents("bes", "bes");

@@ -6,6 +6,7 @@ use std::process::{Command, Output};
 use serde_json::{Map, Value, json};
 
 use crate::server::{Server, python};
+use crate::support::process::output;
 
 /// What runs with pypushflow's variables and without them.
 const VARIABLES: [&str; 5] = ["MONGOURL", "INITIATOR", "HOST", "PORT", "OBJECTID"];
@@ -20,7 +21,7 @@ fn without_variables(command: &mut Command) -> &mut Command {
 fn there(requests: &Value, variables: &[(&str, &str)]) -> String {
     let mut command = Command::new(python());
     command.arg(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/mx/reference.py")).arg(requests.to_string());
-    let output = without_variables(&mut command).envs(variables.iter().copied()).output().unwrap();
+    let output = output(without_variables(&mut command).envs(variables.iter().copied()));
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8(output.stdout).unwrap()
 }
@@ -39,6 +40,7 @@ impl Here {
         let mut command = Command::new(env!("CARGO_BIN_EXE_pushflow"));
         let folder = self.folder.path();
         command.current_dir(folder).env("XDG_CONFIG_HOME", folder).env("XDG_STATE_HOME", folder).env("NO_COLOR", "1");
+        command.env("XDG_RUNTIME_DIR", folder).env_remove("DBUS_SESSION_BUS_ADDRESS");
         without_variables(&mut command);
         command
     }
@@ -48,7 +50,7 @@ impl Here {
         let mut command = self.pushflow();
         command.arg("convert").arg(format!("{}:{class}", tests.join("mx/recorded.py").display()));
         command.arg("--python").arg(python()).env("PYTHONPATH", tests.join("parity"));
-        let output = command.output().unwrap();
+        let output = output(&mut command);
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         let file = self.folder.path().join(format!("{class}.toml"));
         std::fs::write(&file, format!("{}\n{record}", String::from_utf8(output.stdout).unwrap())).unwrap();
@@ -62,7 +64,7 @@ impl Here {
         for (key, value) in inputs.as_object().unwrap() {
             command.arg("-i").arg(format!("{key}={value}"));
         }
-        command.output().unwrap()
+        output(&mut command)
     }
 
     fn url_file(&self, server: &Server) -> String {

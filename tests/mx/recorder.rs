@@ -1,22 +1,17 @@
 //! A recorder, started by a test in the place of a service.
 
-use std::io::{BufRead, BufReader};
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
-use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::mpsc;
-use std::time::{Duration, Instant};
+use std::process::{ChildStdin, Command, ExitStatus, Stdio};
 
 use crate::history::History;
 use crate::server::Server;
-
-/// How long something may take on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(60);
+use crate::support::process::Process;
 
 pub struct Recorder {
-    process: Child,
-    lines: mpsc::Receiver<String>,
-    said: Vec<String>,
+    process: Process,
+    /// While it is there, so is the test's interest.
+    stdin: Option<ChildStdin>,
 }
 
 /// The recorder's command, with nothing of the user's own.
@@ -52,53 +47,32 @@ impl Recorder {
     }
 
     fn spawn(mut command: Command) -> Self {
-        let mut process = command.stderr(Stdio::piped()).spawn().unwrap();
-        let stderr = BufReader::new(process.stderr.take().unwrap());
-        let (tell, lines) = mpsc::channel();
-        std::thread::spawn(move || stderr.lines().map_while(Result::ok).try_for_each(|line| tell.send(line)));
-        Recorder { process, lines, said: Vec::new() }
+        let mut process = Process::start(&mut command);
+        let stdin = process.stdin();
+        Recorder { process, stdin }
     }
 
     pub fn pid(&self) -> u32 {
-        self.process.id()
+        self.process.pid().as_raw() as u32
     }
 
-    /// Waits until it says this.
+    /// Waits until it says this, or has said it before.
     pub fn wait_for(&mut self, text: &str) {
-        let until = Instant::now() + PATIENCE;
-        while !self.said.iter().any(|line| line.contains(text)) {
-            match self.lines.recv_timeout(until.saturating_duration_since(Instant::now())) {
-                Ok(line) => self.said.push(line),
-                Err(_) => panic!("it does not say {text:?}, but {:#?}", self.said),
-            }
+        if !self.process.has_said(text) {
+            self.process.wait_for(text);
         }
     }
 
     /// Nothing more comes: how it ends, and all that it has said.
     pub fn end(mut self) -> (ExitStatus, Vec<String>) {
-        drop(self.process.stdin.take());
-        let mut said = std::mem::take(&mut self.said);
-        let until = Instant::now() + PATIENCE;
-        loop {
-            match self.lines.recv_timeout(until.saturating_duration_since(Instant::now())) {
-                Ok(line) => said.push(line),
-                Err(mpsc::RecvTimeoutError::Disconnected) => break,
-                Err(mpsc::RecvTimeoutError::Timeout) => panic!("it does not end: {said:#?}"),
-            }
-        }
-        (self.process.wait().unwrap(), said)
+        drop(self.stdin.take());
+        let ended = self.process.end();
+        let said = String::from_utf8(ended.stderr).unwrap();
+        (ended.status, said.lines().map(str::to_owned).collect())
     }
 
     /// SIGKILL.
     pub fn kill(mut self) {
-        self.process.kill().unwrap();
-        self.process.wait().unwrap();
-    }
-}
-
-impl Drop for Recorder {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
+        self.process.kill();
     }
 }

@@ -1,12 +1,14 @@
 //! The MongoDB server of a test, stopped and started as it likes.
 
 use std::ffi::OsStr;
-use std::io::{BufRead, BufReader, Write};
+use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::process::{ChildStdin, Command, Stdio};
 use std::sync::Once;
 
 use serde_json::{Value, json};
+
+use crate::support::process::Process;
 
 /// The interpreter that has pypushflow, mockupdb and mongomock.
 pub fn python() -> PathBuf {
@@ -23,9 +25,8 @@ pub fn python() -> PathBuf {
 }
 
 pub struct Server {
-    process: Child,
+    process: Option<Process>,
     requests: Option<ChildStdin>,
-    answers: BufReader<ChildStdout>,
     port: u64,
     /// What it is.
     pub name: String,
@@ -45,22 +46,18 @@ impl Server {
 
     pub fn found_on(path: &OsStr) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let mut process = Command::new(python())
+        let mut command = Command::new(python());
+        command
             .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/mx/server.py"))
             .arg(folder.path())
             .env("PATH", path)
             .env("PYTHONDONTWRITEBYTECODE", "1")
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let requests = process.stdin.take();
-        let mut answers = BufReader::new(process.stdout.take().unwrap());
-        let mut line = String::new();
-        answers.read_line(&mut line).unwrap();
-        let first: Value = serde_json::from_str(&line).expect("the server starts: see above");
+            .stdin(Stdio::piped());
+        let mut process = Process::start(&mut command);
+        let requests = process.stdin();
+        let first: Value = serde_json::from_str(&process.line()).unwrap();
         let (port, name) = (first["port"].as_u64().unwrap(), first["name"].as_str().unwrap().to_owned());
-        Server { process, requests, answers, port, name, _folder: folder }
+        Server { process: Some(process), requests, port, name, _folder: folder }
     }
 
     /// Its address, with a password that nobody may see. (It asks for none.)
@@ -70,9 +67,7 @@ impl Server {
 
     pub fn ask(&mut self, request: Value) -> Value {
         writeln!(self.requests.as_mut().unwrap(), "{request}").unwrap();
-        let mut line = String::new();
-        self.answers.read_line(&mut line).unwrap();
-        serde_json::from_str(&line).unwrap_or_else(|_| panic!("the server fails at {request}: see above"))
+        serde_json::from_str(&self.process.as_mut().unwrap().line()).unwrap()
     }
 
     pub fn stop(&mut self) {
@@ -137,6 +132,9 @@ impl Drop for Server {
     fn drop(&mut self) {
         // It ends with its input, and the mongod with it.
         drop(self.requests.take());
-        let _ = self.process.wait();
+        let process = self.process.take().unwrap();
+        if !std::thread::panicking() {
+            process.end();
+        }
     }
 }

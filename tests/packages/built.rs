@@ -2,6 +2,12 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
+
+use crate::process::{output, output_within};
+
+/// Whatever makes or checks packages may take so long.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30 * 60);
 
 /// The packages that are made: the recorder's, where the tests are compiled with it (`tests/run` does).
 pub(crate) const PACKAGES: &[&str] = if cfg!(feature = "mx") { &["pushflow", "pushflow-mx"] } else { &["pushflow"] };
@@ -19,7 +25,7 @@ impl Built {
         build.args(arguments);
         // One that is there without the feature is of other sources.
         build.args((!cfg!(feature = "mx")).then_some("--without-mx"));
-        let output = build.output().expect("packaging/build starts");
+        let output = output_within(&mut build, PATIENCE);
         let said = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success(), "packaging/build: {said}\ntests/run installs what it needs");
         Built(folder)
@@ -44,4 +50,11 @@ impl Built {
         };
         self.0.path().join({ names }.find(version_follows).unwrap_or_else(|| panic!("no {start}*{end}")))
     }
+}
+
+/// Unpacks an .rpm into a folder.
+pub(crate) fn unpack(rpm: &Path, folder: &Path) {
+    let script = "set -o pipefail; rpm2archive --nocompression - <\"$0\" | tar -xp -C \"$1\"";
+    let done = output(Command::new("bash").args(["-c", script]).arg(rpm).arg(folder));
+    assert!(done.status.success(), "{done:?}");
 }

@@ -4,15 +4,18 @@
 
 mod built;
 mod notices;
+#[allow(dead_code, reason = "no test crate uses all of it")]
+#[path = "../binary/process.rs"]
+mod process;
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::sync::OnceLock;
 
-use built::{Built, PACKAGES};
+use built::{Built, PACKAGES, PATIENCE, unpack};
 
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 
@@ -22,9 +25,10 @@ fn built() -> &'static Built {
 }
 
 fn output(command: &mut Command) -> String {
-    let output = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}; tests/run installs it"));
+    let called = format!("{command:?}");
+    let output = process::output_within(command, PATIENCE);
     let said = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{command:?}: {said}{}", String::from_utf8_lossy(&output.stdout));
+    assert!(output.status.success(), "{called}: {said}{}", String::from_utf8_lossy(&output.stdout));
     String::from_utf8(output.stdout).unwrap()
 }
 
@@ -50,7 +54,7 @@ fn files(root: &Path, folder: &Path, into: &mut Files) {
         }
         let name = path.strip_prefix(root).unwrap().to_str().unwrap().to_owned();
         let text = match name.strip_suffix(".gz") {
-            Some(_) => Command::new("gzip").arg("-dc").arg(&path).output().unwrap().stdout,
+            Some(_) => process::output(Command::new("gzip").arg("-dc").arg(&path)).stdout,
             None => fs::read(&path).unwrap(),
         };
         into.insert(name, (fs::metadata(&path).unwrap().permissions().mode() & 0o7777, text));
@@ -61,17 +65,7 @@ fn files(root: &Path, folder: &Path, into: &mut Files) {
 fn both(package: &str) -> (Files, Files) {
     let (deb, rpm) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     output(Command::new("dpkg-deb").arg("--extract").arg(built().deb(package)).arg(deb.path()));
-    let archived = fs::File::open(built().rpm(package)).unwrap();
-    let mut archive = Command::new("rpm2archive")
-        .args(["--nocompression", "-"])
-        .stdin(archived)
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut tar = Command::new("tar");
-    tar.args(["-xp", "-C"]).arg(rpm.path()).stdin(archive.stdout.take().unwrap());
-    output(&mut tar);
-    assert!(archive.wait().unwrap().success());
+    unpack(&built().rpm(package), rpm.path());
     let (mut ours, mut theirs) = (Files::new(), Files::new());
     files(deb.path(), deb.path(), &mut ours);
     files(rpm.path(), rpm.path(), &mut theirs);

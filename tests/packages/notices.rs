@@ -5,8 +5,8 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use crate::built::PACKAGES;
-use crate::{Files, both, output, query};
+use crate::built::{PACKAGES, PATIENCE};
+use crate::{Files, both, output, process, query};
 
 /// The text of a file.
 fn text(files: &Files, name: &str) -> String {
@@ -103,7 +103,8 @@ fn a_licence_whose_text_nobody_has_written_down_stops_the_build() {
     let without = folder.path().join("copyright");
     fs::write(&without, texts.replace("License: Zlib", "License: another")).unwrap();
     let mut notices = Command::new(here.join("packaging/notices"));
-    let said = notices.arg("--copyright").arg(&without).arg(folder.path().join("out")).output().unwrap();
+    let said =
+        process::output_within(notices.arg("--copyright").arg(&without).arg(folder.path().join("out")), PATIENCE);
     let message = String::from_utf8(said.stderr).unwrap();
     assert!(!said.status.success() && message.contains("no text of Zlib in "), "{message}");
 }

@@ -3,13 +3,13 @@
 use std::collections::HashMap;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::{Arc, Mutex, OnceLock};
-use std::time::Duration;
 
-use assert_cmd::Command;
 use serde_json::Value;
 
 use crate::case::Case;
+use crate::process::output;
 use crate::python::python;
 
 /// What pushflow made of a case.
@@ -54,7 +54,7 @@ pub fn here(case: &Case) -> Here {
     if let Some(pool) = case.pool {
         command.args(["--pool", pool]);
     }
-    let output = command.output().expect("pushflow runs");
+    let output = output(&mut command);
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     let printed = String::from_utf8_lossy(&output.stdout);
     let exit = output.status.code().unwrap_or_else(|| panic!("{}: {}: {said}", case.graph, output.status));
@@ -95,7 +95,7 @@ fn convert(case: &Case) -> PathBuf {
         Some(file) => format!("{}/tests/parity/graphs/{file}.py:{class}", env!("CARGO_MANIFEST_DIR")),
         None => format!("{module}:{class}"),
     };
-    let output = pushflow(&folder).args(["convert", &source, "--python"]).arg(python()).output().expect("it runs");
+    let output = output(pushflow(&folder).args(["convert", &source, "--python"]).arg(python()));
     let warnings = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(output.status.success(), "{source} is not converted: {warnings}");
     assert_eq!(!warnings.is_empty(), WITH_WARNINGS.contains(&case.graph), "{source}: {warnings}");
@@ -111,7 +111,7 @@ fn pushflow(folder: &Path) -> Command {
         .current_dir(folder)
         .env("XDG_CONFIG_HOME", folder)
         .env("XDG_STATE_HOME", folder)
-        .env("NO_COLOR", "1")
-        .timeout(Duration::from_secs(90));
+        .env("XDG_RUNTIME_DIR", folder)
+        .env("NO_COLOR", "1");
     command
 }

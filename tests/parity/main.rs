@@ -6,6 +6,9 @@
 mod case;
 mod compare;
 mod here;
+#[allow(dead_code, reason = "no test crate uses all of it")]
+#[path = "../binary/process.rs"]
+mod process;
 mod python;
 mod reference;
 

@@ -1,13 +1,14 @@
 //! pypushflow's side: one Python process that runs every graph it is asked for.
 
-use std::io::{BufRead, BufReader, Write};
-use std::process::{ChildStdin, ChildStdout, Command, Stdio};
+use std::io::Write;
+use std::process::{ChildStdin, Command, Stdio};
 use std::sync::Mutex;
 
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use crate::case::Case;
+use crate::process::Process;
 use crate::python::python;
 
 /// What pypushflow made of a case.
@@ -54,42 +55,34 @@ pub fn names(dictionary: &str) -> Vec<String> {
     ask(&json!({"names": dictionary}))
 }
 
-struct Process {
+struct Pypushflow {
     requests: ChildStdin,
-    answers: BufReader<ChildStdout>,
+    process: Process,
 }
 
 fn ask<T: serde::de::DeserializeOwned>(request: &Value) -> T {
-    static PROCESS: Mutex<Option<Process>> = Mutex::new(None);
-    // A test that failed while it held the lock has read its answer, or the process has ended.
-    let mut process = PROCESS.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-    let answer = process.get_or_insert_with(Process::start).answer(request).unwrap_or_default();
-    if answer.is_empty() {
-        *process = None;
-        panic!("pypushflow hangs or dies of {request}");
-    }
+    static PROCESS: Mutex<Option<Pypushflow>> = Mutex::new(None);
+    let mut kept = PROCESS.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+    // Where a test fails in between there is none, and the next one starts another.
+    let mut pypushflow = kept.take().unwrap_or_else(Pypushflow::start);
+    let answer = pypushflow.answer(request);
+    *kept = Some(pypushflow);
+    drop(kept);
     serde_json::from_str(&answer).unwrap_or_else(|error| panic!("pypushflow's answer to {request}: {error}: {answer}"))
 }
 
-impl Process {
-    fn answer(&mut self, request: &Value) -> std::io::Result<String> {
-        let mut answer = String::new();
-        writeln!(self.requests, "{request}")?;
-        self.answers.read_line(&mut answer)?;
-        Ok(answer)
+impl Pypushflow {
+    fn answer(&mut self, request: &Value) -> String {
+        writeln!(self.requests, "{request}")
+            .unwrap_or_else(|error| panic!("pypushflow is gone before {request}: {error}"));
+        self.process.line()
     }
 
-    #[expect(clippy::zombie_processes, reason = "it ends with its standard input, when the tests end")]
+    /// It ends with its standard input, when the tests end.
     fn start() -> Self {
-        let mut process = Command::new(python())
-            .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/parity/reference.py"))
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("Python starts");
-        Process {
-            requests: process.stdin.take().expect("a pipe"),
-            answers: BufReader::new(process.stdout.take().expect("a pipe")),
-        }
+        let mut command = Command::new(python());
+        command.arg(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/parity/reference.py")).stdin(Stdio::piped());
+        let mut process = Process::start(&mut command);
+        Pypushflow { requests: process.stdin().expect("a pipe"), process }
     }
 }

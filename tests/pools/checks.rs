@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use crate::support::process::output;
 use crate::support::{Project, finished, python};
 
 fn check(project: &Project, arguments: &[&str]) -> crate::support::Finished {
@@ -9,7 +10,7 @@ fn check(project: &Project, arguments: &[&str]) -> crate::support::Finished {
     let mut command = project.command(arguments);
     command.args(["--python", &python.to_string_lossy()]).env("TMPDIR", project.path("tmp"));
     command.env("PYTHONPATH", project.path("modules"));
-    finished(command.output().unwrap())
+    finished(output(&mut command))
 }
 
 fn project() -> Project {

@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use crate::support::process::output;
 use crate::support::{Project, python};
 
 /// What a task does, by the name it has in pypushflow's table. Each returns `{"result": 10}`.
@@ -70,7 +71,7 @@ def run(result=None, WorkflowException=None, table=None, **_):
 ";
 
 fn has_billiard() -> bool {
-    std::process::Command::new(python()).args(["-c", "import billiard"]).output().unwrap().status.success()
+    output(std::process::Command::new(python()).args(["-c", "import billiard"])).status.success()
 }
 
 #[test]

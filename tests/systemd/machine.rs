@@ -4,6 +4,12 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use crate::process;
+
+/// Each script has a timeout of its own; before it a machine may have to be made.
+const PATIENCE: Duration = Duration::from_secs(60 * 60);
 
 /// A machine to be.
 pub(crate) struct Machine {
@@ -73,7 +79,7 @@ impl Machine {
         fs::write(&place, format!("#!/bin/bash\n{script}")).expect("a temporary file");
         self.command.arg(&place);
         let _one = (self.kind == "vm").then(|| VM.lock().unwrap_or_else(PoisonError::into_inner));
-        let output = self.command.output().expect("tests/systemd/machine starts");
+        let output = process::output_within(&mut self.command, PATIENCE);
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         Outcome { code: output.status.code(), output: text(&output.stdout), complaint: text(&output.stderr) }
     }

@@ -7,3 +7,6 @@ mod booted;
 mod built;
 mod installed;
 mod machine;
+#[allow(dead_code, reason = "no test crate uses all of it")]
+#[path = "../binary/process.rs"]
+mod process;

@@ -8,6 +8,7 @@ mod queue;
 use std::collections::VecDeque;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::PathBuf;
+use std::time::Duration;
 
 use mio::net::UnixStream;
 use mio::{Events, Interest, Poll, Token};
@@ -15,6 +16,9 @@ use pushflow::payload::{Key, Look, Payload, Plain, to_json};
 use pushflow::process::{Program, sys};
 use pushflow::worker::codec::{self, ReadBuffer};
 use pushflow::worker::{Channel, ChannelError, Frame, Message, Next, ProtocolError, Queue, bundle};
+
+/// How long a test waits for anything: many times what it takes on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(180);
 
 /// A forkserver and one worker of it, with these scripts.
 struct Python {
@@ -96,7 +100,8 @@ impl Python {
             if let Some(message) = self.worker.receive(&given)? {
                 return Ok(message);
             }
-            self.poll.poll(&mut events, None).unwrap();
+            self.poll.poll(&mut events, Some(PATIENCE)).unwrap();
+            assert!(!events.is_empty(), "the worker has not answered in {PATIENCE:?}");
         }
     }
 

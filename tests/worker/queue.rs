@@ -3,7 +3,7 @@
 use pushflow::payload::{Payload, Plain};
 use pushflow::worker::{Frame, Message, Next, Queue};
 
-use crate::{Python, payload};
+use crate::{PATIENCE, Python, payload};
 
 fn with_queue(script: &str) -> Python {
     Python::with_queue(&[script], &[], Some(Queue::new().unwrap()))
@@ -81,7 +81,9 @@ import sys; FOLDER = os.path.dirname(sys.modules[__name__].__spec__.origin)",
         python.give(task, &number(task as i64), Next::Follows);
     }
     // Opening the pipe waits until the task opens it.
-    let end = std::fs::OpenOptions::new().write(true).open(&pipe).unwrap();
+    let (tell, opened) = std::sync::mpsc::channel();
+    std::thread::spawn(move || tell.send(std::fs::OpenOptions::new().write(true).open(&pipe)));
+    let end = opened.recv_timeout(PATIENCE).expect("the task opens the pipe").unwrap();
     assert_eq!(python.take_back(), [2, 3]);
     assert!(python.take_back().is_empty());
     drop(end);

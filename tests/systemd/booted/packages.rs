@@ -1,12 +1,12 @@
 //! The packages on a real system: installed, used, upgraded, removed, purged.
 
-use std::fs::File;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Command;
 
-use crate::built::{Built, PACKAGES};
+use crate::built::{Built, PACKAGES, unpack};
 use crate::installed::WORDS;
 use crate::machine::Machine;
+use crate::process::output;
 
 /// The machine has no manual pages and no documentation of its own; those of the packages are wanted.
 const START: &str = r#"
@@ -202,19 +202,9 @@ fn the_rpm_unpacked_and_its_scripts_run() {
     let built = Built::version("0.0.1", &["--loose"]);
     let rpm = built.rpm("pushflow");
     let unpacked = tempfile::tempdir().expect("a temporary folder");
-    let package = File::open(&rpm).expect("the package");
-    let mut archive = Command::new("rpm2archive")
-        .args(["--nocompression", "-"])
-        .stdin(package)
-        .stdout(Stdio::piped())
-        .spawn()
-        .expect("rpm2archive");
-    let mut tar = Command::new("tar");
-    tar.args(["-xp", "-C"]).arg(unpacked.path()).stdin(archive.stdout.take().expect("its output"));
-    assert!(tar.status().expect("tar").success() && archive.wait().expect("its end").success());
+    unpack(&rpm, unpacked.path());
     let script = |name: &str| {
-        let output =
-            Command::new("rpm").args(["-qp", "--qf", &format!("%{{{name}}}")]).arg(&rpm).output().expect("rpm");
+        let output = output(Command::new("rpm").args(["-qp", "--qf", &format!("%{{{name}}}")]).arg(&rpm));
         String::from_utf8(output.stdout).expect("text")
     };
     let machine = ["etc", "usr"].iter().fold(Machine::without_pushflow("container"), |machine, top| {
