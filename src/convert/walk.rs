@@ -7,6 +7,7 @@ use serde_json::json;
 
 use super::error::{ConvertError, Refusal};
 use super::instance::Instance;
+use crate::worker::bundle::WITHOUT_CURRENT_FOLDER;
 
 const WALK: &str = include_str!("walk.py");
 
@@ -43,7 +44,7 @@ pub(super) fn walk(source: &Source) -> Result<Instance, ConvertError> {
         "module": source.module, "class": source.class, "args": source.args, "kwargs": source.kwargs,
     });
     let output = Command::new(&interpreter)
-        .args(["-c", WALK])
+        .args(["-c", &[WITHOUT_CURRENT_FOLDER, WALK].concat()])
         .arg(request.to_string())
         .stdin(Stdio::null())
         .stderr(Stdio::inherit())

@@ -51,12 +51,17 @@ impl Supervisor {
         self.workflow.pool(pool).python.as_deref().map_or_else(|| self.interpreter.0.clone(), interpreter_in)
     }
 
+    /// What a process of this kind is called in `ps` and `systemctl status`.
+    pub(super) fn title(&self, kind: &str) -> String {
+        format!("{kind}: {}", self.workflow.name)
+    }
+
     /// Starts the interpreter of a pool in a leaf, connected by a descriptor, to run `entry` of the Python side.
     pub(super) fn start_interpreter(
         &mut self,
         pool: PoolId,
         entry: &str,
-        name: &str,
+        kind: &str,
         queue: Option<(Queue, OwnedFd)>,
         leaf: Option<&Leaf>,
     ) -> Result<Started, String> {
@@ -68,7 +73,7 @@ impl Supervisor {
         let (ours, theirs) = sys::connection().map_err(cannot)?;
         let (output, write) = sys::pipe().map_err(cannot)?;
         let program = Program::new(&interpreter, write.as_fd())
-            .args(["-c", bundle::BOOT, &theirs.as_raw_fd().to_string(), name])
+            .args(bundle::arguments(theirs.as_raw_fd(), &self.title(kind)))
             .inherit(theirs.as_fd())
             .leaf(leaf.map(Leaf::door));
         let (pid, pidfd) = self.nearness.start(program).map_err(cannot)?;

@@ -106,7 +106,7 @@ impl Supervisor {
         let program = Program::new(program, write.as_fd())
             .args(arguments)
             .args([self.interpreter_of(pool)])
-            .args(["-c", bundle::BOOT, "connect", "pushflow-worker"])
+            .args(bundle::launched_arguments(&self.title("pushflow-worker")))
             .env(ADDRESS, address)
             .env(TOKEN, &token)
             .leaf(leaf.as_deref().map(Leaf::door));

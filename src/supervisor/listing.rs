@@ -321,20 +321,20 @@ fn ordered(processes: &[Process]) -> Vec<&Process> {
     ordered
 }
 
-/// What to call a process: pushflow's own interpreters have all of their program on the command line.
+/// What to call a process. What a task has forked has the title of its worker, unless it has given itself another one.
 fn command(process: &Process, kind: ProcessKind) -> String {
     let arguments = procfs::process::Process::new(process.pid.as_raw()).and_then(|process| process.cmdline());
     let arguments = arguments.unwrap_or_default();
     let Some(program) = arguments.first() else { return format!("[{}]", process.name) };
-    if arguments.iter().any(|argument| argument == bundle::BOOT) && kind != ProcessKind::Launcher {
-        let what = match kind {
-            ProcessKind::Forkserver => "forkserver",
-            ProcessKind::Worker => "worker",
-            _ => "forked by a task",
-        };
-        return format!("{program} ({what})");
+    let is_forked = matches!(kind, ProcessKind::Child | ProcessKind::Stray) && program.starts_with("pushflow-worker: ");
+    if is_forked {
+        return format!("{program} (forked by a task)");
     }
-    arguments.iter().map(|argument| if argument == bundle::BOOT { "…" } else { argument }).collect::<Vec<_>>().join(" ")
+    arguments
+        .iter()
+        .map(|argument| if bundle::is_boot(argument) { "…" } else { argument })
+        .collect::<Vec<_>>()
+        .join(" ")
 }
 
 /// A command line without what would move the cursor of a terminal or end a line.

@@ -68,7 +68,7 @@ impl Python {
         let (ours, theirs) = sys::connection().unwrap();
         let printed = std::io::stderr().as_fd().try_clone_to_owned().unwrap();
         let (forkserver, _) = Program::new(python(), printed.as_fd())
-            .args(["-c", bundle::BOOT, &theirs.as_raw_fd().to_string()])
+            .args(bundle::arguments(theirs.as_raw_fd(), "pushflow-forkserver: test"))
             .inherit(theirs.as_fd())
             .start()
             .unwrap();

@@ -16,6 +16,7 @@ use crate::cli::{Failure, load, locate};
 use crate::config;
 use crate::graph::{Kind, PoolType, Workflow};
 use crate::supervisor::interpreter_in;
+use crate::worker::bundle::WITHOUT_CURRENT_FOLDER;
 
 /// Interpreters on network file systems take their time, the first time.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -107,7 +108,7 @@ fn want(workflow: &Workflow, interpreters: &mut BTreeMap<PathBuf, Wanted>) {
 /// Asks an interpreter what it has.
 fn ask(interpreter: &Path) -> Result<Json, String> {
     let mut child = Command::new(interpreter)
-        .args(["-c", QUESTION])
+        .args(["-c", &[WITHOUT_CURRENT_FOLDER, QUESTION].concat()])
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::null())

@@ -51,7 +51,7 @@ pub(crate) fn run(args: &CheckDaemonicArgs) -> Result<Exit, Failure> {
     for (done, candidate) in candidates.into_iter().enumerate() {
         line.say(done, all, candidate, "daemonic?");
         let mut trial = trials.pool(candidate)?;
-        let said = match trial.run("flags", None)? {
+        let said = match trial.run("flags")? {
             Ending::Returned(said) => Ok(said),
             Ending::Raised(why) => Err(why),
             Ending::TimedOut => Err("it did not answer in time".to_owned()),

@@ -1,7 +1,7 @@
 //! `pushflow check-pools`: every kind of task in every type of pool.
 
 use std::io::{self, Write};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use anyhow::Context as _;
 use serde_json::json;
@@ -13,12 +13,6 @@ use super::{Candidate, Line, PoolsArgs};
 
 /// The kinds of tasks in pypushflow's compatibility table.
 const TASKS: [&str; 7] = ["simple", "subprocess", "cfpool", "mppool", "mpprocess", "bpool", "bprocess"];
-/// Those that pypushflow's table leaves out where gevent has patched the worker.
-const NOT_WITH_GEVENT: [&str; 2] = ["mppool", "bpool"];
-const WHY_NOT_WITH_GEVENT: &str = "a Pool of multiprocessing or billiard is made of threads and locks that gevent has replaced: \
-     use cfpool, mpprocess or bprocess there";
-/// These hang as a rule: they are not waited for so long.
-const SHORT: Duration = Duration::from_secs(5);
 
 /// The arguments of `pushflow check-pools`.
 #[derive(Debug, clap::Args)]
@@ -29,8 +23,7 @@ billiard.Process with a Manager.
 
 Each cell: works; refused, by Python or for want of a package; failed; hangs, if it had to be ended.
 
-Exit status 1 if a cell failed or hangs, or if processes were left behind. mppool and bpool in workers that gevent has
-patched do not count: they are known not to work.
+Exit status 1 if a cell failed or hangs, or if processes were left behind.
 
 Examples:
   pushflow check-pools --python /opt/env
@@ -74,8 +67,8 @@ impl Cell {
     }
 
     /// Whether nobody need worry about it.
-    fn is_good(&self, candidate: Candidate, kind: &str) -> bool {
-        matches!(self, Cell::Works | Cell::Refused(_)) || is_known_not_to_work(candidate, kind)
+    fn is_good(&self) -> bool {
+        matches!(self, Cell::Works | Cell::Refused(_))
     }
 
     fn word(&self) -> &'static str {
@@ -93,10 +86,6 @@ impl Cell {
             Cell::Refused(why) | Cell::Failed(why) => Some(why),
         }
     }
-}
-
-fn is_known_not_to_work(candidate: Candidate, kind: &str) -> bool {
-    candidate.gevent && NOT_WITH_GEVENT.contains(&kind)
 }
 
 /// One row of the table.
@@ -120,16 +109,14 @@ pub(crate) fn run(args: &CheckPoolsArgs) -> Result<Exit, Failure> {
             let started = Instant::now();
             let mut cell = Cell::Works;
             for _ in 0..args.repeat {
-                let patience = is_known_not_to_work(candidate, kind).then_some(SHORT);
-                cell = Cell::of(trial.run(kind, patience)?);
+                cell = Cell::of(trial.run(kind)?);
                 if cell != Cell::Works {
                     break;
                 }
             }
             if matches!(cell, Cell::Failed(_) | Cell::Hangs) {
                 // What it has left in its worker is not for the next kind of task to stumble over.
-                let ended = trial.end()?;
-                left += if is_known_not_to_work(candidate, kind) { 0 } else { ended };
+                left += trial.end()?;
                 trial = trials.pool(candidate)?;
             }
             cells.push((kind.clone(), cell, started.elapsed().as_secs_f64()));
@@ -140,9 +127,7 @@ pub(crate) fn run(args: &CheckPoolsArgs) -> Result<Exit, Failure> {
     drop(line);
     let text = if args.pools.json { as_json(&rows) } else { as_tables(&rows, &kinds) };
     io::stdout().write_all(text.as_bytes()).context("cannot write to standard output")?;
-    let good = rows
-        .iter()
-        .all(|row| row.left == 0 && row.cells.iter().all(|(kind, cell, _)| cell.is_good(row.candidate, kind)));
+    let good = rows.iter().all(|row| row.left == 0 && row.cells.iter().all(|(_, cell, _)| cell.is_good()));
     Ok(if good { Exit::Finished } else { Exit::Error })
 }
 
@@ -174,10 +159,8 @@ fn as_tables(rows: &[Row], kinds: &[String]) -> String {
         }
         for row in rows {
             let mut cells = vec![row.candidate.kind.word().to_owned(), row.candidate.context_word().to_owned()];
-            for (kind, cell, _) in &row.cells {
-                let known =
-                    (*cell == Cell::Hangs && is_known_not_to_work(row.candidate, kind)).then_some(WHY_NOT_WITH_GEVENT);
-                cells.push(match cell.why().or(known) {
+            for (_, cell, _) in &row.cells {
+                cells.push(match cell.why() {
                     Some(why) => table.noted(cell.word(), why),
                     None => cell.word().to_owned(),
                 });

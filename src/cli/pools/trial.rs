@@ -93,10 +93,10 @@ impl Drop for Trials {
 }
 
 impl Trial {
-    /// Runs one task, for so long at the most, or for less.
-    pub(super) fn run(&mut self, task: &str, less: Option<Duration>) -> Result<Ending, Failure> {
+    /// Runs one task.
+    pub(super) fn run(&mut self, task: &str) -> Result<Ending, Failure> {
         let inputs = Payload::from_iter([("task".into(), Plain::Text(task.to_owned()).to_value())]);
-        let run = self.supervisor.start_run(inputs, Some(less.map_or(self.timeout, |less| less.min(self.timeout))));
+        let run = self.supervisor.start_run(inputs, Some(self.timeout));
         loop {
             for happening in self.supervisor.turn(None).map_err(anyhow::Error::new)? {
                 match happening {

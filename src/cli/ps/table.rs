@@ -200,7 +200,7 @@ mod tests {
             processes: vec![
                 process(10, 0, ProcessKind::Guardian, "pushflow run"),
                 process(11, 1, ProcessKind::Supervisor, "pushflow run"),
-                process(12, 2, ProcessKind::Worker, "python3 (worker)"),
+                process(12, 2, ProcessKind::Worker, "pushflow-worker: integrate"),
                 process(13, 3, ProcessKind::Child, "sh -c \x1b[2J\nxds"),
                 process(900, 2, ProcessKind::Stray, "[daemon]"),
             ],

@@ -31,8 +31,10 @@ class Crowd:
         # Not SIG_IGN, which programs that tasks start would inherit.
         signal.signal(signal.SIGINT, self.on_interrupt)
         os.register_at_fork(after_in_child=self.let_go)
-        sys.stdout = Printed(sys.stdout, self)
-        sys.stderr = Printed(sys.stderr, self)
+        for name in ("stdout", "stderr"):
+            stream = getattr(sys, name, None)
+            if stream is not None:
+                setattr(sys, name, Printed(stream, self))
         channel = self.channel
         self.send(wire.READY, 0, wire.COUNT.pack(self.pid), ())
         while True:
@@ -63,7 +65,7 @@ class Crowd:
         self.forked = True
         self.channel.close()
         for name in ("stdout", "stderr"):
-            stream = getattr(sys, name)
+            stream = getattr(sys, name, None)
             if isinstance(stream, Printed):
                 setattr(sys, name, stream.under)
         if signal.getsignal(signal.SIGINT) == self.on_interrupt:
@@ -84,7 +86,7 @@ class Crowd:
             run = self.scripts.functions.get(script) or self.find(script)
             args, kwargs = arguments
             result = self.call(task, run, args, kwargs)
-            reply = wire.RESULT, wire.pack_entries(tasks.checked_result(result), self.look_keys, fds, given), fds
+            reply = wire.RESULT, wire.pack_entries(tasks.checked_result(result, run), self.look_keys, fds, given), fds
         except BaseException as error:
             reply = worker.error_reply(error, isinstance(error, Interrupt), fds)
         if os.getpid() != self.pid:

@@ -6,14 +6,15 @@ Workers are forked twice, so that the supervisor, which is their subreaper, beco
 import os
 import sys
 
-from pushflow import children, setup, wire, worker
-from pushflow.light import signal, socket
+from pushflow import children, setup, title, wire, worker
+from pushflow.light import connected, signal
 
 
 def main(sock):
     """Serves until the supervisor closes the connection."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     setup.settle(sock)
+    title.write("pushflow-forkserver")
     channel = wire.Channel(sock)
     # Also in what the modules of tasks fork while they are imported.
     os.register_at_fork(after_in_child=channel.close)
@@ -25,7 +26,10 @@ def main(sock):
         told.prepare()
         if told.preload:
             told.scripts.preload()
-            tell_of_threads(channel, told)
+            # Interrupts are for workers, whatever the modules have done with the signal.
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
+            if not told.notice_gevent():
+                tell_of_threads(channel, told)
         channel.send(wire.READY, 0, wire.COUNT.pack(os.getpid()))
         while True:
             kind, _, body = channel.receive()
@@ -46,7 +50,7 @@ def tell_of_threads(channel, told):
     Threads that Python does not know of are those of libraries, which are prepared for forks.
     """
     threading = sys.modules.get("threading")
-    if threading is None or told.gevent:
+    if threading is None:
         return
     threads = [thread.name for thread in threading.enumerate() if thread is not threading.main_thread()]
     if threads:
@@ -60,11 +64,12 @@ def spawn(channel, told, connection, output, queue, leaf):
     given = [fd for fd in (output, connection, queue, leaf) if fd is not None]
     # The worker waits for the end of this pipe, which comes when the process between is gone and reaped: only then
     # is the supervisor its parent, and a parent-death signal means the supervisor's death.
-    adopted, go = os.pipe()
+    pipe = ()
     try:
+        adopted, go = pipe = os.pipe()
         between = told.fork()
     except OSError as error:
-        for fd in (adopted, go, *given):
+        for fd in (*pipe, *given):
             os.close(fd)
         channel.send(wire.FAILED, 0, f"cannot fork a worker: {error}".encode())
         return
@@ -90,7 +95,7 @@ def _fork_again(told, connection, output, queue, leaf, adopted, go):
         os.close(go)
         os.read(adopted, 1)
         os.close(adopted)
-        queue = None if queue is None else socket(fileno=queue)
-        worker.become_worker(wire.Channel(socket(fileno=connection), queue), output, told, leaf)
+        queue = None if queue is None else connected(queue)
+        worker.become_worker(wire.Channel(connected(connection), queue), output, told, leaf)
     finally:
         os._exit(status)

@@ -1,7 +1,6 @@
 """Parts of the standard library without their wrappers in Python, which take longer to import than a small task runs."""
 
 import sys
-from _collections_abc import Mapping
 
 try:
     from _struct import Struct
@@ -12,6 +11,14 @@ try:
     from _socket import socket
 except ImportError:
     from socket import socket
+
+
+def connected(fd):
+    """The socket that a descriptor is. It waits without end, whatever a module has told `socket.setdefaulttimeout`."""
+    sock = socket(fileno=fd)
+    sock.settimeout(None)
+    return sock
+
 
 try:
     from _weakref import ref
@@ -49,4 +56,4 @@ def _pickle():
 
 pickle = _pickle()
 
-__all__ = ["Mapping", "Struct", "pickle", "ref", "signal", "socket"]
+__all__ = ["Struct", "connected", "pickle", "ref", "signal"]

@@ -2,10 +2,11 @@
 
 import os
 import sys
+from os import fork, waitpid
 
-from pushflow import billiards, children, identity, streams, tasks, wire, worker
+from pushflow import billiards, children, identity, streams, tasks, title, wire, worker
 from pushflow.identity import Missing  # noqa: F401
-from pushflow.light import pickle, socket
+from pushflow.light import connected, pickle
 
 
 class Setup:
@@ -41,7 +42,7 @@ class Setup:
     def take_queue(self, channel):
         """Takes the worker's queue, the last descriptor of the frame."""
         if self.queued:
-            channel.use_queue(socket(fileno=channel.take_fd()))
+            channel.use_queue(connected(channel.take_fd()))
 
     def prepare(self):
         """Imports what the workers need, before any module of the workflow. Raises Missing."""
@@ -56,21 +57,35 @@ class Setup:
         children.install()
         identity.prepare(self.type)
 
+    def notice_gevent(self):
+        """Whether the modules have patched the standard library themselves; it is as with `gevent = true` from then on."""
+        if not self.gevent and patched_by_gevent():
+            from pushflow import greenlets
+
+            greenlets.mend()
+            self.gevent = True
+        return self.gevent
+
     def fork(self):
         """Forks, also where gevent has patched `os.fork`: its own would watch for the child's end."""
         if self.gevent:
             from pushflow import greenlets
 
             return greenlets.fork()
-        return os.fork()
+        return fork()
 
     def wait_for(self, pid):
         """Waits for a child that was forked so."""
         if self.gevent:
             from pushflow import greenlets
 
-            return greenlets.original("waitpid")(pid, 0)
-        return os.waitpid(pid, 0)
+            wait = greenlets.original("waitpid")
+        else:
+            wait = waitpid
+        try:
+            wait(pid, 0)
+        except ChildProcessError:
+            pass  # a module ignores SIGCHLD, or reaps all children: the child is gone all the same
 
     def engine(self):
         """What executes the tasks in a worker of this type."""
@@ -90,9 +105,27 @@ def settle(sock):
     """What holds for every interpreter, before it does anything."""
     # The descriptor was inherited, which is enough: programs that tasks start must not hold the connection.
     os.set_inheritable(sock.fileno(), False)
+    title.settle(sys.argv)
     sys.argv = ["pushflow-worker"]
+    sys.breakpointhook = refuse_breakpoint
     billiards.Mender.install()
     streams.settle()
     import faulthandler
 
     faulthandler.enable()
+
+
+def patched_by_gevent():
+    """Whether gevent has patched anything of the standard library in this process."""
+    monkey = sys.modules.get("gevent.monkey")
+    return monkey is not None and bool(getattr(monkey, "saved", None))
+
+
+def refuse_breakpoint(*args, **kwargs):
+    """In place of pdb, which would read from a standard input that has nothing."""
+    if os.environ.get("PYTHONBREAKPOINT"):
+        return sys.__breakpointhook__(*args, **kwargs)
+    raise RuntimeError(
+        "breakpoint() needs a terminal, and a task has none: call run() in a Python of your own, "
+        "or name a debugger that needs no terminal in PYTHONBREAKPOINT"
+    )

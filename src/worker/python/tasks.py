@@ -4,7 +4,7 @@ import sys
 
 import pushflow
 from pushflow import wire
-from pushflow.light import Mapping, pickle
+from pushflow.light import pickle
 
 
 class Scripts:
@@ -13,6 +13,8 @@ class Scripts:
     def __init__(self, scripts, actors):
         #: (module, path of the file or None), each once
         self.scripts = scripts
+        #: the folders of files
+        self.folders = {path.rpartition("/")[0] for _, path in scripts if path is not None}
         #: actor -> the number of its script
         self.actors = actors
         #: script -> function
@@ -25,10 +27,8 @@ class Scripts:
         for number in range(len(self.scripts)):
             try:
                 self.found[number] = self.load(number)
-            except BaseException as error:
-                if isinstance(error, (SystemExit, Exception)):
-                    continue
-                raise
+            except BaseException:
+                continue
 
     def find(self, actor):
         """The function of an actor; its module is imported when it is first asked for."""
@@ -46,12 +46,22 @@ class Scripts:
         module = sys.modules.get(module_name)
         if module is None:
             module = _import(module_name, path)
+            if path is not None and len(self.folders) > 1:
+                self.warn_of_namesakes(module)
         try:
             run = module.run
         except AttributeError:
             place = path or getattr(module, "__file__", None) or module_name
             raise AttributeError(f"module {module_name!r} has no function 'run' ({place})") from None
         return run
+
+    def warn_of_namesakes(self, module):
+        try:
+            from pushflow import namesakes
+
+            namesakes.warn(module, self.folders)
+        except Exception:
+            pass  # it is only for a warning
 
 
 def _free_name(name):
@@ -89,11 +99,15 @@ def _import(name, path):
     )
     module = module_from_spec(spec)
     sys.modules[name] = module
+    # As the import statement does it: Python's hint at a circular import looks at this.
+    spec._initializing = True
     try:
         spec.loader.exec_module(module)
     except BaseException:
         sys.modules.pop(name, None)
         raise
+    finally:
+        spec._initializing = False
     return module
 
 
@@ -113,16 +127,50 @@ def arguments(entries):
     return tuple(positions.get(at) for at in range(last + 1)), keywords
 
 
-def checked_result(result):
-    """The result as a dict with keys that a payload can have."""
-    if not isinstance(result, Mapping):
-        raise TypeError(f"run() must return a mapping, not {_a(type(result))}")
+def checked_result(result, run):
+    """The result of `run` as a dict with keys that a payload can have."""
+    if type(result) is not dict:
+        # As pypushflow, where a result is what `{**result}` takes.
+        if not hasattr(result, "keys") or not hasattr(type(result), "__getitem__"):
+            raise TypeError(f"run() must return a mapping, not {_a(type(result))} ({_place(run)})")
+        result = {**result}
     for key in result:
         if type(key) is not str and not _is_position(key):
-            raise TypeError(f"run() returned the key {key!r}: keys are strings, or integers for positional arguments")
-    if type(result) is not dict:
-        return dict(result)
+            raise TypeError(
+                f"run() returned the key {_shortened(key)}: keys are strings, or integers for positional arguments ({_place(run)})"
+            )
     return result
+
+
+def _place(run):
+    """Where a function is: its file, or its module."""
+    code = getattr(run, "__code__", None)
+    return getattr(code, "co_filename", None) or getattr(run, "__module__", None) or type(run).__qualname__
+
+
+#: So many keys of a payload are named in an error, each with so many characters.
+NAMED, LONGEST_NAME = 20, 40
+
+
+def explain_call(error):
+    """Adds to the TypeError of a call that was not possible whose `run` it is and what the payload has."""
+    traceback = error.__traceback__
+    while traceback.tb_next is not None:
+        traceback = traceback.tb_next
+    frame = traceback.tb_frame
+    if frame.f_code.co_name != "call" or not frame.f_code.co_filename.startswith("<pushflow"):
+        return  # it comes from within the task
+    args, kwargs, run = (frame.f_locals.get(name) for name in ("args", "kwargs", "run"))
+    if run is None or len(error.args) != 1:
+        return
+    keys = [*map(str, range(len(args))), *kwargs]
+    names = ", ".join(map(_shortened, keys[:NAMED])) + (f" and {len(keys) - NAMED} more" if len(keys) > NAMED else "")
+    error.args = (f"{error.args[0]} ({_place(run)}; the payload has {names or 'no keys'})",)
+
+
+def _shortened(key):
+    text = repr(key)
+    return text if len(text) <= LONGEST_NAME else f"{text[:LONGEST_NAME]}…"
 
 
 def _is_position(key):
@@ -140,17 +188,17 @@ def _a(kind):
 
 def pack_error(error, interrupted, fds):
     """The body of an ERROR frame: whether it was an interrupt, the text, the traceback's lines, the exception."""
-    import traceback
-
     error.__traceback__ = _users_frames(error.__traceback__)
     try:
-        lines = traceback.format_exception(type(error), error, error.__traceback__)
-    except Exception:
+        from traceback import format_exception
+
+        lines = format_exception(type(error), error, error.__traceback__)
+    except BaseException:
         lines = [f"{type(error).__qualname__}: (its traceback cannot be formatted)\n"]
     text = _text(error)
     parts = [wire.LOOK_HEADER.pack(interrupted, len(lines))]
     for part in [text, *lines]:
-        part = part.encode("utf-8", "backslashreplace")
+        part = str.encode(part, "utf-8", "backslashreplace")
         parts += [wire.COUNT.pack(len(part)), part]
     parts.append(wire.COUNT.pack(1))
     parts.append(_pack_instance(error, text, fds))
@@ -162,7 +210,7 @@ def _pack_instance(error, text, fds):
         # Many exceptions can be pickled and not be unpickled again: their constructor wants other arguments.
         pickle.loads(pickle.dumps(error, 5))
         return wire.pack_entry("instance", error, None, fds)
-    except Exception:
+    except BaseException:
         kind = type(error)
         substitute = pushflow.TaskError(text, f"{kind.__module__}.{kind.__qualname__}")
         return wire.pack_entry("instance", substitute, None, fds)
@@ -171,15 +219,15 @@ def _pack_instance(error, text, fds):
 def _text(error):
     try:
         return str(error)
-    except Exception as broken:
+    except BaseException as broken:
         return f"({type(error).__qualname__}, whose text cannot be had: {type(broken).__qualname__})"
 
 
 def _users_frames(traceback):
-    """The traceback without pushflow's own frames: those that called the task, and the one that interrupts it."""
+    """The traceback without the frames of pushflow, which call and interrupt the task, and of Python, which import it."""
     frames = []
     while traceback is not None:
-        if not traceback.tb_frame.f_code.co_filename.startswith("<pushflow"):
+        if not traceback.tb_frame.f_code.co_filename.startswith(("<pushflow", "<frozen importlib")):
             frames.append(traceback)
         traceback = traceback.tb_next
     users = None

@@ -2,8 +2,14 @@
 
 import time
 
-from pushflow import crowd, nearness, wire
+from pushflow import crowd, nearness, setup, wire, worker
 from pushflow.crowd import Interrupt
+
+
+PATCHED = (
+    "a module of the workflow calls gevent.monkey.patch_all(), which makes greenlets of threads: "
+    "write gevent = true for the pool, or context = \"forkserver\""
+)
 
 
 class Threads(crowd.Crowd):
@@ -25,9 +31,21 @@ class Threads(crowd.Crowd):
         self.here = threading.local()
         #: task -> the lock that it sleeps on
         self.sleeping = {}
+        #: Whether a module has made greenlets of all further threads.
+        self.patched = False
         _sleeper[:] = [self]
 
+    def find(self, script):
+        run = super().find(script)
+        if setup.patched_by_gevent():
+            self.patched = True
+            raise RuntimeError(PATCHED)
+        return run
+
     def start(self, *job):
+        if self.patched:
+            # A new thread would be a greenlet, and never run.
+            return self.answer(job[0], worker.error_reply(RuntimeError(PATCHED), False, []))
         self.waiting.put(job)
         try:
             self.free.pop()

@@ -347,8 +347,8 @@ def pack_look(value):
 def _look(value):
     if value is None:
         return 0, ""
-    if isinstance(value, bool):
-        return 2 + value, ""
+    if isinstance(value, bool) or _is_numpy_bool(value):
+        return 2 + bool(value), ""
     if isinstance(value, str):
         text = str.__str__(value)
         return (1, "") if text in ("None", "null") else (5, text)
@@ -368,3 +368,9 @@ def _look(value):
     except Exception:
         text = ""
     return 6 + truthy, text if isinstance(text, str) else ""
+
+
+def _is_numpy_bool(value):
+    """Whether it is numpy's bool, which is none of Python's. A comparison of its numbers gives one: nobody means a number by it."""
+    kind = type(value)
+    return kind.__module__ == "numpy" and kind.__name__ in ("bool", "bool_")

@@ -4,7 +4,7 @@ import os
 import sys
 
 import pushflow
-from pushflow import children, identity, nearness, silence, streams, tasks, wire
+from pushflow import children, identity, nearness, silence, streams, tasks, title, wire
 from pushflow.light import signal
 
 
@@ -16,13 +16,15 @@ class Worker:
         self.scripts = scripts
         self.look_keys = look_keys
         self.running = False
+        #: What SIGINT is to call while a task runs.
+        self.interrupt = self.on_interrupt
         self.pid = os.getpid()
         self.nearness = nearness.Nearness()
         self.silence = silence.Silence()
 
     def serve(self):
         """Works until the supervisor closes the connection."""
-        signal.signal(signal.SIGINT, self.on_interrupt)
+        self.listen()
         os.register_at_fork(after_in_child=self.let_go)
         channel = self.channel
         channel.send(wire.READY, 0, wire.COUNT.pack(self.pid))
@@ -58,6 +60,11 @@ class Worker:
                 self.nearness.come(after)
             channel.send(kind, task, body, fds)
 
+    def listen(self):
+        """Lets SIGINT come through, whatever a module has made of it."""
+        signal.signal(signal.SIGINT, self.interrupt)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGINT,))
+
     def let_go(self):
         """In a process that a task has forked: it is no worker."""
         self.channel.close()
@@ -83,14 +90,25 @@ class Worker:
 
     def call(self, script, body, given):
         args, kwargs = tasks.arguments(wire.unpack_entries(self.channel, body, wire.TASK.size, given))
-        run = self.scripts.functions.get(script) or self.scripts.find(script)
+        run = self.scripts.functions.get(script) or self.find(script)
+        if signal.getsignal(signal.SIGINT) is not self.interrupt:
+            self.listen()
         # The handler sets `running` to False before it raises: at most one interrupt a task, and none after it.
         self.running = True
         try:
             result = run(*args, **kwargs)
         finally:
             self.running = False
-        return tasks.checked_result(result)
+        return tasks.checked_result(result, run)
+
+    def find(self, script):
+        run = self.scripts.find(script)
+        self.listen()
+        return run
+
+
+#: A module may have set a limit that is too low to say how its task has ended.
+RECURSION = 1000
 
 
 def error_reply(error, interrupted, fds):
@@ -98,11 +116,24 @@ def error_reply(error, interrupted, fds):
     for fd in fds:
         os.close(fd)
     fds = []
-    if interrupted:
-        stopped = pushflow.TaskInterrupted("the task was interrupted")
-        stopped.__traceback__ = error.__traceback__
-        error = stopped
-    return wire.ERROR, tasks.pack_error(error, int(interrupted), fds), fds
+    try:
+        if interrupted:
+            stopped = pushflow.TaskInterrupted("the task was interrupted")
+            stopped.__traceback__ = error.__traceback__
+            error = stopped
+        elif type(error) is TypeError:
+            tasks.explain_call(error)
+        return wire.ERROR, tasks.pack_error(error, int(interrupted), fds), fds
+    except BaseException as broken:
+        # Its class, its pickle or a module does what it likes. No more of it is asked than its class's name.
+        if sys.getrecursionlimit() < RECURSION:
+            sys.setrecursionlimit(RECURSION)
+        for fd in fds:
+            os.close(fd)
+        fds = []
+        name = type(error).__qualname__
+        error = pushflow.TaskError(f"{name} (saying more fails with {type(broken).__qualname__})", name)
+        return wire.ERROR, tasks.pack_error(error, int(interrupted), fds), fds
 
 
 def describe(channel, body):
@@ -133,6 +164,7 @@ def become_worker(channel, output, told, leaf=None):
         else:
             os.setpgid(0, 0)
             die_with(told.supervisor)
+        title.write("pushflow-worker")
         identity.assume(told.type, told.supervisor)
         children.watch_worker()
         told.engine()(channel, told.scripts, told.look_keys).serve()
