@@ -8,6 +8,7 @@ supervisor. The record is `<BBHIII`, see `src/supervisor/announced.rs`.
 
 import os
 import sys
+from os import environ
 
 from pushflow.descriptors import Descriptor
 from pushflow.light import Struct
@@ -48,7 +49,7 @@ def watch_worker():
     """This process is a worker: what comes below it from now on is a task's."""
     _Pipe.worker = os.getpid()
     # What tasks start inherits it: so the supervisor knows whose a process is that has left everything else behind.
-    os.environ["PUSHFLOW_ORIGIN"] = str(_Pipe.worker)
+    environ["PUSHFLOW_ORIGIN"] = str(_Pipe.worker)
     os.register_at_fork(after_in_parent=_has_forked, after_in_child=_forked)
 
 

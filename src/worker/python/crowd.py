@@ -112,8 +112,12 @@ class Crowd:
         self.send(kind, task, body, fds)
 
     def send(self, kind, task, body, fds=()):
-        with self.sending:
-            self.channel.send(kind, task, body, fds)
+        try:
+            with self.sending:
+                self.channel.send(kind, task, body, fds)
+        except wire.Gone:
+            # A task has closed the connection, or the supervisor is gone. Who waits for a frame may not notice.
+            os._exit(1)
 
 
 class Printed(io.TextIOBase):

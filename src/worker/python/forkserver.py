@@ -6,6 +6,9 @@ Workers are forked twice, so that the supervisor, which is their subreaper, beco
 import os
 import sys
 
+# Before gevent patches them, or a module: what is closed here must be closed at once.
+from os import close, pipe, read
+
 from pushflow import children, setup, title, wire, worker
 from pushflow.light import connected, signal
 
@@ -28,6 +31,7 @@ def main(sock):
             told.scripts.preload()
             # Interrupts are for workers, whatever the modules have done with the signal.
             signal.signal(signal.SIGINT, signal.SIG_IGN)
+            setup.keep_standard_descriptors()
             if not told.notice_gevent():
                 tell_of_threads(channel, told)
         channel.send(wire.READY, 0, wire.COUNT.pack(os.getpid()))
@@ -64,23 +68,23 @@ def spawn(channel, told, connection, output, queue, leaf):
     given = [fd for fd in (output, connection, queue, leaf) if fd is not None]
     # The worker waits for the end of this pipe, which comes when the process between is gone and reaped: only then
     # is the supervisor its parent, and a parent-death signal means the supervisor's death.
-    pipe = ()
+    ends = ()
     try:
-        adopted, go = pipe = os.pipe()
+        adopted, go = ends = pipe()
         between = told.fork()
     except OSError as error:
-        for fd in (*pipe, *given):
-            os.close(fd)
+        for fd in (*ends, *given):
+            close(fd)
         channel.send(wire.FAILED, 0, f"cannot fork a worker: {error}".encode())
         return
     if between == 0:
         _fork_again(told, connection, output, queue, leaf, adopted, go)
     for fd in (adopted, *given):
-        os.close(fd)
+        close(fd)
     try:
         told.wait_for(between)
     finally:
-        os.close(go)
+        close(go)
 
 
 def _fork_again(told, connection, output, queue, leaf, adopted, go):
@@ -92,9 +96,9 @@ def _fork_again(told, connection, output, queue, leaf, adopted, go):
             children.announce(children.WORKER, pid)
             status = 0
             return
-        os.close(go)
-        os.read(adopted, 1)
-        os.close(adopted)
+        close(go)
+        read(adopted, 1)
+        close(adopted)
         queue = None if queue is None else connected(queue)
         worker.become_worker(wire.Channel(connected(connection), queue), output, told, leaf)
     finally:

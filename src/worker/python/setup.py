@@ -2,7 +2,7 @@
 
 import os
 import sys
-from os import fork, waitpid
+from os import environ, fork, waitpid
 
 from pushflow import billiards, children, identity, streams, tasks, title, wire, worker
 from pushflow.identity import Missing  # noqa: F401
@@ -115,6 +115,15 @@ def settle(sock):
     faulthandler.enable()
 
 
+def keep_standard_descriptors():
+    """Opens what a module has closed of standard input, output and error: what a worker is given would get these numbers."""
+    for fd in (0, 1, 2):
+        try:
+            os.fstat(fd)
+        except OSError:
+            os.set_inheritable(os.open("/dev/null", os.O_RDWR), True)
+
+
 def patched_by_gevent():
     """Whether gevent has patched anything of the standard library in this process."""
     monkey = sys.modules.get("gevent.monkey")
@@ -123,7 +132,7 @@ def patched_by_gevent():
 
 def refuse_breakpoint(*args, **kwargs):
     """In place of pdb, which would read from a standard input that has nothing."""
-    if os.environ.get("PYTHONBREAKPOINT"):
+    if environ.get("PYTHONBREAKPOINT"):
         return sys.__breakpointhook__(*args, **kwargs)
     raise RuntimeError(
         "breakpoint() needs a terminal, and a task has none: call run() in a Python of your own, "

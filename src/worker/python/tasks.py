@@ -218,7 +218,10 @@ def _pack_instance(error, text, fds):
 
 def _text(error):
     try:
-        return str(error)
+        text = str(error)
+        if not text and type(error).__qualname__ == "BdbQuit":
+            return "the debugger was left: it needs a terminal, and a task has none"
+        return text
     except BaseException as broken:
         return f"({type(error).__qualname__}, whose text cannot be had: {type(broken).__qualname__})"
 

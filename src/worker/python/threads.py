@@ -18,7 +18,12 @@ class Threads(crowd.Crowd):
     def __init__(self, *arguments):
         super().__init__(*arguments)
         import threading
-        from queue import SimpleQueue
+
+        try:
+            # What `queue` has it from, where a script beside the workflow may be called queue.py.
+            from _queue import SimpleQueue
+        except ImportError:
+            from queue import SimpleQueue
 
         self.threading = threading
         #: What the threads take from.

@@ -2,6 +2,7 @@
 
 import os
 import sys
+from os import close
 
 import pushflow
 from pushflow import children, identity, nearness, silence, streams, tasks, title, wire
@@ -107,14 +108,16 @@ class Worker:
         return run
 
 
-#: A module may have set a limit that is too low to say how its task has ended.
-RECURSION = 1000
+def allow_depth():
+    """Raises a limit of Python's stack that a module has set too low for what is needed around its tasks."""
+    if sys.getrecursionlimit() < 1000:
+        sys.setrecursionlimit(1000)
 
 
 def error_reply(error, interrupted, fds):
     """The answer for a task that has raised; `fds` are what its result would have brought."""
     for fd in fds:
-        os.close(fd)
+        close(fd)
     fds = []
     try:
         if interrupted:
@@ -126,10 +129,9 @@ def error_reply(error, interrupted, fds):
         return wire.ERROR, tasks.pack_error(error, int(interrupted), fds), fds
     except BaseException as broken:
         # Its class, its pickle or a module does what it likes. No more of it is asked than its class's name.
-        if sys.getrecursionlimit() < RECURSION:
-            sys.setrecursionlimit(RECURSION)
+        allow_depth()
         for fd in fds:
-            os.close(fd)
+            close(fd)
         fds = []
         name = type(error).__qualname__
         error = pushflow.TaskError(f"{name} (saying more fails with {type(broken).__qualname__})", name)
@@ -154,10 +156,10 @@ def become_worker(channel, output, told, leaf=None):
             streams.flush()
             os.dup2(output, 1)
             os.dup2(output, 2)
-            os.close(output)
+            close(output)
         if leaf is not None:
             os.write(leaf, b"0")
-            os.close(leaf)
+            close(leaf)
         if told.launched:
             # The launcher is the parent, and it ends with the supervisor.
             kill_with_parent()
@@ -165,6 +167,7 @@ def become_worker(channel, output, told, leaf=None):
             os.setpgid(0, 0)
             die_with(told.supervisor)
         title.write("pushflow-worker")
+        allow_depth()
         identity.assume(told.type, told.supervisor)
         children.watch_worker()
         told.engine()(channel, told.scripts, told.look_keys).serve()
