@@ -19,7 +19,7 @@ def mend():
     """Makes what gevent has not patched of multiprocessing and billiard fit to what it has."""
     for package in ("multiprocessing", "billiard"):
         _mend_connections(package)
-        _mend_pools(package)
+        _mend_locks(package)
 
 
 #: A pipe with room has room for so much (PIPE_BUF, pipe(7)).
@@ -77,51 +77,50 @@ def _wait_until_ready(fd, events):
         watcher.close()
 
 
-def _mend_pools(package):
-    """Lets the end of a `Pool` wait for its workers without holding up the greenlets that tell them to go."""
+def _mend_locks(package):
+    """Lets a greenlet wait for a lock of processes without holding up the other greenlets: one of them may have it."""
     from importlib import import_module
 
     try:
-        pool = import_module(f"{package}.pool").Pool
-        help_stuff_finish, terminate_pool = pool._help_stuff_finish, pool._terminate_pool.__func__
+        synchronize = import_module(f"{package}.synchronize")
+        make_methods = synchronize.SemLock._make_methods
     except (ImportError, AttributeError):
         return
 
-    def _help_stuff_finish(inqueue, *others):
-        return help_stuff_finish(_Waiting(inqueue), *others)
+    def _make_methods(self):
+        make_methods(self)
+        if isinstance(self, synchronize.Lock):
+            self.acquire = _waiting(self._semlock)
 
-    def _terminate_pool(cls, taskqueue, inqueue, outqueue, *others):
-        return terminate_pool(cls, taskqueue, inqueue, _Waiting(outqueue), *others)
-
-    pool._help_stuff_finish = staticmethod(_help_stuff_finish)
-    pool._terminate_pool = classmethod(_terminate_pool)
+    synchronize.SemLock._make_methods = _make_methods
+    synchronize.Lock.__enter__ = lambda self: self.acquire()
 
 
-class _Waiting:
-    """A queue whose locks, which other processes may have, are waited for in a thread."""
+def _waiting(lock):
+    def acquire(block=True, timeout=None):
+        if lock.acquire(False):
+            return True
+        return bool(block) and _acquire_in_thread(lock, timeout)
 
-    def __init__(self, queue):
-        self._queue = queue
-        self._rlock = self
+    return acquire
 
-    def __getattr__(self, name):
-        return getattr(self._queue, name)
 
-    def acquire(self):
-        self._wait_for(self._queue._rlock)
+def _acquire_in_thread(lock, timeout):
+    from gevent import get_hub
 
-    def put(self, value):
-        self._wait_for(self._queue._wlock)
-        try:
-            self._queue._writer.send(value)
-        finally:
-            self._queue._wlock.release()
+    given_up = []
 
-    @staticmethod
-    def _wait_for(lock):
-        from gevent import get_hub
+    def acquire():
+        acquired = lock.acquire(True, timeout)
+        if acquired and given_up:
+            lock.release()
+        return acquired
 
-        get_hub().threadpool.apply(lock.acquire)
+    try:
+        return get_hub().threadpool.apply(acquire)
+    except BaseException:
+        given_up.append(True)
+        raise
 
 
 def original(name):
