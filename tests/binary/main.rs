@@ -8,6 +8,7 @@ mod commands;
 mod doctor;
 mod errors;
 mod inputs;
+mod interpreters;
 mod lost_workers;
 mod output;
 mod programs;

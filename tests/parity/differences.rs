@@ -137,6 +137,35 @@ fn a_result_that_cannot_be_pickled_is_an_error_of_its_actor() {
 }
 
 #[test]
+fn wrong_arguments_are_an_error_that_names_the_script_and_what_the_payload_has() {
+    for (errors, script, payload) in
+        [("MissingArgument", "greet.py", "no keys"), ("UnexpectedArgument", "nothing.py", "'value'")]
+    {
+        let (there, here) = both(graph(&format!("errors:{errors}")));
+        let message = here.error();
+        assert!(message.starts_with(there.error()), "{message}");
+        assert!(message.contains(script) && message.contains("the payload has"), "{message}");
+        assert!(message.contains(payload), "{message}");
+    }
+}
+
+#[test]
+fn what_has_keys_and_items_is_a_mapping_also_where_it_cannot_be_asked_for_a_key() {
+    let (there, here) = both(graph_with("errors:ReturnedByName", json!({"result": "keyed"})));
+    assert_eq!(there.error(), "0");
+    assert_eq!(here.described(), "'a': 1\n'b': 2\n'result': 'keyed'");
+}
+
+#[test]
+fn a_boolean_of_numpy_is_a_boolean_to_a_router() {
+    for (value, port) in [("numpy_true", "true"), ("numpy_false", "false")] {
+        let (there, here) = both(graph_with("routers:OnATasksValue", json!({"make": value})));
+        assert!(!there.described().contains(&format!("'took': builtins.tuple('{port}')")), "{value}");
+        assert!(here.described().contains(&format!("'took': builtins.tuple('{port}')")), "{value}: {here:?}");
+    }
+}
+
+#[test]
 fn a_mapping_proxy_is_a_mapping() {
     let (there, here) = both(graph_with("errors:ReturnedByName", json!({"result": "proxy"})));
     assert_eq!(there.error(), "cannot pickle 'mappingproxy' object");

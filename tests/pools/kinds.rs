@@ -111,12 +111,13 @@ fn in_a_thread_a_task_may_start_anything_with_every_start_method() {
 }
 
 #[test]
-fn in_patched_workers_the_task_kinds_of_pypushflow_s_table_work() {
+fn in_patched_workers_a_task_may_start_anything_too_with_every_start_method() {
     for pool in ["type = 'gevent'", "gevent = true", "type = 'thread'\ngevent = true"] {
-        let kinds = ["simple", "subprocess", "cfpool", "mpprocess", "bprocess"];
-        let table = every_kind(pool, &kinds, None);
-        for kind in kinds {
-            assert_eq!(table[kind], 10, "{kind} in {pool}: {table}");
+        for method in [None, Some("spawn"), Some("forkserver")] {
+            let table = every_kind(pool, &TASK_KINDS, method);
+            for kind in TASK_KINDS {
+                assert_eq!(table[kind], 10, "{kind} with {method:?} in {pool}: {table}");
+            }
         }
     }
 }

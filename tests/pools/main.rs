@@ -14,6 +14,7 @@ mod daemonic;
 mod forks;
 mod interrupts;
 mod kinds;
+mod modules;
 mod nearness;
 mod printing;
 mod shared;

@@ -20,6 +20,21 @@ def numpy_key():
     return {numpy.int64(0): "zero"}
 
 
+class Keyed:
+    """What `{**result}` takes, though it is no registered mapping; a pandas.Series is such a thing."""
+
+    def keys(self):
+        return ["a", "b"]
+
+    def __getitem__(self, key):
+        return {"a": 1, "b": 2}[key]
+
+
+class Asked(Keyed):
+    def __contains__(self, key):
+        return key in self.keys()
+
+
 RESULTS = {
     "none": lambda: None,
     "list": lambda: [1],
@@ -40,6 +55,8 @@ RESULTS = {
     "chain_map": lambda: collections.ChainMap({"a": 1}, {"a": 2, "b": 3}),
     "dict_subclass": lambda: shapes.Names(a=1),
     "proxy": lambda: types.MappingProxyType({"a": 1}),
+    "keyed": Keyed,
+    "asked": Asked,
     "empty": lambda: {},
     "tuple_key": lambda: {("a", 1): 2},
     "none_key": lambda: {None: 2},
