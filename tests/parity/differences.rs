@@ -138,14 +138,11 @@ fn a_result_that_cannot_be_pickled_is_an_error_of_its_actor() {
 
 #[test]
 fn wrong_arguments_are_an_error_that_names_the_script_and_what_the_payload_has() {
-    for (errors, script, payload) in
-        [("MissingArgument", "greet.py", "no keys"), ("UnexpectedArgument", "nothing.py", "'value'")]
-    {
-        let (there, here) = both(graph(&format!("errors:{errors}")));
+    for (errors, script) in [("errors:MissingArgument", "greet.py"), ("errors:UnexpectedArgument", "nothing.py")] {
+        let (there, here) = both(graph(errors));
         let message = here.error();
         assert!(message.starts_with(there.error()), "{message}");
-        assert!(message.contains(script) && message.contains("the payload has"), "{message}");
-        assert!(message.contains(payload), "{message}");
+        assert!(message.contains(script) && message.contains("the payload has 'value'"), "{message}");
     }
 }
 

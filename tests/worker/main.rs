@@ -207,7 +207,7 @@ def run(**_):
             Look::Null { truthy: false },
             Look::Null { truthy: true },
             Look::Bool(true),
-            Look::Int(1),
+            Look::Bool(true),
             Look::Int(1),
             Look::Int(1),
             other(true, Some("0.5")),
