@@ -42,7 +42,10 @@ const CHANGES: [(&str, &str); 14] = [
     ("other serializers", "import json, pickle; json.dumps = json.loads = pickle.dumps = pickle.loads = None"),
     ("other built-ins", "import builtins; builtins.print = builtins.open = builtins.input = None"),
     ("warnings as errors", "import warnings; warnings.simplefilter('error')"),
-    ("other hooks", "import sys, threading; sys.excepthook = threading.excepthook = sys.unraisablehook = None"),
+    (
+        "other hooks",
+        "import sys, threading; sys.excepthook = threading.excepthook = sys.unraisablehook = lambda *_: 1 / 0",
+    ),
 ];
 
 #[test]
