@@ -19,7 +19,7 @@ fn two_tasks_of(module: &str, pool: &str) -> Finished {
 const POOLS: [&str; 5] = ["", "context = 'spawn'", "type = 'thread'", "type = 'gevent'", "gevent = true"];
 
 /// What a module does when it is imported.
-const CHANGES: [(&str, &str); 14] = [
+const CHANGES: [(&str, &str); 16] = [
     ("a default timeout of sockets", "import socket; socket.setdefaulttimeout(0.05)"),
     (
         "ignored signals",
@@ -34,7 +34,12 @@ const CHANGES: [(&str, &str); 14] = [
         "import signal; signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT, signal.SIGTERM, signal.SIGCHLD])",
     ),
     ("a low recursion limit", "import sys; sys.setrecursionlimit(45)"),
+    (
+        "a standard output that exits",
+        "import sys\nclass Out:\n    def write(self, text): pass\n    def flush(self): raise SystemExit(3)\nsys.stdout = Out()",
+    ),
     ("no standard output", "import sys; sys.stdout = sys.stderr = None"),
+    ("not even a name of standard output", "import sys; del sys.stdout, sys.stderr"),
     ("closed standard descriptors", "import os; os.closerange(0, 3)"),
     ("no environment", "import os; os.environ.clear(); os.environ = {}"),
     ("another folder and mask", "import os; os.chdir('/'); os.umask(0o777)"),

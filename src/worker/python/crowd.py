@@ -66,7 +66,7 @@ class Crowd:
         self.channel.close()
         for name in ("stdout", "stderr"):
             stream = getattr(sys, name, None)
-            if isinstance(stream, Printed):
+            if type(stream) is Printed:
                 setattr(sys, name, stream.under)
         if signal.getsignal(signal.SIGINT) == self.on_interrupt:
             signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -92,13 +92,18 @@ class Crowd:
         if os.getpid() != self.pid:
             # The task forked, and this is the child coming back from it: its answer is not wanted.
             os._exit(0)
-        # What the threads that it has started have printed, and itself.
-        streams.flush()
-        for stream in (sys.stdout, sys.stderr):
-            if isinstance(stream, Printed):
-                stream.end(task)
-        self.done(near)
-        self.answer(task, reply)
+        try:
+            # What the threads that it has started have printed, and itself.
+            streams.flush()
+            for name in ("stdout", "stderr"):
+                stream = getattr(sys, name, None)
+                if type(stream) is Printed:
+                    stream.end(task)
+            self.done(near)
+            self.answer(task, reply)
+        except Exception:
+            # Nobody else answers for this task: it is lost with its process, and does not hang.
+            os._exit(1)
 
     def done(self, near):
         """A task has ended; the next one is to be waited for at this CPU."""

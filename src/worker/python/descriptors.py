@@ -1,6 +1,7 @@
 """Descriptors that pushflow opens in a process where tasks may close any of them, and open others of the same number."""
 
-import os
+# Before gevent patches it: what is closed here must be closed at once.
+from os import close, fstat
 
 
 class Descriptor:
@@ -20,10 +21,10 @@ class Descriptor:
     def close(self):
         """Closes it, once, and never what has its number by now."""
         if self.is_ours():
-            os.close(self.fd)
+            close(self.fd)
         self.fd = None
 
 
 def _file(fd):
-    about = os.fstat(fd)
+    about = fstat(fd)
     return about.st_dev, about.st_ino

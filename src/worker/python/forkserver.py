@@ -31,7 +31,7 @@ def main(sock):
             told.scripts.preload()
             # Interrupts are for workers, whatever the modules have done with the signal.
             signal.signal(signal.SIGINT, signal.SIG_IGN)
-            setup.keep_standard_descriptors()
+            setup.keep_standard_streams()
             if not told.notice_gevent():
                 tell_of_threads(channel, told)
         channel.send(wire.READY, 0, wire.COUNT.pack(os.getpid()))

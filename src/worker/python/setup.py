@@ -115,8 +115,12 @@ def settle(sock):
     faulthandler.enable()
 
 
-def keep_standard_descriptors():
+def keep_standard_streams():
     """Opens what a module has closed of standard input, output and error: what a worker is given would get these numbers."""
+    for name in ("stdin", "stdout", "stderr"):
+        if not hasattr(sys, name):
+            # As where there is none: Python's own modules count on the name.
+            setattr(sys, name, None)
     for fd in (0, 1, 2):
         try:
             os.fstat(fd)

@@ -72,5 +72,5 @@ def flush():
     for stream in streams if streams == _first else streams + _first:
         try:
             stream.flush()
-        except Exception:
-            pass  # there is none, or a task has closed it
+        except BaseException:
+            pass  # there is none, a task has closed it, or it is the task's own and raises what it likes
