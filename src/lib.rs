@@ -2,7 +2,7 @@
 //!
 //! Data goes one way and comes back as events: [`config`] turns TOML into a checked [`graph`]; the [`engine`] says what
 //! a run does next and a [`pool`] which worker does it, both without any I/O; the [`supervisor`] carries it out through
-//! [`process`] and [`worker`], in leaves of a [`cgroup`] where there is one, and keeps [`accounting`] of what it cost. [`history`] records what happens; [`payload`] is the data that flows; [`draw`] makes pictures, [`convert`] reads pypushflow classes, [`cli`]
+//! [`process`] and [`worker`], in leaves of a [`cgroup`] where there is one, and keeps [`accounting`] of what it cost. [`history`] records what happens; [`text`] makes what others wrote safe to read; [`payload`] is the data that flows; [`draw`] makes pictures, [`convert`] reads pypushflow classes, [`cli`]
 //! is one file per verb.
 
 #![deny(unsafe_code)]
@@ -23,4 +23,5 @@ pub mod process;
 pub mod service;
 pub mod supervisor;
 pub mod systemd;
+pub mod text;
 pub mod worker;

@@ -15,6 +15,6 @@ mod tests;
 
 pub use account::{ActorAccount, RunAccount, TaskAccount, WorkflowAccount};
 pub use figure::{Figure, Origin, Origins};
-pub use text::{size, time};
+pub use text::{ordinal, size, time};
 pub use totals::{Peak, Sum, Totals};
 pub use usage::Usage;

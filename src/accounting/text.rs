@@ -1,4 +1,4 @@
-//! Sizes and times as people read them.
+//! Sizes, times and counts as people read them.
 
 use std::time::Duration;
 
@@ -31,11 +31,29 @@ pub fn time(time: Duration) -> String {
     }
 }
 
+/// `1st`, `2nd`, `11th`.
+pub fn ordinal(number: u32) -> String {
+    let ending = match (number % 100, number % 10) {
+        (11..=13, _) => "th",
+        (_, 1) => "st",
+        (_, 2) => "nd",
+        (_, 3) => "rd",
+        _ => "th",
+    };
+    format!("{number}{ending}")
+}
+
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
 
-    use super::{size, time};
+    use super::{ordinal, size, time};
+
+    #[test]
+    fn counts_are_written_for_people() {
+        let written = [1, 2, 3, 4, 11, 12, 13, 21, 102, 111].map(ordinal);
+        assert_eq!(written, ["1st", "2nd", "3rd", "4th", "11th", "12th", "13th", "21st", "102nd", "111th"]);
+    }
 
     #[test]
     fn sizes_are_written_for_people() {

@@ -11,6 +11,7 @@ use crate::accounting::{
 };
 use crate::engine::Status;
 use crate::graph::Workflow;
+use crate::text;
 
 /// What one run in the foreground has used.
 pub(super) struct Report {
@@ -114,7 +115,8 @@ impl Report {
         for column in table.column_iter_mut().skip(1) {
             column.set_cell_alignment(CellAlignment::Right);
         }
-        let mut text = format!("{}: {} after {}\n", self.workflow, self.status, time(self.elapsed));
+        let title = format!("{}: {} after {}", self.workflow, self.status, time(self.elapsed));
+        let mut text = format!("{}\n", text::line(&title));
         for line in table.to_string().lines() {
             text.push_str(line.trim_end());
             text.push('\n');
@@ -265,7 +267,8 @@ impl Columns {
     fn cells(&self, row: &Row) -> Vec<String> {
         let totals = &row.totals;
         let blank = || String::new();
-        let title = format!("{}{}", row.kind.title(), if row.shared { " *" } else { "" });
+        let title = text::short(row.kind.title(), text::CELL);
+        let title = format!("{title}{}", if row.shared { " *" } else { "" });
         let mut cells = vec![
             title,
             row.tasks.map_or_else(blank, |tasks| tasks.to_string()),

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use crate::config::{self, Severity, Style};
 use crate::graph::{Kind, Workflow};
+use crate::text;
 
 /// The arguments of `pushflow check`.
 #[derive(Debug, clap::Args)]
@@ -51,7 +52,7 @@ pub fn run(
                 if !loaded.warnings.is_empty() {
                     counts.push(count(loaded.warnings.len(), "warning"));
                 }
-                writeln!(out, "{}: ok ({})", file.display(), counts.join(", "))?;
+                writeln!(out, "{}: ok ({})", text::line(&file.to_string_lossy()), counts.join(", "))?;
             }
             Err(errors) => {
                 checked = match checked {
@@ -63,7 +64,8 @@ pub fn run(
                 if of(Severity::Warning) > 0 {
                     counts.push(count(of(Severity::Warning), "warning"));
                 }
-                writeln!(err, "{}\n{}: {}", errors.render(style), file.display(), counts.join(", "))?;
+                let name = file.to_string_lossy();
+                writeln!(err, "{}\n{}: {}", errors.render(style), text::line(&name), counts.join(", "))?;
             }
         }
     }

@@ -9,6 +9,7 @@ use clap::Args;
 use super::inputs::json_or_text;
 use super::{Exit, Failure, cannot_write};
 use crate::convert::{Source, convert};
+use crate::text;
 
 /// Print a pypushflow workflow class as a workflow file.
 #[derive(Debug, Args)]
@@ -40,7 +41,7 @@ pub(super) fn run(args: &ConvertArgs) -> Result<Exit, Failure> {
     let mut stdout = io::stdout().lock();
     stdout.write_all(converted.toml.as_bytes()).and_then(|()| stdout.flush()).map_err(cannot_write)?;
     for warning in converted.warnings {
-        writeln!(io::stderr(), "warning: {warning}").map_err(cannot_write)?;
+        writeln!(io::stderr(), "warning: {}", text::lines(&warning.to_string())).map_err(cannot_write)?;
     }
     Ok(Exit::Finished)
 }

@@ -41,7 +41,7 @@ pub(super) fn runs_once(file: &Path, defaults: Option<&Path>) -> bool {
 }
 
 /// Whose services: the system's, or this user's.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Whose {
     /// `--system`.
     System,
@@ -105,6 +105,14 @@ fn installed(name: &str, folders: &[PathBuf]) -> Result<PathBuf, Failure> {
         let folders: Vec<_> = folders.iter().map(|folder| folder.display().to_string()).collect();
         not_found(format!("there is no workflow {name}: looked for {name}.toml in {}", folders.join(", ")))
     })
+}
+
+/// Says that a workflow is installed nowhere.
+pub(super) fn not_installed(name: &str) -> Failure {
+    match installed(name, &workflow_folders()) {
+        Ok(file) => not_found(format!("{} cannot be read", file.display())),
+        Err(failure) => failure,
+    }
 }
 
 fn not_found(message: String) -> Failure {

@@ -16,7 +16,8 @@ use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::config::Style;
-use crate::systemd::journal::Journal;
+use crate::systemd::journal::{Journal, whose};
+use crate::text;
 
 /// The options of every verb stand below those of one.
 const LAST: usize = 900;
@@ -59,7 +60,7 @@ pub(super) fn init(args: &LoggingArgs, usual: &str, service: Option<&str>) {
         .with_env_filter(filter)
         .with_ansi(Style::colours_on_stderr())
         .with_writer(|| AboveProgress)
-        .event_format(Lines { clock: ChronoLocal::new("%H:%M:%S".to_owned()) })
+        .event_format(Lines { clock: ChronoLocal::new("%H:%M:%S".to_owned()), runs: service.is_some() })
         .init();
 }
 
@@ -80,9 +81,11 @@ impl Write for AboveProgress {
     }
 }
 
-/// `12:00:01 error integrate: no spots found`: the time, the level where it is not the usual one, the actor, the text.
+/// `12:00:01 error integrate: no spots found`: the time, the level where it is not the usual one, the actor, the text. The
+/// runs of a service overlap: there it is `run 9 integrate`.
 struct Lines {
     clock: ChronoLocal,
+    runs: bool,
 }
 
 impl<S, N> FormatEvent<S, N> for Lines
@@ -107,28 +110,40 @@ where
             (_, true) => write!(out, "{colour}{word}{reset}")?,
             (_, false) => write!(out, "{word}")?,
         }
-        match (&fields.actor, event.metadata().target() == "task") {
-            (Some(actor), true) if out.has_ansi_escapes() => write!(out, "\x1b[36m{actor}\x1b[0m │ ")?,
-            (Some(actor), true) => write!(out, "{actor} | ")?,
-            (Some(actor), false) => write!(out, "{actor}: ")?,
-            (None, true) => write!(out, "pool {} | ", fields.pool.as_deref().unwrap_or("?"))?,
-            (None, false) => {}
+        let message = text::line(&fields.message);
+        let is_printed = event.metadata().target() == "task";
+        let run = fields.run.as_deref().filter(|_| self.runs);
+        let whose = whose(is_printed, run, fields.actor.as_deref(), fields.pool.as_deref(), &message);
+        match (whose.as_str(), is_printed) {
+            ("", _) => {}
+            (whose, true) if out.has_ansi_escapes() => write!(out, "\x1b[36m{whose}\x1b[0m │ ")?,
+            (whose, true) => write!(out, "{whose} | ")?,
+            (whose, false) => write!(out, "{whose}: ")?,
         }
-        writeln!(out, "{}", fields.message)
+        writeln!(out, "{message}")?;
+        match fields.detail {
+            Some(detail) => writeln!(out, "{}", text::lines(&detail)),
+            None => Ok(()),
+        }
     }
 }
 
 #[derive(Default)]
 struct Fields {
     message: String,
+    run: Option<String>,
     actor: Option<String>,
     pool: Option<String>,
+    /// Lines that belong to the message, such as a traceback.
+    detail: Option<String>,
 }
 
 impl Visit for Fields {
     fn record_str(&mut self, field: &Field, value: &str) {
         match field.name() {
+            "run" => self.run = Some(value.to_owned()),
             "actor" => self.actor = Some(value.to_owned()),
+            "detail" => self.detail = Some(value.to_owned()),
             "pool" => self.pool = Some(value.to_owned()),
             "message" => self.message = value.to_owned(),
             _ => {}

@@ -33,6 +33,7 @@ use clap::{CommandFactory, Parser, Subcommand};
 use signal_hook::consts::SIGPIPE;
 
 use crate::config::Style;
+use crate::text;
 
 /// Runs workflow graphs and supervises every process of them.
 #[derive(Debug, Parser)]
@@ -105,8 +106,13 @@ pub fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
-            // Help and version are "errors" that belong on standard output, with status 0.
-            let _ = error.print();
+            // Help and version are "errors" that belong on standard output, with status 0. What else is wrong may be what
+            // somebody else has written: a script passes it on.
+            let said = error.render().to_string();
+            let _ = match text::lines(&said) {
+                std::borrow::Cow::Owned(safe) if error.use_stderr() => io::stderr().write_all(safe.as_bytes()),
+                _ => error.print(),
+            };
             return if error.use_stderr() { Exit::Usage.into() } else { Exit::Finished.into() };
         }
     };
@@ -139,7 +145,8 @@ pub fn main() -> ExitCode {
         Err(Failure::Said(exit)) => exit.into(),
         Err(Failure::Because(exit, error)) => {
             // A message that cannot be written has nowhere else to go.
-            let _ = writeln!(io::stderr(), "pushflow: {error:#}");
+            let error = text::error(&format!("{error:#}"), "the rest is too long");
+            let _ = writeln!(io::stderr(), "pushflow: {error}");
             exit.into()
         }
     }

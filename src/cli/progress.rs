@@ -10,6 +10,7 @@ use tracing::info;
 use super::logging;
 use crate::graph::{ActorId, Workflow};
 use crate::supervisor::Happening;
+use crate::text;
 
 /// How often the terminal line is drawn at most, and how often the clock in it moves.
 const DRAW_EVERY: Duration = Duration::from_millis(100);
@@ -116,7 +117,8 @@ impl<'a> Progress<'a> {
             names.push(format!("{} more", self.running.len() - NAMED));
         }
         let running = if names.is_empty() { "nothing".to_owned() } else { names.join(", ") };
-        format!("{} · {clock} · {} done · running: {running}", self.workflow.name, self.done)
+        let line = format!("{} · {clock} · {} done · running: {running}", self.workflow.name, self.done);
+        text::short(&line, text::LINE).into_owned()
     }
 
     /// As much of a line as fits the terminal, with room for the `^C` that it echoes: a line that wraps stays behind.

@@ -25,6 +25,7 @@ use crate::pool::Step;
 use crate::process::Signal;
 use crate::process::guardian::{self, Guardian};
 use crate::supervisor::{CgroupUse, Happening, Supervisor, SupervisorError, subtree_for, usage_of_the_supervisor};
+use crate::text;
 
 /// The arguments of `pushflow run`.
 #[derive(Debug, clap::Args)]
@@ -147,7 +148,8 @@ pub(super) fn run(args: &RunArgs) -> Result<Exit, Failure> {
         accounts.map_or(Ok(()), |file| file.write(&report.json()))?;
         if args.accounting {
             let lines = io::stderr().is_terminal();
-            let text = if args.json { format!("{}\n", report.json()) } else { report.table(lines) };
+            let text =
+                if args.json { format!("{}\n", text::json(&report.json().to_string())) } else { report.table(lines) };
             io::stderr().write_all(text.as_bytes()).context("cannot write the accounts to standard error")?;
         }
     }
@@ -157,15 +159,17 @@ pub(super) fn run(args: &RunArgs) -> Result<Exit, Failure> {
 }
 
 fn dry_run(workflow: &Workflow, inputs: &Payload) -> Result<Exit, Failure> {
-    let mut text = format!("{} would run with:\n", workflow.name);
+    let mut text = format!("{} would run with:\n", text::line(&workflow.name));
     for (key, value) in inputs.iter() {
         let json = crate::payload::to_json(value).unwrap_or_else(|| crate::payload::placeholder(value));
-        text.push_str(&format!("  {key} = {json}\n"));
+        text.push_str(&text::line(&format!("  {key} = {json}")));
+        text.push('\n');
     }
     text.push_str("and these tasks:\n");
     for actor in workflow.actors.iter().filter(|actor| actor.kind.is_task()) {
         let pool = &workflow.pool(actor.pool).name;
-        text.push_str(&format!("  {} ({}, pool {pool})\n", actor.display_name(), actor.kind.word()));
+        text.push_str(&text::line(&format!("  {} ({}, pool {pool})", actor.display_name(), actor.kind.word())));
+        text.push('\n');
     }
     io::stderr().write_all(text.as_bytes()).context("cannot write to standard error")?;
     Ok(Exit::Finished)
@@ -193,7 +197,7 @@ impl Output {
             Output::Stdout => {
                 let mut stdout = io::stdout().lock();
                 stdout
-                    .write_all(text.as_bytes())
+                    .write_all(text::json(&text).as_bytes())
                     .and_then(|()| stdout.flush())
                     .context("cannot write the output to standard output")
             }

@@ -16,16 +16,20 @@ pub(super) struct WhoseArgs {
 }
 
 impl WhoseArgs {
-    pub(super) fn new(system: bool, user: bool) -> Self {
-        WhoseArgs { system, user }
-    }
-
     pub(super) fn whose(self) -> Whose {
         if self.user { Whose::User } else { Whose::System }
     }
 }
 
 impl Whose {
+    /// `system` or `user`.
+    pub(super) fn word(self) -> &'static str {
+        match self {
+            Whose::System => "system",
+            Whose::User => "user",
+        }
+    }
+
     /// The bus that these services are on.
     pub(super) fn bus(self) -> Which {
         match self {

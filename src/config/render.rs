@@ -11,6 +11,7 @@ use miette::{
 
 use super::diagnostics::{Diagnostic, Severity};
 use super::source::Source;
+use crate::text as safe;
 
 /// How diagnostics are drawn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,7 +62,7 @@ pub fn render(diagnostics: &[Diagnostic], style: Style) -> String {
         }
         let shown = Shown { diagnostic, excerpts: Excerpts(diagnostic.source.clone()) };
         if diagnostic.labels.is_empty() {
-            let _ = fmt::Write::write_fmt(&mut text, format_args!("{}:\n", diagnostic.file()));
+            let _ = fmt::Write::write_fmt(&mut text, format_args!("{}:\n", safe::line(diagnostic.file())));
         }
         handler.render_report(&mut text, &shown).expect("writing into a string does not fail");
     }
@@ -81,7 +82,7 @@ struct Shown<'d> {
 
 impl fmt::Display for Shown<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.diagnostic.message)
+        f.write_str(&safe::lines(&self.diagnostic.message))
     }
 }
 
@@ -96,7 +97,7 @@ impl miette::Diagnostic for Shown<'_> {
     }
 
     fn help<'a>(&'a self) -> Option<Box<dyn fmt::Display + 'a>> {
-        self.diagnostic.help.as_ref().map(|help| Box::new(help) as Box<dyn fmt::Display>)
+        self.diagnostic.help.as_ref().map(|help| Box::new(safe::lines(help)) as Box<dyn fmt::Display>)
     }
 
     fn source_code(&self) -> Option<&dyn SourceCode> {
@@ -111,7 +112,7 @@ impl miette::Diagnostic for Shown<'_> {
             let start = source.boundary(label.span.start).min(line.end);
             let end = source.boundary(label.span.end).clamp(start, line.end).min(start + EXCERPT / 2);
             let end = source.boundary(end).max(start);
-            let text = (!label.text.is_empty()).then(|| label.text.clone());
+            let text = (!label.text.is_empty()).then(|| safe::lines(&label.text).into_owned());
             if index == 0 {
                 LabeledSpan::new_primary_with_span(text, start..end)
             } else {
@@ -152,8 +153,8 @@ impl SourceCode for Excerpts {
         let position = source.position(start);
         let last = source.position(end);
         Ok(Box::new(MietteSpanContents::new_named(
-            source.name().to_owned(),
-            &source.text().as_bytes()[start..end],
+            safe::line(source.name()).into_owned(),
+            &source.masked().as_bytes()[start..end],
             SourceSpan::from(start..end),
             position.line - 1,
             position.column - 1,

@@ -1,8 +1,11 @@
 //! The text of one file, and places in it. Lines and columns are computed only when a diagnostic is shown.
 
+use std::borrow::Cow;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
+
+use crate::text::masked;
 
 /// The text of a workflow file.
 #[derive(Debug)]
@@ -13,6 +16,8 @@ pub struct Source {
     /// The text without what is there twice; the rest is where it was.
     reduced: OnceLock<String>,
     line_starts: OnceLock<Vec<usize>>,
+    /// The text as it may be shown, where that differs.
+    masked: OnceLock<Option<String>>,
 }
 
 /// Where something stands, as people count: both from 1, columns in characters.
@@ -57,7 +62,8 @@ impl Source {
         if !text.ends_with('\n') {
             text.push('\n');
         }
-        Source { name: name.into(), path: path.into(), text, reduced: OnceLock::new(), line_starts: OnceLock::new() }
+        let (name, path) = (name.into(), path.into());
+        Source { name, path, text, reduced: OnceLock::new(), line_starts: OnceLock::new(), masked: OnceLock::new() }
     }
 
     /// The file's name as the user gave it.
@@ -73,6 +79,15 @@ impl Source {
     /// The text.
     pub fn text(&self) -> &str {
         &self.text
+    }
+
+    /// The text as it may be shown on a terminal: everything is where it was.
+    pub(super) fn masked(&self) -> &str {
+        let masked = self.masked.get_or_init(|| match masked(&self.text) {
+            Cow::Borrowed(_) => None,
+            Cow::Owned(masked) => Some(masked),
+        });
+        masked.as_deref().unwrap_or(&self.text)
     }
 
     pub(super) fn set_reduced(&self, text: String) -> &str {

@@ -1,14 +1,10 @@
 //! Text in pictures: made safe for each format, cut to a length, and measured without a font.
 
+use crate::text::is_active;
+
 /// On one line: what would break or hide it becomes a space.
 pub(super) fn one_line(text: &str) -> String {
-    text.chars().map(|char| if breaks(char) { ' ' } else { char }).collect()
-}
-
-/// Control characters, and those that change the line or the direction of what follows.
-fn breaks(char: char) -> bool {
-    char.is_control()
-        || matches!(char, '\u{2028}' | '\u{2029}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{fffe}' | '\u{ffff}')
+    text.chars().map(|char| if is_active(char) { ' ' } else { char }).collect()
 }
 
 /// On one line, and not longer than that many characters.
@@ -33,7 +29,7 @@ pub(super) fn xml(text: &str) -> String {
             '>' => escaped.push_str("&gt;"),
             '"' => escaped.push_str("&quot;"),
             '\'' => escaped.push_str("&#39;"),
-            char if breaks(char) => escaped.push(' '),
+            char if is_active(char) => escaped.push(' '),
             char => escaped.push(char),
         }
     }

@@ -9,6 +9,7 @@ use super::entry::{Fate, KeptResult, LeftRun, NewRun};
 use super::reader::{RUN, run};
 use super::store::{Rows, Store};
 use super::{Offer, RunRecord, Settings, exact, is_alive, now, offer};
+use crate::accounting::ordinal;
 use crate::graph::OnCrash;
 
 /// A run that was in progress at so many crashes is not begun again: it may be what causes them.
@@ -83,8 +84,8 @@ fn claim_one(store: &mut Store<'_>, mut record: RunRecord, settings: &Settings, 
         (Some(_), Some(_), None) if record.status == "queued" => Ok(()),
         (Some(OnCrash::Interrupt), ..) => Err("the supervisor died while the run was in progress".to_owned()),
         (Some(OnCrash::Rerun | OnCrash::Resume), ..) if record.begun >= MOST_BEGINNINGS => Err(format!(
-            "the supervisor died while the run was in progress, for the {}th time: it is not begun again",
-            record.begun
+            "the supervisor died while the run was in progress, for the {} time: it is not begun again",
+            ordinal(record.begun)
         )),
         (Some(OnCrash::Rerun | OnCrash::Resume), ..) => Ok(()),
     };

@@ -220,5 +220,5 @@ impl Writing {
 
 /// One line for people, in the log of the service.
 pub fn say(text: &str) {
-    eprintln!("{text}");
+    eprintln!("{}", pushflow::text::line(text));
 }

@@ -10,6 +10,7 @@ use procfs::process::{Stat, all_processes};
 
 use super::guardian;
 use super::sys::{self, Pid, PidFd, Signal};
+use crate::text;
 
 /// One process as /proc shows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -274,7 +275,7 @@ pub fn signal_tree((pid, pidfd): &(Pid, PidFd), signal: Signal, but: impl Fn(&Pr
 pub fn names<'a>(processes: impl IntoIterator<Item = &'a Process>) -> String {
     let named = processes.into_iter().map(|process| {
         let blocked = if process.blocked { ", blocked in the kernel" } else { "" };
-        format!("{} ({}{blocked})", process.pid, process.name)
+        format!("{} ({}{blocked})", process.pid, text::line(&process.name))
     });
     named.collect::<Vec<_>>().join(", ")
 }

@@ -13,6 +13,7 @@ use crate::graph::{ServiceMode, Workflow};
 use crate::pool::Step;
 use crate::process::sys::Signal;
 use crate::supervisor::{RunId, SupervisorError};
+use crate::text;
 
 impl Service {
     /// Does what is asked, and answers: later, where that has to be on the disk first.
@@ -126,7 +127,7 @@ impl Service {
                 "there is no run {run} that could be stopped: it is over, or never was"
             )));
         }
-        info!(run = run.0, "{reason}");
+        info!(run = run.0, "{}", text::line(&reason));
         self.keep_stopping(run, &reason);
         let patience = self.settings().stop_timeout;
         if !aborting && let Some(active) = self.active.get_mut(&run) {
@@ -166,7 +167,7 @@ impl Service {
                 Ok(())
             }
             Err(wrong) => {
-                error!("the workflow stays as it was, since its file is wrong now:\n{wrong}");
+                error!(detail = wrong, "the workflow stays as it was, since its file is wrong now:");
                 Err(wrong)
             }
         };

@@ -9,6 +9,7 @@ use crate::process::sys::Signal;
 use crate::process::tree::{Process, Snapshot, some_names};
 use crate::supervisor::listing::Listing;
 use crate::supervisor::{Supervisor, Whom};
+use crate::text;
 
 /// What has just been started is soon followed by more.
 const SOON: Duration = Duration::from_millis(100);
@@ -105,8 +106,8 @@ pub(super) fn signal(supervisor: &mut Supervisor, whom: &str, signal: i32) -> Re
     };
     let told = supervisor.signal(parsed, signal);
     match told.as_slice() {
-        [] => info!("{signal} for {whom}: there is no such process"),
-        told => info!("{signal} for {whom} was sent to {}", some_names(told)),
+        [] => info!("{signal} for {}: there is no such process", shortened(whom)),
+        told => info!("{signal} for {} was sent to {}", shortened(whom), some_names(told)),
     }
     Ok(())
 }
@@ -117,16 +118,13 @@ pub(super) fn kill(process: &Process, signal: i32) -> Result<(), Refusal> {
     if !process.signal(signal) {
         return Err(Refusal::NoSuchProcess(format!("process {} has ended", process.pid)));
     }
-    info!("{signal} was sent to {} ({})", process.pid, process.name);
+    info!("{signal} was sent to {}", some_names(std::slice::from_ref(process)));
     Ok(())
 }
 
 /// What somebody has sent, in words that go into a message.
 pub(super) fn shortened(text: &str) -> String {
-    match text.char_indices().nth(MOST_CHARACTERS) {
-        Some((at, _)) => format!("{}…", &text[..at]),
-        None => text.to_owned(),
-    }
+    text::cut(text, MOST_CHARACTERS).into_owned()
 }
 
 fn signal_of(number: i32) -> Result<Signal, Refusal> {

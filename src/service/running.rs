@@ -16,6 +16,7 @@ use crate::history::now;
 use crate::payload::{ERROR_KEY, Payload, placeholder, to_json};
 use crate::pool::Step;
 use crate::supervisor::RunId;
+use crate::text;
 
 /// A run that has begun.
 #[derive(Debug, Default)]
@@ -126,7 +127,11 @@ impl Service {
             run.started_at = Some(now());
             run.uid
         });
-        let by = by.map_or_else(String::new, |uid| format!(", asked for by user {uid}"));
+        // Another user's name would have to be looked up, and that can take long.
+        let by = by.map_or_else(String::new, |uid| match uid {
+            0 => ", asked for by root".to_owned(),
+            uid => format!(", asked for by user {uid}"),
+        });
         info!(target: "run_started", run = id.0, "run {id} started{by}");
         self.tell(Notice::Started(id));
         self.update_phase();
@@ -161,7 +166,7 @@ impl Service {
             && let Some(output) = &output
         {
             // Nobody asked for it who could look it up: the journal has it.
-            info!(run = run.0, "output: {}", Json::Object(output.clone()));
+            info!(run = run.0, "output: {}", text::json(&Json::Object(output.clone()).to_string()));
         }
         self.put_end(run, &status, output, None);
         if self.only == Some(run) {

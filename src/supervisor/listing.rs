@@ -16,6 +16,7 @@ use super::reaper::Child;
 use crate::graph::{ActorId, PoolId};
 use crate::process::sys::{self, Pid};
 use crate::process::tree::{Process, Snapshot};
+use crate::text;
 use crate::worker::bundle;
 
 /// A running workflow and every process of it.
@@ -288,7 +289,7 @@ impl Supervisor {
             let pool = process.pool.as_ref().map(|pool| format!(", pool {pool}")).unwrap_or_default();
             let actor = process.actor.as_ref().map(|actor| format!(", actor {actor}")).unwrap_or_default();
             let run = process.run.map(|run| format!(", run {run}")).unwrap_or_default();
-            let command = plain(&process.command);
+            let command = text::short(&process.command, text::LINE);
             info!("{indent}{} {command} ({flag}{found}{pool}{actor}{run})", process.pid);
         }
     }
@@ -335,9 +336,4 @@ fn command(process: &Process, kind: ProcessKind) -> String {
         .map(|argument| if bundle::is_boot(argument) { "…" } else { argument })
         .collect::<Vec<_>>()
         .join(" ")
-}
-
-/// A command line without what would move the cursor of a terminal or end a line.
-pub fn plain(command: &str) -> String {
-    command.chars().map(|character| if character.is_control() { '?' } else { character }).collect()
 }

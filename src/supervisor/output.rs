@@ -11,6 +11,7 @@ use super::sources::Source;
 use super::{RunId, Supervisor};
 use crate::graph::{ActorId, PoolId};
 use crate::pool::WorkerId;
+use crate::text;
 
 /// Longer lines are logged in pieces.
 const LONGEST_LINE: usize = 16 * 1024;
@@ -200,6 +201,11 @@ impl Supervisor {
         }
         output.partial.extend(bytes);
         if output.partial.len() >= LONGEST_LINE {
+            // What a progress bar has overwritten is not logged.
+            let shown = output.partial.trim_ascii_end().iter().rposition(|byte| *byte == b'\r');
+            output.partial.drain(..shown.unwrap_or_default());
+        }
+        if output.partial.len() >= LONGEST_LINE {
             let piece = std::mem::take(&mut output.partial);
             self.on_line(output, &piece);
         }
@@ -217,7 +223,7 @@ impl Supervisor {
 
     pub(super) fn log_line(&self, context: &Context, line: &[u8]) {
         let line = String::from_utf8_lossy(line);
-        let line = line.trim_end_matches('\r');
+        let line = text::printed(&line);
         let pool = context.pool.map(|pool| self.workflow.pool(pool).name.as_str());
         let (run, actor) = context.task.unzip();
         let actor = actor.map(|actor| self.actor_name(actor));

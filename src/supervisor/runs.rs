@@ -1,5 +1,6 @@
 //! Runs: what the engine asks for, carried out.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -12,6 +13,7 @@ use crate::engine::{Effect, Failure, FailureKind, Run, TaskId};
 use crate::graph::{ActorId, Kind, Stdin};
 use crate::payload::{ErrorClass, Payload};
 use crate::pool::{JobId, Needs, Step};
+use crate::text;
 use crate::worker::is_light;
 
 use super::jobs::{AfterDescribing, Job};
@@ -101,7 +103,8 @@ impl Supervisor {
             }
             Effect::Retrying { actor, retry, delay, failure } => {
                 let pause = if delay.is_zero() { String::new() } else { format!(" in {delay:?}") };
-                warn!(actor = self.actor_name(actor), run = run.0, "{}; retry {retry}{pause}", headline(&failure));
+                let (what, place) = (shown(&failure), place(&failure));
+                warn!(actor = self.actor_name(actor), run = run.0, "{what}; retry {retry}{pause}{place}");
             }
             Effect::Failed { actor, failure, handled } => {
                 self.log_failure(run, actor, &failure, handled);
@@ -184,21 +187,51 @@ impl Supervisor {
             return;
         }
         if failure.kind == FailureKind::Lost {
-            error!(target: "task_lost", actor = name, run, "{}", headline(failure));
+            error!(target: "task_lost", actor = name, run, "{}", shown(failure));
             return;
         }
         if handled {
-            warn!(actor = name, run, "{} (handled)", headline(failure));
+            warn!(actor = name, run, "{} (handled){}", shown(failure), place(failure));
             return;
         }
         if matches!(failure.kind, FailureKind::Interrupted | FailureKind::Stopped) {
             // Somebody asked for it: where the task was does not matter.
-            warn!(actor = name, run, "{}", failure.error.message);
+            warn!(actor = name, run, "{}", text::short(&failure.error.message, text::LINE));
             return;
         }
         let traceback = failure.error.traceback.concat();
-        error!(actor = name, run, "{}\n{}", headline(failure), traceback.trim_end());
+        let traceback = text::error(traceback.trim_end(), "the output of the run and its history have more of it");
+        error!(actor = name, run, detail = traceback, "{}", shown(failure));
     }
+}
+
+/// A failure in a line of the log.
+fn shown(failure: &Failure) -> Cow<'_, str> {
+    text::short(headline(failure), text::LINE)
+}
+
+/// Where a failure of a task happened, for a line of the log: `, at tasks/index.py:12 in read`. Nothing where it has no traceback.
+fn place(failure: &Failure) -> String {
+    let frames = failure.error.traceback.iter().flat_map(|part| part.lines()).filter_map(frame);
+    let (mut last, mut own) = (None, None);
+    for found in frames {
+        let is_own = !found.0.starts_with('<')
+            && !["/site-packages/", "/dist-packages/", "/lib/python3"].iter().any(|it| found.0.contains(it));
+        own = if is_own { Some(found) } else { own };
+        last = Some(found);
+    }
+    own.or(last).map_or_else(String::new, |(file, line, function)| {
+        format!(", at {}:{line} in {}", text::short(file, text::CELL), text::short(function, text::CELL))
+    })
+}
+
+/// The file, the line and the function of a frame, as Python writes it: `  File "index.py", line 12, in read`.
+fn frame(line: &str) -> Option<(&str, &str, &str)> {
+    // In a group of exceptions there are marks in front.
+    let rest = line.trim_start_matches([' ', '|', '+', '-']).strip_prefix("File \"")?;
+    let (file, rest) = rest.split_once("\", line ")?;
+    let (line, function) = rest.split_once(", in ")?;
+    Some((file, line, function.trim_end()))
 }
 
 /// What a failure is called in one line: its text, or as Python ends a traceback where the text says too little (`assert`

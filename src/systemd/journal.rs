@@ -8,11 +8,13 @@ use std::os::fd::AsFd;
 use std::os::unix::fs::MetadataExt;
 
 use tracing::field::{Field, Value, Visit};
-use tracing::{Event, Level, Subscriber};
+use tracing::{Event, Subscriber};
 use tracing_journald::{Layer as Lines, Priority, PriorityMappings};
 use tracing_subscriber::Layer;
 use tracing_subscriber::layer::Context;
 use tracing_subscriber::registry::LookupSpan;
+
+use crate::text;
 
 /// The targets of events that have a MESSAGE_ID, which `packaging/journal/pushflow.catalog` explains.
 const MESSAGE_IDS: [(&str, &str); 4] = [
@@ -73,13 +75,9 @@ impl<S: Subscriber + for<'span> LookupSpan<'span>> Layer<S> for Journal {
         let target = event.metadata().target();
         let marked = self.marked.iter().find(|(marked, _)| *marked == target);
         let lines = marked.map_or(&self.plain, |(_, lines)| lines);
-        // What a task prints stays as it is.
-        if *event.metadata().level() > Level::WARN || target == "task" {
-            return lines.on_event(event, context);
-        }
         let mut fields = Fields::default();
         event.record(&mut fields);
-        fields.name_the_actor();
+        fields.complete_the_message(target == "task");
         let Some(first) = fields.0.first() else { return lines.on_event(event, context) };
         let mut values: [(&Field, Option<&dyn Value>); MOST_FIELDS] = [(&first.0, None); MOST_FIELDS];
         for (place, (field, text)) in values.iter_mut().zip(&fields.0) {
@@ -97,16 +95,40 @@ const MOST_FIELDS: usize = 12;
 struct Fields(Vec<(Field, String)>);
 
 impl Fields {
-    /// `systemctl status` shows the text alone: which actor has failed is part of it, if it is not already.
-    fn name_the_actor(&mut self) {
-        let actor = self.0.iter().find(|(field, _)| field.name() == "actor").map(|(_, actor)| actor.clone());
-        let message = self.0.iter_mut().find(|(field, _)| field.name() == "message");
-        if let (Some(actor), Some((_, message))) = (actor, message)
-            && !message.starts_with(&actor)
-        {
-            message.insert_str(0, &format!("{actor}: "));
+    /// `systemctl status` and `journalctl -u` show the text alone: which run and actor it is about is part of it, and so are
+    /// further lines.
+    fn complete_the_message(&mut self, is_printed: bool) {
+        let find = |name: &str| self.0.iter().find(|(field, _)| field.name() == name).map(|(_, value)| value.as_str());
+        let message = text::line(find("message").unwrap_or_default());
+        let mut whole = whose(is_printed, find("run"), find("actor"), find("pool"), &message);
+        whole.push_str(match (whole.is_empty(), is_printed) {
+            (true, _) => "",
+            (false, true) => " | ",
+            (false, false) => ": ",
+        });
+        whole.push_str(&message);
+        if let Some(detail) = find("detail") {
+            whole.push('\n');
+            whole.push_str(&text::lines(detail));
+        }
+        self.0.retain(|(field, _)| field.name() != "detail");
+        if let Some((_, message)) = self.0.iter_mut().find(|(field, _)| field.name() == "message") {
+            *message = whole;
         }
     }
+}
+
+/// What stands before a message: `run 9 index`, as far as there is a run, which the message does not name itself, and an actor.
+/// Of what is printed, and by no task, the pool is told.
+pub fn whose(is_printed: bool, run: Option<&str>, actor: Option<&str>, pool: Option<&str>, message: &str) -> String {
+    let mut words = Vec::new();
+    let says_so = |run: &String| !is_printed && message.strip_prefix(&**run).is_some_and(|rest| rest.starts_with(' '));
+    words.extend(run.map(|run| format!("run {run}")).filter(|run| !says_so(run)));
+    words.extend(actor.map(|actor| text::short(actor, text::CELL).into_owned()));
+    if words.is_empty() && is_printed {
+        words.push(format!("pool {}", text::short(pool.unwrap_or("?"), text::CELL)));
+    }
+    words.join(" ")
 }
 
 impl Visit for Fields {
@@ -116,5 +138,21 @@ impl Visit for Fields {
 
     fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
         self.0.push((field.clone(), format!("{value:?}")));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::whose;
+
+    #[test]
+    fn a_message_says_whose_it_is_once() {
+        assert_eq!(whose(true, Some("9"), Some("index"), Some("default"), "index"), "run 9 index");
+        assert_eq!(whose(true, None, None, Some("default"), "a module prints"), "pool default");
+        assert_eq!(whose(false, Some("9"), Some("index"), None, "no beam"), "run 9 index");
+        assert_eq!(whose(false, Some("9"), None, None, "run 9 started"), "");
+        assert_eq!(whose(false, Some("9"), None, None, "run 90 started"), "run 9");
+        assert_eq!(whose(false, None, Some("a\nb"), None, "no beam"), "a\\nb");
+        assert_eq!(whose(false, None, None, None, "ready"), "");
     }
 }

@@ -13,6 +13,7 @@ use std::io::{self, IsTerminal, Write};
 use serde_json::json;
 
 use super::{Exit, Failure, cannot_write};
+use crate::text as safe;
 use finding::{Finding, State};
 
 /// The arguments of `pushflow doctor`.
@@ -47,7 +48,8 @@ pub(super) fn run(args: &DoctorArgs) -> Result<Exit, Failure> {
     let faults = findings.iter().filter(|finding| finding.state == State::Fault).count();
     let text = if args.json {
         let list: Vec<_> = findings.iter().map(Finding::json).collect();
-        format!("{}\n", json!({ "version": env!("CARGO_PKG_VERSION"), "faults": faults, "checks": list }))
+        let json = json!({ "version": env!("CARGO_PKG_VERSION"), "faults": faults, "checks": list });
+        format!("{}\n", safe::json(&json.to_string()))
     } else {
         text(&findings, Look::now())
     };
@@ -77,9 +79,13 @@ fn text(findings: &[Finding], look: Look) -> String {
     for finding in findings {
         let word = finding.state.word();
         let (on, off) = if look.colours { (finding.state.colour(), "\x1b[0m") } else { ("", "") };
-        text.push_str(&format!("{on}{word:<5}{off}  {:<width$}  {}\n", finding.check, finding.found));
+        text.push_str(&format!(
+            "{on}{word:<5}{off}  {:<width$}  {}\n",
+            safe::line(&finding.check),
+            safe::short(&finding.found, safe::LINE)
+        ));
         if let Some(advice) = &finding.advice {
-            text.push_str(&format!("{:7}{:width$}  → {advice}\n", "", ""));
+            text.push_str(&format!("{:7}{:width$}  → {}\n", "", "", safe::short(advice, safe::LINE)));
         }
     }
     let count = |state| findings.iter().filter(|finding| finding.state == state).count();

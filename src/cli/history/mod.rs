@@ -14,7 +14,7 @@ use std::time::Duration;
 use serde_json::{Map, Value as Json, json};
 
 use super::locate::Whose;
-use super::services::{print, print_table};
+use super::services::{print, print_json, print_table};
 use super::{Exit, Failure};
 use crate::accounting::{size, time as length};
 use crate::history::{Figures, Filter, RunRecord, is_alive};
@@ -81,7 +81,7 @@ pub(super) fn history(args: &HistoryArgs) -> Result<Exit, Failure> {
     runs.truncate(args.limit as usize);
     if args.json {
         let runs: Vec<Json> = runs.iter().map(|(name, run)| Json::Object(run_json(name, run))).collect();
-        print(&Json::Array(runs).to_string())?;
+        print_json(&Json::Array(runs))?;
     } else if runs.is_empty() {
         print("no such run is recorded")?;
     } else {

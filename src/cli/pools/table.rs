@@ -3,6 +3,8 @@
 use comfy_table::Table;
 use comfy_table::presets::UTF8_BORDERS_ONLY;
 
+use crate::text;
+
 /// A table and its numbered notes.
 pub(super) struct Notes {
     table: Table,
@@ -17,7 +19,7 @@ impl Notes {
     }
 
     pub(super) fn row(&mut self, cells: Vec<String>) {
-        self.table.add_row(cells);
+        self.table.add_row(cells.iter().map(|cell| text::short(cell, text::CELL)));
     }
 
     /// A word with the number of its reason; the same reason has the same number.
@@ -31,10 +33,10 @@ impl Notes {
     }
 
     pub(super) fn text(&self) -> String {
-        let mut text = format!("{}\n", self.table);
+        let mut all = format!("{}\n", self.table);
         for (at, note) in self.notes.iter().enumerate() {
-            text.push_str(&format!("({}) {note}\n", at + 1));
+            all.push_str(&format!("({}) {}\n", at + 1, text::short(note, text::LINE)));
         }
-        text
+        all
     }
 }

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use crate::supervisor::listing::Listing;
 use crate::supervisor::viewers::{is_private, runtime_folders};
+use crate::text;
 
 /// A supervisor answers within one turn of its loop.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -45,7 +46,7 @@ fn ask(socket: &Path) -> Option<Listing> {
     });
     listing.unwrap_or_else(|error| {
         let name = socket.file_stem().unwrap_or_default().to_string_lossy();
-        eprintln!("pushflow: the supervisor {name} does not answer: {error}");
+        eprintln!("pushflow: the supervisor {} does not answer: {}", text::line(&name), text::line(&error));
         None
     })
 }

@@ -14,6 +14,7 @@ use super::services::{PlaceArgs, Services};
 use super::{Exit, Failure, cannot_write};
 use crate::supervisor::listing::Listing;
 use crate::supervisor::viewers::runtime_folders;
+use crate::text;
 use table::{Screen, as_tables};
 
 /// How often `--watch` looks.
@@ -36,17 +37,8 @@ pub(super) struct PsArgs {
     #[arg(value_name = "NAME|PID")]
     which: Option<String>,
 
-    /// Only services of the system
-    #[arg(long, conflicts_with = "user")]
-    system: bool,
-
-    /// Only services of this user
-    #[arg(long)]
-    user: bool,
-
-    /// Services of another host, over ssh
-    #[arg(short = 'H', long, value_name = "[USER@]HOST", conflicts_with = "user")]
-    host: Option<String>,
+    #[command(flatten)]
+    place: PlaceArgs,
 
     /// Print JSON: a list of runs and services, with their processes
     #[arg(long)]
@@ -77,7 +69,7 @@ pub(super) struct ServiceFacts {
 }
 
 pub(super) fn run(args: &PsArgs) -> Result<Exit, Failure> {
-    let services = args.services()?;
+    let services = Services::of(&args.place)?;
     let mut first = true;
     loop {
         let shown = args.running(&services)?;
@@ -89,7 +81,7 @@ pub(super) fn run(args: &PsArgs) -> Result<Exit, Failure> {
         }
         let text = if args.json {
             let json = serde_json::to_string(&shown).context("cannot write the list as JSON")?;
-            format!("{json}\n")
+            format!("{}\n", text::json(&json))
         } else {
             let screen = io::stdout().is_terminal().then(Screen::now);
             let text = as_tables(&shown, screen.as_ref());
@@ -111,25 +103,13 @@ pub(super) fn run(args: &PsArgs) -> Result<Exit, Failure> {
 }
 
 impl PsArgs {
-    /// Whether one kind of services was asked for, and nothing else.
-    fn is_particular(&self) -> bool {
-        self.system || self.user || self.host.is_some()
-    }
-
-    fn services(&self) -> Result<Services, Failure> {
-        if self.is_particular() {
-            return Services::of(&PlaceArgs::new(self.system, self.user, self.host.clone()));
-        }
-        Ok(Services::within_reach())
-    }
-
     fn wants(&self, name: &str, pids: &[i32]) -> bool {
         self.which.as_ref().is_none_or(|which| which == name || which.parse().is_ok_and(|pid| pids.contains(&pid)))
     }
 
     /// What is running and was asked for, the oldest first.
     fn running(&self, services: &Services) -> Result<Vec<Shown>, Failure> {
-        let mut shown: Vec<Shown> = match self.is_particular() {
+        let mut shown: Vec<Shown> = match self.place.is_particular() {
             true => Vec::new(),
             false => local::running().into_iter().map(|listing| Shown { listing, service: None }).collect(),
         };
@@ -147,22 +127,25 @@ impl PsArgs {
     /// Says that nothing is running of what was asked for.
     fn nothing(&self, services: &Services) -> Failure {
         let Some(which) = self.which.as_ref() else {
-            let what =
-                if self.is_particular() { "no service is running".to_owned() } else { nowhere("nothing is running") };
+            let what = match self.place.is_particular() {
+                true => format!("no service is running ({})", services.looked()),
+                false => nowhere("nothing is running", services),
+            };
             return Failure::Because(Exit::NotFound, anyhow!(what));
         };
-        if self.is_particular() {
+        if self.place.is_particular() {
             return services.not_running(which);
         }
         let installed = [Whose::System, Whose::User].into_iter().find(|whose| whose.workflow_file(which).is_ok());
         let start = installed
             .map(|whose| format!("; as a service it is started with: {} start pushflow@{which}", whose.systemctl()));
-        let what = nowhere(&format!("{which} is not running"));
+        let what = nowhere(&format!("{which} is not running"), services);
         Failure::Because(Exit::NotFound, anyhow!("{what}{}", start.unwrap_or_default()))
     }
 }
 
-fn nowhere(what: &str) -> String {
+fn nowhere(what: &str, services: &Services) -> String {
     let folders: Vec<String> = runtime_folders().iter().map(|folder| folder.display().to_string()).collect();
-    format!("{what} here, in the foreground (looked in {}) or as a service", folders.join(", "))
+    let looked = services.looked();
+    format!("{what} here, in the foreground (looked in {}) or as a service ({looked})", folders.join(", "))
 }

@@ -7,7 +7,8 @@ use comfy_table::presets::NOTHING;
 use comfy_table::{CellAlignment, Table};
 
 use super::Shown;
-use crate::supervisor::listing::{ListedProcess, Listing, ProcessKind, plain};
+use crate::supervisor::listing::{ListedProcess, Listing, ProcessKind};
+use crate::text;
 
 /// The terminal, as it is now.
 pub(super) struct Screen {
@@ -69,11 +70,14 @@ fn as_table(shown: &Shown, screen: Option<&Screen>) -> String {
     for (at, process) in listing.processes.iter().enumerate() {
         let branch = if screen.is_some() { branch(&listing.processes, at) } else { "  ".repeat(process.depth) };
         let dash = || "-".to_owned();
+        let name_of = |name: &Option<String>| {
+            name.as_deref().map_or_else(dash, |name| text::short(name, text::CELL).into_owned())
+        };
         table.add_row([
             process.pid.to_string(),
             format!("{}{}", if process.daemonic { "D" } else { "N" }, if process.announced { "" } else { "*" }),
-            process.pool.clone().unwrap_or_else(dash),
-            process.actor.clone().unwrap_or_else(dash),
+            name_of(&process.pool),
+            name_of(&process.actor),
             process.run.map_or_else(dash, |run| run.to_string()),
             cpu(Duration::from_nanos(process.cpu_usage_nsec)),
             process.memory_current.map_or_else(dash, memory),
@@ -87,8 +91,9 @@ fn as_table(shown: &Shown, screen: Option<&Screen>) -> String {
         }
     }
     let title = title(shown);
+    let title = text::line(&title);
     let mut text = String::new();
-    for line in [title.as_str()].into_iter().chain(table.to_string().lines()) {
+    for line in [&*title].into_iter().chain(table.to_string().lines()) {
         let line = line.trim_end();
         match screen {
             Some(screen) if line.chars().count() > screen.columns => {
@@ -102,12 +107,12 @@ fn as_table(shown: &Shown, screen: Option<&Screen>) -> String {
 }
 
 fn name(process: &ListedProcess) -> String {
-    let command = plain(&process.command);
+    let command = text::short(&process.command, text::LINE);
     match process.kind {
         ProcessKind::Guardian => format!("{command} (guardian)"),
         ProcessKind::Supervisor => format!("{command} (supervisor)"),
         ProcessKind::Stray => format!("{command} (its parent is gone)"),
-        _ => command,
+        _ => command.into_owned(),
     }
 }
 

@@ -8,15 +8,22 @@ use serde::Serialize;
 use zbus::connection::Builder;
 use zbus::{Connection, Message, OwnedObjectPath, OwnedVariant, wire};
 
-use super::PlaceArgs;
+use super::{Place, PlaceArgs, unit, units};
 use crate::bus::{Which, answered, names};
-use crate::cli::locate::{self, Whose};
+use crate::cli::locate;
 use crate::cli::{Exit, Failure};
 
 /// A bus on which services may be.
 pub(super) struct Client {
     pub(super) connection: Connection,
-    place: PlaceArgs,
+    pub(super) place: Place,
+}
+
+/// The buses on which services are looked for.
+pub(in crate::cli) struct Clients {
+    reached: Vec<Client>,
+    /// The others: which, and why not.
+    unreached: Vec<(Place, String)>,
 }
 
 /// The properties of one object, by name.
@@ -30,19 +37,122 @@ const PATIENCE: Duration = Duration::from_secs(25);
 const BUS: &str = "org.freedesktop.DBus";
 const BUS_PATH: &str = "/org/freedesktop/DBus";
 
-impl Client {
-    pub(super) async fn connect(place: &PlaceArgs) -> Result<Self, Failure> {
-        let which = place.whose().bus();
-        let (builder, at) = match (&place.host, which) {
-            (Some(host), _) => (Builder::address(ssh(host)?.as_str()), format!("system bus of {host}")),
-            (None, Which::System) => (Builder::system(), which.word().to_owned()),
-            (None, Which::Session) => (Builder::session(), which.word().to_owned()),
-        };
-        let builder = builder.method_timeout(PATIENCE);
-        let connection = builder.build().await.map_err(|error| anyhow!("cannot reach the {at}: {error}"))?;
-        Ok(Client { connection, place: place.clone() })
+impl Clients {
+    /// Connects to the buses that are meant. One may be missing where several are meant: few hosts have both for everybody.
+    pub(super) async fn connect(args: &PlaceArgs) -> Result<Self, Failure> {
+        let clients = Clients::within_reach(args).await?;
+        if clients.reached.is_empty() {
+            let why = clients.unreached.iter().map(|(place, why)| format!("cannot reach the {}: {why}", place.bus()));
+            return Err(anyhow!(why.collect::<Vec<_>>().join("; ")).into());
+        }
+        Ok(clients)
     }
 
+    /// The same where it may be that there is no bus at all.
+    pub(super) async fn within_reach(args: &PlaceArgs) -> Result<Self, Failure> {
+        let (mut reached, mut unreached) = (Vec::new(), Vec::new());
+        for place in args.places() {
+            let builder = match (&place.host, place.which()) {
+                (Some(host), _) => Builder::address(ssh(host)?.as_str()),
+                (None, Which::System) => Builder::system(),
+                (None, Which::Session) => Builder::session(),
+            };
+            match builder.method_timeout(PATIENCE).build().await {
+                Ok(connection) => reached.push(Client { connection, place }),
+                Err(error) => unreached.push((place, error.to_string())),
+            }
+        }
+        Ok(Clients { reached, unreached })
+    }
+
+    pub(super) fn iter(&self) -> std::slice::Iter<'_, Client> {
+        self.reached.iter()
+    }
+
+    /// Where the service of this name runs: in one place, or it would not be clear what is meant.
+    pub(super) async fn the_one_with(&self, name: &str) -> Result<&Client, Failure> {
+        match self.with(name).await.as_slice() {
+            [] => Err(self.not_running(name).await),
+            [client] => Ok(client),
+            _ => {
+                let why =
+                    anyhow!("{name} runs as a service of the system and as one of this user: add --system or --user");
+                Err(Failure::usage(why))
+            }
+        }
+    }
+
+    /// All places where a service of this name runs.
+    pub(super) async fn with(&self, name: &str) -> Vec<&Client> {
+        let mut found = Vec::new();
+        for client in &self.reached {
+            if client.has(name).await {
+                found.push(client);
+            }
+        }
+        found
+    }
+
+    /// Where it was looked: `looked on the system bus; the session bus cannot be reached`.
+    pub(super) fn looked(&self) -> String {
+        let names = |places: Vec<&Place>| places.iter().map(|it| it.bus()).collect::<Vec<_>>().join(" and the ");
+        let reached = names(self.reached.iter().map(|client| &client.place).collect());
+        let unreached = names(self.unreached.iter().map(|(place, _)| place).collect());
+        match (reached.as_str(), unreached.as_str()) {
+            (reached, "") => format!("looked on the {reached}"),
+            ("", unreached) => format!("the {unreached} cannot be reached"),
+            (reached, unreached) => format!("looked on the {reached}; the {unreached} cannot be reached"),
+        }
+    }
+
+    fn places(&self) -> impl Iterator<Item = &Place> {
+        self.reached.iter().map(|client| &client.place).chain(self.unreached.iter().map(|(place, _)| place))
+    }
+
+    /// Says that a service is not running, and how to change that; or how it has failed.
+    pub(super) async fn not_running(&self, name: &str) -> Failure {
+        for client in &self.reached {
+            if let Some(failed) = units::failed(&client.connection).await.remove(name) {
+                let (systemctl, more) = (client.place.systemctl(), client.place.journalctl(name));
+                let what = anyhow!(
+                    "{name} is not running: it {}. See: {more}; start it again with: {systemctl} start {}",
+                    failed.text(),
+                    unit(name)
+                );
+                return Failure::Because(Exit::NotFound, what);
+            }
+        }
+        let mut starts = Vec::new();
+        let mut once = "";
+        let mut missing = None;
+        for place in self.places() {
+            if place.host.is_none() {
+                match place.whose.workflow_file(name) {
+                    Ok(file) if locate::runs_once(&file, place.whose.defaults_file().as_deref()) => {
+                        once = " (it runs once then; to be asked for runs it needs mode = \"resident\" in [service])";
+                    }
+                    Ok(_) => {}
+                    Err(failure) => {
+                        missing = Some(failure);
+                        continue;
+                    }
+                }
+            }
+            starts.push(format!("{} start {}", place.systemctl(), unit(name)));
+        }
+        match (starts.is_empty(), missing) {
+            (true, Some(_)) if self.places().count() > 1 => locate::not_installed(name),
+            (true, Some(failure)) => failure,
+            _ => {
+                let (looked, starts) = (self.looked(), starts.join(" or "));
+                let what = anyhow!("{name} is not running ({looked}); start it with: {starts}{once}");
+                Failure::Because(Exit::NotFound, what)
+            }
+        }
+    }
+}
+
+impl Client {
     /// The names of the services that are running.
     pub(super) async fn services(&self) -> Result<Vec<String>, Failure> {
         let reply = self.connection.call_method(Some(BUS), BUS_PATH, Some(BUS), "ListNames", &()).await;
@@ -56,11 +166,6 @@ impl Client {
         let reply =
             self.connection.call_method(Some(BUS), BUS_PATH, Some(BUS), "NameHasOwner", &service.as_str()).await;
         reply.and_then(|reply| reply.body().deserialize()).unwrap_or(false)
-    }
-
-    /// Whose services these are.
-    pub(super) fn whose(&self) -> Whose {
-        self.place.whose()
     }
 
     /// Asks the bus to pass on the signals that a rule describes.
@@ -105,7 +210,10 @@ impl Client {
         };
         let text = text.as_str();
         match error_name.rsplit('.').next().unwrap_or_default() {
-            "ServiceUnknown" | "NameHasNoOwner" => self.not_running(name),
+            "ServiceUnknown" | "NameHasNoOwner" => Failure::Because(
+                Exit::NotFound,
+                anyhow!("{name} is not running any more: {}", self.place.journalctl(name)),
+            ),
             "InvalidInputs" => Failure::usage(anyhow!("{name}: {text}")),
             "NoSuchRun" | "UnknownObject" => Failure::Because(Exit::NotFound, anyhow!("{name}: {text}")),
             // The bus's own refusal, dbus-daemon's or dbus-broker's, says nothing to people.
@@ -116,24 +224,6 @@ impl Client {
             .into(),
             _ => anyhow!("{name}: {text}").into(),
         }
-    }
-
-    /// Says that a service is not running, and how to change that.
-    pub(super) fn not_running(&self, name: &str) -> Failure {
-        let unit = format!("pushflow@{name}");
-        let mut once = "";
-        if self.place.host.is_none() {
-            match self.place.whose().workflow_file(name) {
-                Ok(file) if locate::runs_once(&file, self.whose().defaults_file().as_deref()) => {
-                    once = " (it runs once then; to be asked for runs it needs mode = \"resident\" in [service])";
-                }
-                Ok(_) => {}
-                Err(failure) => return failure,
-            }
-        }
-        let systemctl = self.place.systemctl();
-        let what = anyhow!("{name} is not running; start it with: {systemctl} start {unit}{once}");
-        Failure::Because(Exit::NotFound, what)
     }
 }
 

@@ -7,9 +7,11 @@ use serde_json::{Value as Json, json};
 use tracing::warn;
 
 use super::PlaceArgs;
-use super::client::Client;
-use super::text::{number, print, print_table, text};
+use super::client::Clients;
+use super::text::{number, print, print_json, print_table, text};
+use super::units::{self, FailedUnit};
 use crate::bus::names;
+use crate::cli::locate::Whose;
 use crate::cli::{Exit, Failure};
 
 /// The arguments of `pushflow list`.
@@ -33,22 +35,23 @@ struct Line {
     file: Option<String>,
     /// None where it is not running, or nobody could be asked.
     state: Option<String>,
+    /// Why it is not running, though it was started.
+    failed: Option<FailedUnit>,
     active: Option<u64>,
     queued: Option<u64>,
     description: String,
 }
 
+/// The lines by name and place: the same name may be a service of the system, and one of a user.
+type Lines = BTreeMap<(String, Whose), Line>;
+
 pub(in crate::cli) fn list(args: &ListArgs) -> Result<Exit, Failure> {
-    let mut lines = if args.place.host.is_none() { installed(args) } else { BTreeMap::new() };
-    match zbus::block_on(running(&args.place)) {
-        Ok(running) => {
-            for (name, found) in running {
-                let line = lines.entry(name).or_default();
-                *line = Line { file: line.file.take(), ..found };
-            }
-        }
+    let mut lines = if args.place.is_here() { installed(args) } else { Lines::new() };
+    let mut more = Vec::new();
+    match zbus::block_on(add_services(&args.place, &mut lines, &mut more)) {
+        Ok(()) => {}
         // What is installed is known all the same.
-        Err(Failure::Because(_, error)) if args.place.host.is_none() => {
+        Err(Failure::Because(_, error)) if args.place.is_here() => {
             warn!("{error:#}: which are running is not known")
         }
         Err(failure) => return Err(failure),
@@ -56,40 +59,51 @@ pub(in crate::cli) fn list(args: &ListArgs) -> Result<Exit, Failure> {
     if args.json {
         let lines: Vec<Json> = lines
             .iter()
-            .map(|(name, line)| {
+            .map(|((name, whose), line)| {
+                let failed = line.failed.as_ref();
                 json!({
-                    "name": name, "file": line.file, "state": line.state, "active_runs": line.active,
-                    "queued_runs": line.queued, "description": line.description,
+                    "name": name, "bus": whose.word(), "file": line.file, "state": line.state,
+                    "active_runs": line.active, "queued_runs": line.queued, "description": line.description,
+                    "failure": failed.map(|failed| &failed.why), "failed_at": failed.and_then(|failed| failed.at),
                 })
             })
             .collect();
-        print(&Json::Array(lines).to_string())?;
+        print_json(&Json::Array(lines))?;
         return Ok(Exit::Finished);
     }
-    if lines.is_empty() && args.place.host.is_none() {
-        let folders: Vec<_> =
-            args.place.whose().workflow_folders().iter().map(|folder| folder.display().to_string()).collect();
+    if lines.is_empty() && args.place.is_here() {
+        let folders = args.place.whose().into_iter().flat_map(Whose::workflow_folders);
+        let folders: Vec<_> = folders.map(|folder| folder.display().to_string()).collect();
         print(&format!("no workflow is installed in {}", folders.join(", ")))?;
         return Ok(Exit::Finished);
     }
     let count = |count: Option<u64>| count.map_or_else(|| "-".to_owned(), |count| count.to_string());
-    let rows = lines.into_iter().map(|(name, line)| {
-        let state = line.state.unwrap_or_else(|| "-".to_owned());
-        vec![name, state, count(line.active), count(line.queued), line.description]
+    let rows = lines.into_iter().map(|((name, whose), line)| {
+        let failed = line.failed.map(|failed| failed.text());
+        let state = failed.or(line.state).unwrap_or_else(|| "-".to_owned());
+        vec![name, state, count(line.active), count(line.queued), whose.word().to_owned(), line.description]
     });
-    print_table(&["name", "state", "runs", "queued", "description"], rows.collect())?;
+    print_table(&["name", "state", "runs", "queued", "bus", "description"], rows.collect())?;
+    for command in more {
+        print(&format!("See: {command}"))?;
+    }
     Ok(Exit::Finished)
 }
 
-fn installed(args: &ListArgs) -> BTreeMap<String, Line> {
-    let mut lines = BTreeMap::new();
-    for folder in args.place.whose().workflow_folders() {
+fn installed(args: &ListArgs) -> Lines {
+    let mut lines = Lines::new();
+    let folders = args
+        .place
+        .whose()
+        .into_iter()
+        .flat_map(|whose| whose.workflow_folders().into_iter().map(move |it| (whose, it)));
+    for (whose, folder) in folders {
         let entries = fs::read_dir(folder).into_iter().flatten().flatten();
         let files: BTreeSet<_> = entries.map(|entry| entry.path()).filter(|path| path.is_file()).collect();
         for path in files.into_iter().filter(|path| path.extension().is_some_and(|ending| ending == "toml")) {
             let Some(name) = path.file_stem().and_then(|stem| stem.to_str()) else { continue };
             // The first folder that has one wins, as when it is started.
-            lines.entry(name.to_owned()).or_insert_with(|| Line {
+            lines.entry((name.to_owned(), whose)).or_insert_with(|| Line {
                 file: Some(path.display().to_string()),
                 description: description(&path).unwrap_or_default(),
                 ..Line::default()
@@ -105,20 +119,28 @@ fn description(path: &std::path::Path) -> Option<String> {
     Some(table.get("workflow")?.get("description")?.as_str()?.to_owned())
 }
 
-async fn running(place: &PlaceArgs) -> Result<Vec<(String, Line)>, Failure> {
-    let client = Client::connect(place).await?;
-    let mut lines = Vec::new();
-    for name in client.services().await? {
-        // One that ends meanwhile is not running.
-        let Ok(found) = client.properties(&name, names::ROOT, names::WORKFLOW).await else { continue };
-        let line = Line {
-            file: None,
-            state: Some(text(&found, "State").to_owned()),
-            active: number(&found, "ActiveRuns"),
-            queued: number(&found, "QueuedRuns"),
-            description: text(&found, "Description").to_owned(),
-        };
-        lines.push((name, line));
+/// Adds what is running, and what has failed; and the commands that say more of the latter.
+async fn add_services(place: &PlaceArgs, lines: &mut Lines, more: &mut Vec<String>) -> Result<(), Failure> {
+    for client in Clients::connect(place).await?.iter() {
+        let whose = client.place.whose;
+        for (name, failed) in units::failed(&client.connection).await {
+            more.push(client.place.journalctl(&name));
+            let line = lines.entry((name, whose)).or_default();
+            (line.state, line.failed) = (Some("failed".to_owned()), Some(failed));
+        }
+        for name in client.services().await? {
+            // One that ends meanwhile is not running.
+            let Ok(found) = client.properties(&name, names::ROOT, names::WORKFLOW).await else { continue };
+            let line = lines.entry((name, whose)).or_default();
+            *line = Line {
+                file: line.file.take(),
+                state: Some(text(&found, "State").to_owned()),
+                failed: None,
+                active: number(&found, "ActiveRuns"),
+                queued: number(&found, "QueuedRuns"),
+                description: text(&found, "Description").to_owned(),
+            };
+        }
     }
-    Ok(lines)
+    Ok(())
 }

@@ -7,42 +7,104 @@ mod status;
 mod stop;
 mod submit;
 mod text;
+mod units;
 
 pub(super) use list::{ListArgs, list};
 pub(super) use processes::Services;
 pub(super) use status::{StatusArgs, status};
 pub(super) use stop::{StopArgs, stop};
 pub(super) use submit::{SubmitArgs, submit};
-pub(super) use text::{print, print_table};
+pub(super) use text::{print, print_json, print_table};
 
 use super::locate::Whose;
-use super::whose::WhoseArgs;
+use crate::bus::Which;
 
 /// Where the services are.
 #[derive(Debug, Clone, clap::Args)]
 pub(super) struct PlaceArgs {
-    #[command(flatten)]
-    whose: WhoseArgs,
+    /// Only services of the system [default: those of the system and of this user]
+    #[arg(long, conflicts_with = "user")]
+    system: bool,
 
-    /// On another host, over ssh
-    #[arg(short = 'H', long, value_name = "[USER@]HOST", conflicts_with = "user")]
+    /// Only services of this user
+    #[arg(long)]
+    user: bool,
+
+    /// Services of another host, over ssh
+    #[arg(short = 'H', long, value_name = "[USER@]HOST", conflicts_with = "user", value_hint = clap::ValueHint::Hostname)]
     host: Option<String>,
 }
 
 impl PlaceArgs {
-    pub(super) fn new(system: bool, user: bool, host: Option<String>) -> Self {
-        PlaceArgs { whose: WhoseArgs::new(system, user), host }
+    /// Whether one kind of services was asked for.
+    pub(super) fn is_particular(&self) -> bool {
+        self.system || self.user || self.host.is_some()
     }
 
-    fn whose(&self) -> Whose {
-        self.whose.whose()
+    pub(super) fn is_here(&self) -> bool {
+        self.host.is_none()
+    }
+
+    /// Whose services are meant.
+    pub(super) fn whose(&self) -> Vec<Whose> {
+        match (self.user, self.is_particular()) {
+            (true, _) => vec![Whose::User],
+            (false, true) => vec![Whose::System],
+            (false, false) => vec![Whose::System, Whose::User],
+        }
+    }
+
+    fn places(&self) -> Vec<Place> {
+        self.whose().into_iter().map(|whose| Place { whose, host: self.host.clone() }).collect()
+    }
+}
+
+/// One place where services are: what is on one bus.
+#[derive(Debug, Clone)]
+struct Place {
+    whose: Whose,
+    host: Option<String>,
+}
+
+impl Place {
+    /// `system` or `user`.
+    fn word(&self) -> &'static str {
+        self.whose.word()
+    }
+
+    /// The name of the bus, for people.
+    fn bus(&self) -> String {
+        match &self.host {
+            Some(host) => format!("system bus of {host}"),
+            None => self.which().word().to_owned(),
+        }
+    }
+
+    fn which(&self) -> Which {
+        self.whose.bus()
     }
 
     /// The systemctl that means the same services.
     fn systemctl(&self) -> String {
         match &self.host {
             Some(host) => format!("systemctl -H {host}"),
-            None => self.whose().systemctl().to_owned(),
+            None => self.whose.systemctl().to_owned(),
         }
     }
+
+    /// The command that shows what a service has said, and how it ended.
+    fn journalctl(&self, name: &str) -> String {
+        let unit = unit(name);
+        match (&self.host, self.whose) {
+            (Some(host), _) => format!("ssh {host} journalctl -e -u {unit}"),
+            (None, Whose::System) => format!("journalctl -e -u {unit}"),
+            (None, Whose::User) => format!("journalctl --user -e -u {unit}"),
+        }
+    }
+}
+
+/// The unit of a service, as a shell takes it.
+fn unit(name: &str) -> String {
+    let plain = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.:".contains(&byte));
+    if plain { format!("pushflow@{name}") } else { format!("'pushflow@{}'", name.replace('\'', "'\\''")) }
 }

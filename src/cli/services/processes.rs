@@ -3,52 +3,47 @@
 use std::collections::HashMap;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use tracing::debug;
 use zbus::Variant;
 
 use super::PlaceArgs;
-use super::client::{Client, Properties};
+use super::client::{Client, Clients, Properties};
 use super::text::{number, text};
 use crate::bus::names;
 use crate::cli::Failure;
-use crate::cli::locate::Whose;
 use crate::cli::ps::{ServiceFacts, Shown};
 use crate::supervisor::listing::{ListedProcess, Listing, ProcessKind};
+use crate::text as safe;
 
 /// The buses on which to look.
-pub(in crate::cli) struct Services(Vec<Client>);
+pub(in crate::cli) struct Services(Clients);
 
 impl Services {
-    /// The services of one place.
+    /// The services that are meant. Where none are asked for in particular, it may be that there is no bus: then there are no
+    /// services.
     pub(in crate::cli) fn of(place: &PlaceArgs) -> Result<Self, Failure> {
-        Ok(Services(vec![zbus::block_on(Client::connect(place))?]))
-    }
-
-    /// Those of the system and of this user, where there is such a bus.
-    pub(in crate::cli) fn within_reach() -> Self {
-        let places = [PlaceArgs::new(true, false, None), PlaceArgs::new(false, true, None)];
-        let connect = |place| match zbus::block_on(Client::connect(place)) {
-            Ok(client) => Some(client),
-            Err(failure) => {
-                debug!("no services: {failure:?}");
-                None
+        let clients = zbus::block_on(async {
+            match place.is_particular() {
+                true => Clients::connect(place).await,
+                false => Clients::within_reach(place).await,
             }
-        };
-        Services(places.iter().filter_map(connect).collect())
+        });
+        Ok(Services(clients?))
     }
 
     /// What is running: the services of this name, or all.
     pub(in crate::cli) fn running(&self, name: Option<&str>) -> Result<Vec<Shown>, Failure> {
         zbus::block_on(async {
             let mut shown = Vec::new();
-            for client in &self.0 {
+            for client in self.0.iter() {
                 // A bus that has gone has no services any more.
                 let names = client.services().await.unwrap_or_default();
                 for found in names.iter().filter(|found| name.is_none_or(|name| name == *found)) {
                     match look(client, found).await {
                         Ok(it) => shown.push(it),
                         Err(failure) if name.is_some() && client.has(found).await => return Err(failure),
-                        Err(Failure::Because(_, error)) if client.has(found).await => eprintln!("pushflow: {error:#}"),
+                        Err(Failure::Because(_, error)) if client.has(found).await => {
+                            eprintln!("pushflow: {}", safe::line(&format!("{error:#}")));
+                        }
                         // It has ended meanwhile.
                         Err(_) => {}
                     }
@@ -60,10 +55,12 @@ impl Services {
 
     /// Says that a service is not running, and how to start it.
     pub(in crate::cli) fn not_running(&self, name: &str) -> Failure {
-        match self.0.first() {
-            Some(client) => client.not_running(name),
-            None => anyhow::anyhow!("no bus was asked").into(),
-        }
+        zbus::block_on(self.0.not_running(name))
+    }
+
+    /// Where it was looked.
+    pub(in crate::cli) fn looked(&self) -> String {
+        self.0.looked()
     }
 }
 
@@ -72,10 +69,7 @@ async fn look(client: &Client, name: &str) -> Result<Shown, Failure> {
     let reply = client.call(name, names::ROOT, (names::WORKFLOW, "ListProcesses"), &()).await?;
     let processes: Vec<Properties> = reply.body().deserialize().map_err(anyhow::Error::new)?;
     let facts = ServiceFacts {
-        bus: match client.whose() {
-            Whose::System => "system",
-            Whose::User => "user",
-        },
+        bus: client.place.word(),
         state: text(&service, "State").to_owned(),
         active_runs: number(&service, "ActiveRuns").unwrap_or_default(),
         queued_runs: number(&service, "QueuedRuns").unwrap_or_default(),

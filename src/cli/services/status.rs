@@ -2,13 +2,16 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use anyhow::anyhow;
 use serde_json::{Value as Json, json};
 
-use super::PlaceArgs;
-use super::client::{Client, Objects, Properties};
-use super::text::{number, print, print_table, text, to_json};
+use super::client::{Client, Clients, Objects, Properties};
+use super::text::{number, print, print_json, print_table, text, to_json};
+use super::units::{self, FailedUnit};
+use super::{Place, PlaceArgs};
 use crate::bus::names;
 use crate::cli::{Exit, Failure};
+use crate::text as safe;
 
 /// So many runs are shown, the newest.
 const SHOWN: usize = 20;
@@ -38,34 +41,58 @@ pub(in crate::cli) struct StatusArgs {
 
 pub(in crate::cli) fn status(args: &StatusArgs) -> Result<Exit, Failure> {
     zbus::block_on(async {
-        let client = Client::connect(&args.place).await?;
-        let names = match &args.name {
-            Some(name) => vec![name.clone()],
-            None => client.services().await?,
-        };
+        let clients = Clients::connect(&args.place).await?;
         let mut found = Vec::new();
-        for name in names {
-            match look(&client, &name).await {
-                Ok(seen) => found.push((name, seen)),
-                // One of many that has ended meanwhile.
-                Err(_) if args.name.is_none() => {}
-                Err(failure) => return Err(failure),
+        let mut failed = Vec::new();
+        match &args.name {
+            Some(name) => {
+                for client in clients.with(name).await {
+                    found.push((name.clone(), &client.place, look(client, name).await?));
+                }
+                if found.is_empty() {
+                    return Err(clients.not_running(name).await);
+                }
+                if args.json && found.len() > 1 {
+                    let why = anyhow!("{name} runs in several places: add --system or --user");
+                    return Err(Failure::usage(why));
+                }
+            }
+            None => {
+                for client in clients.iter() {
+                    for name in client.services().await? {
+                        // One of many that has ended meanwhile.
+                        let Ok(seen) = look(client, &name).await else { continue };
+                        found.push((name, &client.place, seen));
+                    }
+                    let units = units::failed(&client.connection).await;
+                    failed.extend(units.into_iter().map(|(name, unit)| (name, &client.place, unit)));
+                }
             }
         }
         if args.json {
-            let services: Vec<Json> = found.iter().map(|(name, seen)| service_json(name, seen)).collect();
+            let mut services: Vec<Json> =
+                found.iter().map(|(name, place, seen)| service_json(name, place, seen)).collect();
+            services.extend(failed.iter().map(|(name, place, unit)| failed_json(name, place, unit)));
             let single = args.name.is_some();
-            let json = if single { services.into_iter().next().unwrap_or_default() } else { Json::Array(services) };
-            print(&json.to_string())?;
-        } else if found.is_empty() {
-            print("no workflow is running")?;
-        } else {
-            for (index, (name, seen)) in found.iter().enumerate() {
-                if index > 0 {
-                    print("")?;
-                }
-                show(name, seen)?;
+            print_json(&if single { services.into_iter().next().unwrap_or_default() } else { Json::Array(services) })?;
+            return Ok(Exit::Finished);
+        }
+        if found.is_empty() && failed.is_empty() {
+            print(&format!("no workflow is running ({})", clients.looked()))?;
+        }
+        for (index, (name, place, seen)) in found.iter().enumerate() {
+            if index > 0 {
+                print("")?;
             }
+            show(name, place, seen)?;
+        }
+        for (index, (name, place, unit)) in failed.iter().enumerate() {
+            if index + found.len() > 0 {
+                print("")?;
+            }
+            print(&format!("{} ({} service)", safe::line(name), place.word()))?;
+            print(&format!("  state  {}", safe::line(&unit.text())))?;
+            print(&format!("  see    {}", safe::line(&place.journalctl(name))))?;
         }
         Ok(Exit::Finished)
     })
@@ -84,23 +111,29 @@ fn runs(objects: &Objects) -> Vec<&Properties> {
     runs
 }
 
-fn service_json(name: &str, (service, objects): &Seen) -> Json {
+fn failed_json(name: &str, place: &Place, unit: &FailedUnit) -> Json {
+    json!({ "Name": name, "Bus": place.word(), "State": "failed", "Failure": unit.why, "FailedAt": unit.at })
+}
+
+fn service_json(name: &str, place: &Place, (service, objects): &Seen) -> Json {
     let mut service = to_json(service);
     let actors = objects.values().filter_map(|interfaces| interfaces.get(names::ACTOR));
     service.insert("Name".to_owned(), json!(name));
+    service.insert("Bus".to_owned(), json!(place.word()));
     service.insert("Runs".to_owned(), runs(objects).into_iter().map(|run| Json::Object(to_json(run))).collect());
     service.insert("Actors".to_owned(), actors.map(|actor| Json::Object(to_json(actor))).collect());
     Json::Object(service)
 }
 
-fn show(name: &str, (found, objects): &Seen) -> Result<(), Failure> {
+fn show(name: &str, place: &Place, (found, objects): &Seen) -> Result<(), Failure> {
     let count = |name| number(found, name).unwrap_or_default();
     let description = match text(found, "Description") {
         "" => String::new(),
         description => format!(" - {description}"),
     };
-    print(&format!("{name}{description}"))?;
-    print(&format!("  file   {}", text(found, "FragmentPath")))?;
+    let title = format!("{name} ({} service){description}", place.word());
+    print(&safe::short(&title, safe::LINE))?;
+    print(&format!("  file   {}", safe::line(text(found, "FragmentPath"))))?;
     print(&format!(
         "  state  {}: {} active, {} queued; {} over, {} of them failed",
         text(found, "State"),

@@ -3,7 +3,7 @@
 use anyhow::anyhow;
 
 use super::PlaceArgs;
-use super::client::Client;
+use super::client::Clients;
 use super::text::print;
 use crate::bus::names;
 use crate::cli::{Exit, Failure};
@@ -41,7 +41,8 @@ pub(in crate::cli) struct StopArgs {
 pub(in crate::cli) fn stop(args: &StopArgs) -> Result<Exit, Failure> {
     let (name, reason) = (args.name.as_str(), args.reason.as_str());
     zbus::block_on(async {
-        let client = Client::connect(&args.place).await?;
+        let clients = Clients::connect(&args.place).await?;
+        let client = clients.the_one_with(name).await?;
         match args.run {
             Some(run) => {
                 let path = names::run(RunId(run));

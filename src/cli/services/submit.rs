@@ -13,13 +13,14 @@ use serde_json::{Value as Json, json};
 use zbus::{Message, MessageStream, OwnedObjectPath, Variant};
 
 use super::PlaceArgs;
-use super::client::Client;
-use super::text::{print, text};
+use super::client::{Client, Clients};
+use super::text::{print, print_json, print_json_text, text};
 use crate::bus::names;
 use crate::cli::inputs::InputArgs;
 use crate::cli::run::duration;
 use crate::cli::{Exit, Failure};
 use crate::engine::Status;
+use crate::text as safe;
 
 /// The arguments of `pushflow submit`.
 #[derive(Debug, clap::Args)]
@@ -63,9 +64,10 @@ pub(in crate::cli) struct SubmitArgs {
 pub(in crate::cli) fn submit(args: &SubmitArgs) -> Result<Exit, Failure> {
     let inputs = Json::Object(args.inputs.object().map_err(Failure::usage)?).to_string();
     zbus::block_on(async {
-        let client = Client::connect(&args.place).await?;
+        let clients = Clients::connect(&args.place).await?;
+        let client = clients.the_one_with(&args.name).await?;
         // Signals are wanted from before the run on, so that none is missed.
-        let signals = if args.wait { Some(listen(&client, &args.name).await?) } else { None };
+        let signals = if args.wait { Some(listen(client, &args.name).await?) } else { None };
         let mut options = HashMap::from([("priority", Variant::new(args.priority))]);
         options.extend(args.timeout.map(|timeout| ("timeout", Variant::new(timeout.as_secs_f64()))));
         options.extend(args.label.as_deref().map(|label| ("label", Variant::new(label))));
@@ -75,12 +77,12 @@ pub(in crate::cli) fn submit(args: &SubmitArgs) -> Result<Exit, Failure> {
         let id = path.as_str().rsplit('/').next().unwrap_or_default();
         let Some(signals) = signals else {
             match args.json {
-                true => print(&json!({ "run": id.parse::<u64>().ok(), "path": path.as_str() }).to_string())?,
+                true => print_json(&json!({ "run": id.parse::<u64>().ok(), "path": path.as_str() }))?,
                 false => print(&format!("run {id} of {} is accepted", args.name))?,
             }
             return Ok(Exit::Finished);
         };
-        wait(&client, &args.name, path.as_str(), id, signals).await
+        wait(client, &args.name, path.as_str(), id, signals).await
     })
 }
 
@@ -104,7 +106,7 @@ enum Heard {
 async fn wait(client: &Client, name: &str, path: &str, id: &str, signals: MessageStream) -> Result<Exit, Failure> {
     let mut signals = pin!(signals);
     let mut progress = Progress::new(name, id);
-    let unit = format!("journalctl -u 'pushflow@{name}' PUSHFLOW_RUN={id}");
+    let unit = format!("{} PUSHFLOW_RUN={id}", client.place.journalctl(name));
     loop {
         let message = poll_fn(|context| signals.as_mut().poll_next(context)).await;
         let message = message.ok_or_else(|| anyhow!("the bus has closed the connection; run {id} goes on"))?;
@@ -124,7 +126,7 @@ async fn wait(client: &Client, name: &str, path: &str, id: &str, signals: Messag
     progress.bar.finish_and_clear();
     let run = client.properties(name, path, names::RUN).await?;
     let (status, output) = (text(&run, "Status"), text(&run, "Outputs"));
-    print(if output.is_empty() { "null" } else { output })?;
+    print_json_text(if output.is_empty() { "null" } else { output })?;
     let exit = exit_of(status);
     if exit != Exit::Finished {
         let why = match text(&run, "Error") {
@@ -189,7 +191,7 @@ impl Progress {
             let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
             let template = "{prefix} · {elapsed} · {wide_msg}";
             bar.set_style(ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_spinner()));
-            bar.set_prefix(format!("{name} run {id}"));
+            bar.set_prefix(safe::line(&format!("{name} run {id}")).into_owned());
             bar.enable_steady_tick(Duration::from_secs(1));
             bar
         } else {
@@ -217,6 +219,7 @@ impl Progress {
     fn show(&self) {
         let running: Vec<&str> = self.running.keys().map(String::as_str).collect();
         let running = if running.is_empty() { "nothing".to_owned() } else { running.join(", ") };
-        self.bar.set_message(format!("{} done · running: {running}", self.done));
+        let line = format!("{} done · running: {running}", self.done);
+        self.bar.set_message(safe::short(&line, safe::LINE).into_owned());
     }
 }

@@ -8,6 +8,7 @@ use zbus::Variant;
 
 use super::client::Properties;
 use crate::cli::{Failure, cannot_write};
+use crate::text as safe;
 
 /// The properties whose text is JSON.
 const JSON_TEXTS: [&str; 4] = ["Inputs", "Outputs", "Error", "Graph"];
@@ -64,14 +65,28 @@ pub(in crate::cli) fn print_table(heading: &[&str], rows: Vec<Vec<String>>) -> R
         table.set_content_arrangement(ContentArrangement::Dynamic);
     }
     table.set_header(heading.iter().map(|word| word.to_uppercase()));
-    table.add_rows(rows);
+    table.add_rows(rows.iter().map(|row| row.iter().map(|cell| safe::short(cell, safe::CELL))));
     let lines: Vec<String> =
         table.lines().map(|line| line.trim_end().strip_prefix(' ').unwrap_or_default().to_owned()).collect();
     print(&lines.join("\n"))
 }
 
-/// Prints a text and the end of its line.
+/// Prints a text for people, of one or several lines, and the end of the last one.
 pub(in crate::cli) fn print(text: &str) -> Result<(), Failure> {
+    put(&safe::lines(text))
+}
+
+/// Prints JSON for programs.
+pub(in crate::cli) fn print_json(json: &Json) -> Result<(), Failure> {
+    print_json_text(&json.to_string())
+}
+
+/// The same for what is a text already.
+pub(in crate::cli) fn print_json_text(json: &str) -> Result<(), Failure> {
+    put(&safe::json(json))
+}
+
+fn put(text: &str) -> Result<(), Failure> {
     let mut stdout = io::stdout().lock();
     writeln!(stdout, "{text}").and_then(|()| stdout.flush()).map_err(cannot_write)
 }

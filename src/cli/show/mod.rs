@@ -12,7 +12,7 @@ use anyhow::{Context, anyhow};
 use serde_json::{Value as Json, json};
 
 use super::history::{self, Found, WhereArgs, figures_json, run_json};
-use super::services::print;
+use super::services::print_json;
 use super::{Exit, Failure};
 use crate::draw::timeline;
 use crate::history::{ActorRecord, HistoryError, RunRecord, TaskRecord};
@@ -95,7 +95,7 @@ pub(super) fn show(args: &ShowArgs) -> Result<Exit, Failure> {
         file.flush().with_context(cannot)?;
     }
     if args.json {
-        print_json(&shown, args.tasks)?;
+        print_as_json(&shown, args.tasks)?;
     } else if args.timeline.is_none() && args.trace.is_none() {
         text::print_run(&shown, args.tasks)?;
     }
@@ -146,7 +146,7 @@ fn title(shown: &Shown) -> String {
     format!("{}/{}: {}, {}{took}", shown.found.name, run.id, history::status(run), history::at(run.queued_at))
 }
 
-fn print_json(shown: &Shown, tasks: bool) -> Result<(), Failure> {
+fn print_as_json(shown: &Shown, tasks: bool) -> Result<(), Failure> {
     let parsed = |text: &str| serde_json::from_str::<Json>(text).unwrap_or(Json::Null);
     let mut run = run_json(&shown.found.name, &shown.run);
     run.insert("inputs".to_owned(), parsed(&shown.run.inputs));
@@ -168,7 +168,7 @@ fn print_json(shown: &Shown, tasks: bool) -> Result<(), Failure> {
         })?;
         run.insert("all_tasks".to_owned(), Json::Array(all));
     }
-    print(&Json::Object(run).to_string())
+    print_json(&Json::Object(run))
 }
 
 fn task_json(task: &TaskRecord) -> Json {

@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use super::Shown;
-use crate::accounting::{size, time};
+use crate::accounting::{ordinal, size, time};
 use crate::cli::Failure;
 use crate::cli::history::{at, cpu, memory, status, took};
 use crate::cli::services::{print, print_table};
 use crate::history::{ActorRecord, TaskRecord};
+use crate::text;
 
 /// So much of inputs and outputs is shown in a line.
 const SHOWN: usize = 300;
@@ -15,11 +16,11 @@ const SHOWN: usize = 300;
 pub(super) fn print_run(shown: &Shown, tasks: bool) -> Result<(), Failure> {
     let run = &shown.run;
     let took = took(run).map_or_else(String::new, |took| format!(", took {}", time(took)));
-    print(&format!("{}/{}: {}{took}", shown.found.name, run.id, status(run)))?;
-    let line = |what: &str, text: String| print(&format!("  {what:<9} {text}"));
+    print(&format!("{}/{}: {}{took}", text::line(&shown.found.name), run.id, status(run)))?;
+    let line = |what: &str, text: String| print(&format!("  {what:<9} {}", text::short(&text, text::LINE)));
     line("accepted", at(run.queued_at))?;
     if let Some(started) = run.started_at {
-        let again = if run.begun > 1 { format!(", for the {}. time", run.begun) } else { String::new() };
+        let again = if run.begun > 1 { format!(", for the {} time", ordinal(run.begun)) } else { String::new() };
         line("begun", format!("{}{again}", at(started)))?;
     }
     if let Some(ended) = run.ended_at {
@@ -29,7 +30,7 @@ pub(super) fn print_run(shown: &Shown, tasks: bool) -> Result<(), Failure> {
         line("label", run.label.clone())?;
     }
     if let Some(uid) = run.uid {
-        line("user", uid.to_string())?;
+        line("user", user(uid))?;
     }
     if let Some(request) = &run.requester.request_id {
         line("request", request.clone())?;
@@ -66,9 +67,11 @@ pub(super) fn print_run(shown: &Shown, tasks: bool) -> Result<(), Failure> {
     }
     for task in &shown.failed {
         print("")?;
-        print(&format!("{} (task {}, attempt {}): {}", task.actor, task.number, task.attempt + 1, task.status))?;
-        let text = task.traceback.as_deref().filter(|text| !text.is_empty()).or(task.error.as_deref());
-        for line in text.unwrap_or_default().trim_end().lines() {
+        let attempt = task.attempt + 1;
+        print(&format!("{} (task {}, attempt {attempt}): {}", text::line(&task.actor), task.number, task.status))?;
+        let error = task.traceback.as_deref().filter(|text| !text.is_empty()).or(task.error.as_deref());
+        let error = text::error(error.unwrap_or_default().trim_end(), "all of it with --json");
+        for line in error.lines() {
             print(&format!("  {line}"))?;
         }
     }
@@ -112,6 +115,12 @@ fn task_row(start: u64, task: &TaskRecord) -> Vec<String> {
         dash(task.worker.map(|worker| worker.to_string())),
         dash(cpu(&task.figures).map(time)),
     ]
+}
+
+/// The name of a user, with the number where there is none.
+fn user(uid: u32) -> String {
+    let found = nix::unistd::User::from_uid(uid.into()).ok().flatten();
+    found.map_or_else(|| format!("{uid} (no user has this number here)"), |user| user.name)
 }
 
 fn shortened(text: &str) -> String {

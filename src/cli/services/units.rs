@@ -1,0 +1,145 @@
+//! What systemd knows of services that are not running: which have failed, why and when.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use nix::sys::signal::Signal;
+use zbus::wire::OwnedObjectPath;
+use zbus::{Connection, OwnedVariant, Variant};
+
+use crate::history::now;
+
+const SYSTEMD: &str = "org.freedesktop.systemd1";
+const MANAGER: &str = "org.freedesktop.systemd1.Manager";
+const PROPERTIES: &str = "org.freedesktop.DBus.Properties";
+
+/// A service that has failed.
+#[derive(Debug, Clone)]
+pub(super) struct FailedUnit {
+    /// `exit status 2`.
+    pub(super) why: String,
+    /// Microseconds since the epoch.
+    pub(super) at: Option<u64>,
+}
+
+impl FailedUnit {
+    /// `failed (exit status 2, 5 min ago)`.
+    pub(super) fn text(&self) -> String {
+        let ago = self.at.map(|at| format!(", {} ago", length(Duration::from_micros(now().saturating_sub(at)))));
+        format!("failed ({}{})", self.why, ago.unwrap_or_default())
+    }
+}
+
+/// A unit as `ListUnitsByPatterns` tells it: its name, and as the seventh its object.
+type Listed = (String, String, String, String, String, String, OwnedObjectPath, u32, String, OwnedObjectPath);
+
+/// The services on this bus that have failed, by their names. None where systemd does not answer: it may not be there.
+pub(super) async fn failed(connection: &Connection) -> BTreeMap<String, FailedUnit> {
+    let mut found = BTreeMap::new();
+    for (unit, object) in listed(connection).await.unwrap_or_default() {
+        let Some(name) = name_of(&unit) else { continue };
+        // One that is started meanwhile has not failed.
+        let Ok(properties) = service(connection, &object).await else { continue };
+        found.insert(name, describe(&properties));
+    }
+    found
+}
+
+async fn listed(connection: &Connection) -> zbus::Result<Vec<(String, OwnedObjectPath)>> {
+    // The bus would try to start it.
+    let bus = "org.freedesktop.DBus";
+    let there = connection.call_method(Some(bus), "/org/freedesktop/DBus", Some(bus), "NameHasOwner", &SYSTEMD).await?;
+    if !there.body().deserialize::<bool>()? {
+        return Ok(Vec::new());
+    }
+    let wanted = (vec!["failed"], vec!["pushflow@*.service"]);
+    let path = "/org/freedesktop/systemd1";
+    let reply = connection.call_method(Some(SYSTEMD), path, Some(MANAGER), "ListUnitsByPatterns", &wanted).await?;
+    let units: Vec<Listed> = reply.body().deserialize()?;
+    Ok(units.into_iter().map(|unit| (unit.0, unit.6)).collect())
+}
+
+async fn service(connection: &Connection, object: &OwnedObjectPath) -> zbus::Result<BTreeMap<String, OwnedVariant>> {
+    let interface = "org.freedesktop.systemd1.Service";
+    let reply = connection.call_method(Some(SYSTEMD), object.as_str(), Some(PROPERTIES), "GetAll", &interface).await?;
+    reply.body().deserialize()
+}
+
+fn describe(properties: &BTreeMap<String, OwnedVariant>) -> FailedUnit {
+    let value = |name: &str| properties.get(name).map(|value| &**value);
+    let status = match value("ExecMainStatus") {
+        Some(Variant::I32(status)) => *status,
+        _ => 0,
+    };
+    let result = match value("Result") {
+        Some(Variant::Str(result)) => result.as_str(),
+        _ => "",
+    };
+    let at = match value("ExecMainExitTimestamp") {
+        Some(Variant::U64(at)) if *at > 0 => Some(*at),
+        _ => None,
+    };
+    FailedUnit { why: why(result, status), at }
+}
+
+/// Why a service has failed: its `Result` (systemd.exec(5), `$SERVICE_RESULT`) in words.
+fn why(result: &str, status: i32) -> String {
+    match result {
+        "exit-code" => format!("exit status {status}"),
+        "signal" | "core-dump" => match Signal::try_from(status) {
+            Ok(signal) => format!("killed by {}", signal.as_str()),
+            Err(_) => format!("killed by signal {status}"),
+        },
+        "watchdog" => "it hung, and the watchdog ended it".to_owned(),
+        "timeout" => "it took too long to start or to stop".to_owned(),
+        "start-limit-hit" => "it failed too often to be started again".to_owned(),
+        "oom-kill" => "out of memory".to_owned(),
+        "" => "systemd does not say why".to_owned(),
+        other => other.to_owned(),
+    }
+}
+
+/// The name of the service whose unit this is. Of what systemd escapes in it, only what no name has as it is.
+fn name_of(unit: &str) -> Option<String> {
+    let instance = unit.strip_prefix("pushflow@")?.strip_suffix(".service")?;
+    let mut parts = instance.split("\\x");
+    let mut bytes = parts.next()?.as_bytes().to_vec();
+    for part in parts {
+        let (code, rest) = part.split_at_checked(2)?;
+        bytes.push(u8::from_str_radix(code, 16).ok()?);
+        bytes.extend(rest.as_bytes());
+    }
+    String::from_utf8(bytes).ok()
+}
+
+/// About how long: `5 min`.
+fn length(time: Duration) -> String {
+    match time.as_secs() {
+        seconds @ ..120 => format!("{seconds} s"),
+        seconds @ ..7200 => format!("{} min", seconds / 60),
+        seconds @ ..172_800 => format!("{} h", seconds / 3600),
+        seconds => format!("{} days", seconds / 86_400),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failure_says_why_and_when() {
+        let five_minutes_ago = now() - 301_000_000;
+        let failed = FailedUnit { why: why("exit-code", 2), at: Some(five_minutes_ago) };
+        assert_eq!(failed.text(), "failed (exit status 2, 5 min ago)");
+        assert_eq!(FailedUnit { why: why("signal", 9), at: None }.text(), "failed (killed by SIGKILL)");
+        let lengths = [0, 119, 3_700, 8_000, 200_000].map(|seconds| length(Duration::from_secs(seconds)));
+        assert_eq!(lengths, ["0 s", "119 s", "61 min", "2 h", "2 days"]);
+    }
+
+    #[test]
+    fn a_unit_is_named_as_its_service() {
+        assert_eq!(name_of("pushflow@data-reduction.service").as_deref(), Some("data-reduction"));
+        assert_eq!(name_of("pushflow@a\\x20b.service").as_deref(), Some("a b"));
+        assert_eq!(name_of("sshd@a.service"), None);
+    }
+}
