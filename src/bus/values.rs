@@ -21,7 +21,8 @@ use zbus::{OwnedVariant, Variant};
 
 use crate::config::parse_duration;
 use crate::payload::{Key, Payload, Plain, payload_from_json};
-use crate::service::{Order, Refusal};
+use crate::service::{LONGEST_LABEL, Order, Refusal};
+use crate::text;
 
 /// Inputs from `a{sv}`. Keys that are written as integers are positions, as on the command line.
 pub(super) fn inputs(values: &BTreeMap<String, OwnedVariant>) -> Result<Payload, Refusal> {
@@ -29,7 +30,7 @@ pub(super) fn inputs(values: &BTreeMap<String, OwnedVariant>) -> Result<Payload,
         .iter()
         .map(|(key, value)| match plain(value) {
             Ok(value) => Ok((Key::from_written(key), value.to_value())),
-            Err(why) => Err(Refusal::InvalidInputs(format!("input {key}: {why}"))),
+            Err(why) => Err(Refusal::InvalidInputs(format!("input {}: {why}", text::cut(key, LONGEST_LABEL)))),
         })
         .collect()
 }
@@ -53,6 +54,11 @@ pub(super) fn order(
     for (name, value) in options {
         let wrong = |wanted: &str| Refusal::InvalidInputs(format!("option {name} must be {wanted}"));
         match (name.as_str(), plain(value).map_err(|why| wrong(&why))?) {
+            ("label" | "request_id" | "initiator" | "host" | "port", Plain::Text(text))
+                if text.chars().nth(LONGEST_LABEL).is_some() =>
+            {
+                return Err(wrong(&format!("a text of at most {LONGEST_LABEL} characters")));
+            }
             ("timeout", value) => {
                 order.timeout = Some(timeout(&value).ok_or_else(|| wrong("seconds, or a text like 90s or 1h30m"))?)
             }
@@ -67,6 +73,7 @@ pub(super) fn order(
             ("port", Plain::Text(text)) => order.requester.port = Some(text),
             ("label" | "request_id" | "initiator" | "host" | "port", _) => return Err(wrong("a text")),
             _ => {
+                let name = text::cut(name, LONGEST_LABEL);
                 let why = format!(
                     "there is no option {name}; there are timeout, priority, label, request_id, initiator, host and port"
                 );
@@ -155,6 +162,10 @@ mod tests {
             options("timeout", Variant::new(0.5)).map(|order| order.timeout),
             Ok(Some(Duration::from_millis(500)))
         );
+        let label = |length: usize| options("label", Variant::new("é".repeat(length)));
+        assert_eq!(label(200).map(|order| order.label.chars().count()), Ok(200));
+        let why = "option label must be a text of at most 200 characters";
+        assert_eq!(label(201).map(|order| order.label), Err(Refusal::InvalidInputs(why.to_owned())));
         for (name, value) in
             [("timeout", Variant::new("soon")), ("priority", Variant::new("high")), ("priorty", Variant::new(1))]
         {

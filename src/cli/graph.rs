@@ -20,7 +20,7 @@ Examples:
   pushflow graph hello.toml | dot -Tpdf -o hello.pdf")]
 pub(super) struct GraphArgs {
     /// A workflow file, or the name of an installed workflow
-    #[arg(value_name = "FILE|NAME")]
+    #[arg(value_name = "FILE|NAME", value_hint = clap::ValueHint::FilePath)]
     workflow: String,
 
     /// What to write [default: what the ending of --output says (.svg, .mmd), else dot]

@@ -16,7 +16,7 @@ pub(super) struct InputArgs {
     inputs: Vec<(Key, Json)>,
 
     /// A JSON object with inputs; `-` reads standard input.
-    #[arg(long = "inputs", value_name = "FILE|-")]
+    #[arg(long = "inputs", value_name = "FILE|-", value_hint = clap::ValueHint::FilePath)]
     file: Option<String>,
 
     /// A positional argument for the first actors; VALUE as in -i. Can be repeated.

@@ -39,7 +39,7 @@ Ctrl-C interrupts the running tasks, a second Ctrl-C kills them. SIGTERM lets th
 file's stop_timeout. SIGUSR1 writes the process tree to the log; `pushflow ps` shows it.")]
 pub(super) struct RunArgs {
     /// A workflow file, or the name of an installed workflow
-    #[arg(value_name = "FILE|NAME")]
+    #[arg(value_name = "FILE|NAME", value_hint = clap::ValueHint::FilePath)]
     workflow: String,
 
     #[command(flatten)]

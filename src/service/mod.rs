@@ -16,7 +16,7 @@ mod running;
 mod status;
 
 pub use board::{ActorFacts, Board, Phase, RunFacts, State, graph};
-pub use request::{Answer, Ask, Notice, Order, Refusal, Request};
+pub use request::{Answer, Ask, LONGEST_LABEL, Notice, Order, Refusal, Request};
 
 use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;

@@ -45,6 +45,10 @@ pub enum Ask {
     BusTried,
 }
 
+/// The longest label of a run, and the longest request id, initiator, host and port, in characters. They are for people, and
+/// stay in memory and in the history.
+pub const LONGEST_LABEL: usize = 200;
+
 /// A run that is asked for.
 #[derive(Debug, Default)]
 pub struct Order {

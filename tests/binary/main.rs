@@ -7,6 +7,7 @@ mod cache;
 mod commands;
 mod doctor;
 mod errors;
+mod foreign_text;
 mod inputs;
 mod interpreters;
 mod lost_workers;

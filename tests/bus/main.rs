@@ -8,6 +8,7 @@ mod ending;
 mod figures;
 mod hostile;
 mod interfaces;
+mod places;
 mod processes;
 mod reload;
 mod signals;

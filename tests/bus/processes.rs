@@ -178,9 +178,13 @@ fn ps_of_a_service_that_is_not_running_says_how_to_start_it() {
     let (bus, project) = (Bus::new(), Installed::resident("", "def run(**_): return {}"));
     let said = bus.pushflow(&project, &["ps", "w"]);
     assert_eq!(said.code, Some(3), "{}", said.stderr);
-    assert_eq!(said.stderr, "pushflow: w is not running; start it with: systemctl --user start pushflow@w\n");
+    let start = "start it with: systemctl --user start pushflow@w";
+    assert_eq!(said.stderr, format!("pushflow: w is not running (looked on the session bus); {start}\n"));
     let said = bus.pushflow(&project, &["ps"]);
-    assert_eq!((said.code, said.stderr.as_str()), (Some(3), "pushflow: no service is running\n"));
+    assert_eq!(
+        (said.code, said.stderr.as_str()),
+        (Some(3), "pushflow: no service is running (looked on the session bus)\n")
+    );
 }
 
 fn object(bus: &Bus, pid: i64, property: &str) -> Value {

@@ -49,6 +49,32 @@ fn submit_without_waiting_names_the_run_and_status_shows_it() {
 }
 
 #[test]
+fn a_label_is_one_line_for_people_exact_for_programs_and_not_too_long() {
+    let (bus, project) = (Bus::new(), Installed::resident("", "def run(**_): return {}"));
+    let mut service = bus.serve(&project, "w");
+    let label = "a\nrun 7 of w\x1b[2J\u{202e}\u{9b}";
+    assert_eq!(bus.pushflow(&project, &["submit", "w", "--label", label, "--wait"]).json(), json!({}));
+    for arguments in [&["status", "w"][..], &["history", "w"], &["show", "w/1"]] {
+        let shown = bus.pushflow(&project, arguments);
+        assert_eq!(shown.code, Some(0), "{}", shown.stderr);
+        let line = shown.stdout.lines().find(|line| line.contains("run 7")).unwrap();
+        assert!(line.contains(r"a\nrun 7 of w\x1b[2J\u202e\x9b"), "{line}");
+        assert!(!shown.stdout.contains(['\x1b', '\u{9b}', '\u{202e}']), "{:?}", shown.stdout);
+    }
+    assert_eq!(bus.pushflow(&project, &["status", "w", "--json"]).json()["Runs"][0]["Label"], label);
+    assert_eq!(bus.pushflow(&project, &["history", "w", "--json"]).json()[0]["label"], label);
+    // On the command line, and on the bus for everybody else.
+    let long = "x".repeat(201);
+    let refused = bus.pushflow(&project, &["submit", "w", "--label", &long]);
+    assert_eq!(refused.code, Some(2), "{}", refused.stdout);
+    assert!(refused.stderr.contains("it has 201 characters, and 200 are the most"), "{}", refused.stderr);
+    let refused = bus.call("w", "Run", &["a{sv}a{sv}", "0", "1", "label", "s", &long]);
+    assert!(refused.stderr.contains("option label must be a text of at most 200 characters"), "{}", refused.stderr);
+    bus.pushflow(&project, &["stop", "w"]);
+    service.wait_for("every process is gone");
+}
+
+#[test]
 fn list_shows_what_is_installed_and_what_is_running() {
     let bus = Bus::new();
     let project = Installed(crate::support::Project::new())
@@ -96,11 +122,15 @@ fn a_service_that_is_not_running_is_told_with_how_to_start_it() {
     for arguments in [&["submit", "w"][..], &["status", "w"], &["stop", "w"]] {
         let said = bus.pushflow(&project, arguments);
         assert_eq!(said.code, Some(3), "{}", said.stderr);
-        assert_eq!(said.stderr, "pushflow: w is not running; start it with: systemctl --user start pushflow@w\n");
+        assert_eq!(
+            said.stderr,
+            "pushflow: w is not running (looked on the session bus); start it with: systemctl --user start pushflow@w\n"
+        );
     }
     let said = bus.pushflow(&project, &["submit", "unknown"]);
     assert!(said.code == Some(3) && said.stderr.contains("there is no workflow unknown"), "{}", said.stderr);
-    assert_eq!(bus.pushflow(&project, &["status"]).stdout, "no workflow is running\n");
+    let nothing = "no workflow is running (looked on the session bus)\n";
+    assert_eq!(bus.pushflow(&project, &["status"]).stdout, nothing);
 }
 
 #[test]

@@ -39,12 +39,13 @@ pub(in crate::cli) struct Found {
     pub(in crate::cli) reader: Reader,
 }
 
-/// The histories that can be read: of one workflow, or all. What is in the way of others is said.
+/// The histories that can be read: of one workflow, or all. What is in the way of others is said, with what to do.
 pub(in crate::cli) fn all(place: WhereArgs, name: Option<&str>) -> Result<Vec<Found>, Failure> {
     let mut found = Vec::new();
-    let mut unread = None;
-    let places: Vec<PathBuf> = place.places().into_iter().filter_map(Whose::state_folder).collect();
-    for folder in &places {
+    let mut unread = Vec::new();
+    let places = place.places().into_iter().filter_map(|whose| Some((whose, whose.state_folder()?)));
+    let places: Vec<(Whose, PathBuf)> = places.collect();
+    for (whose, folder) in &places {
         let names = match name {
             Some(name) => vec![name.to_owned()],
             None => names_in(folder),
@@ -53,23 +54,42 @@ pub(in crate::cli) fn all(place: WhereArgs, name: Option<&str>) -> Result<Vec<Fo
             match Reader::open(&folder.join(&name).join(FILE)) {
                 Ok(reader) => found.push(Found { name, reader }),
                 Err(HistoryError::Missing(_)) => {}
-                Err(error) => unread = Some(error),
+                Err(error) => unread.push((*whose, error)),
             }
         }
     }
-    match (found.is_empty(), unread, name) {
-        (true, Some(error), _) => Err(anyhow::Error::from(error).into()),
-        (false, Some(error), _) => {
-            warn!("{error}");
-            Ok(found)
-        }
-        (true, None, Some(name)) => {
-            let places: Vec<_> = places.iter().map(|place| place.join(name).display().to_string()).collect();
+    match (found.is_empty(), unread.as_slice(), name) {
+        (true, [], Some(name)) => {
+            let places: Vec<_> = places.iter().map(|(_, place)| place.join(name).display().to_string()).collect();
             let why = anyhow!("there is no history of {name}: looked in {}", places.join(", "));
             Err(Failure::Because(Exit::NotFound, why))
         }
-        _ => Ok(found),
+        (_, [], _) => Ok(found),
+        (true, unread, _) => Err(anyhow!(what_to_do(unread)).into()),
+        (false, unread, _) => {
+            warn!("{}", what_to_do(unread));
+            Ok(found)
+        }
     }
+}
+
+/// Why some histories are not read, and how that changes.
+fn what_to_do(unread: &[(Whose, HistoryError)]) -> String {
+    let Some((whose, error)) = unread.last() else { return String::new() };
+    let more = match unread.len() - 1 {
+        0 => String::new(),
+        1 => " (and one more is not read)".to_owned(),
+        more => format!(" (and {more} more are not read)"),
+    };
+    let remedy = match (error, whose) {
+        (HistoryError::Denied(_), Whose::System) => {
+            ". Only root and members of the group pushflow may read the histories of the system's services (sudo usermod -aG \
+             pushflow USER, and log in again); with --user you see only your own"
+        }
+        (HistoryError::Denied(_), Whose::User) => ". It belongs to somebody else: was it made with sudo?",
+        _ => "",
+    };
+    format!("{error}{more}{remedy}")
 }
 
 fn names_in(folder: &std::path::Path) -> Vec<String> {

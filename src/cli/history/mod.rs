@@ -8,9 +8,12 @@ pub(super) use find::{Found, WhereArgs, all};
 pub(super) use time::{at, since};
 pub(super) use writing::{Recorded, of_run, of_service};
 
+use std::ffi::OsStr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use clap::builder::{PossibleValue, TypedValueParser};
+use clap::{Arg, Command};
 use serde_json::{Map, Value as Json, json};
 
 use super::locate::Whose;
@@ -46,7 +49,7 @@ pub(super) struct HistoryArgs {
     workflow: Option<String>,
 
     /// Only runs that ended so, or are `running` or `queued`
-    #[arg(long, value_name = "STATUS")]
+    #[arg(long, value_name = "STATUS", value_parser = StatusWord)]
     status: Option<String>,
 
     /// Only runs accepted since then: 30m, 2d, 2026-11-20, "2026-11-20 18:30"
@@ -67,6 +70,25 @@ pub(super) struct HistoryArgs {
 
     #[command(flatten)]
     place: WhereArgs,
+}
+
+/// How a run can have ended, or stand. A `status` actor may give other words.
+#[derive(Debug, Clone, Copy)]
+struct StatusWord;
+
+const STATUSES: [&str; 9] =
+    ["finished", "error", "failed", "timeout", "stopped", "aborted", "interrupted", "running", "queued"];
+
+impl TypedValueParser for StatusWord {
+    type Value = String;
+
+    fn parse_ref(&self, command: &Command, argument: Option<&Arg>, value: &OsStr) -> Result<String, clap::Error> {
+        clap::builder::StringValueParser::new().parse_ref(command, argument, value)
+    }
+
+    fn possible_values(&self) -> Option<Box<dyn Iterator<Item = PossibleValue> + '_>> {
+        Some(Box::new(STATUSES.iter().map(PossibleValue::new)))
+    }
 }
 
 pub(super) fn history(args: &HistoryArgs) -> Result<Exit, Failure> {

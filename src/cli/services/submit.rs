@@ -20,6 +20,7 @@ use crate::cli::inputs::InputArgs;
 use crate::cli::run::duration;
 use crate::cli::{Exit, Failure};
 use crate::engine::Status;
+use crate::service::LONGEST_LABEL;
 use crate::text as safe;
 
 /// The arguments of `pushflow submit`.
@@ -46,7 +47,7 @@ pub(in crate::cli) struct SubmitArgs {
     priority: i32,
 
     /// What to call the run
-    #[arg(long, value_name = "TEXT")]
+    #[arg(long, value_name = "TEXT", value_parser = label)]
     label: Option<String>,
 
     /// Wait for its end, and print its output
@@ -84,6 +85,13 @@ pub(in crate::cli) fn submit(args: &SubmitArgs) -> Result<Exit, Failure> {
         };
         wait(client, &args.name, path.as_str(), id, signals).await
     })
+}
+
+fn label(text: &str) -> Result<String, String> {
+    match text.chars().count() {
+        ..=LONGEST_LABEL => Ok(text.to_owned()),
+        length => Err(format!("it has {length} characters, and {LONGEST_LABEL} are the most")),
+    }
 }
 
 async fn listen(client: &Client, name: &str) -> Result<MessageStream, Failure> {

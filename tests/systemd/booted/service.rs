@@ -70,11 +70,16 @@ fn an_invalid_or_missing_file_fails_once_and_is_not_tried_again() {
     Machine::container().check(
         "echo 'links = 1' > /etc/pushflow/workflows/bad.toml
         systemctl start pushflow@bad 2>/dev/null && exit 1
-        systemctl start pushflow@nowhere 2>/dev/null && exit 1
+        has mistyped \"$(systemctl start pushflow@nowhere 2>&1)\" 'Assertion failed'
+        is folders \"$(ls -d /var/lib/pushflow/nowhere /run/pushflow/nowhere 2>/dev/null)\" ''
         # The pause before a restart would be one second.
         sleep 2
         is bad \"$(property bad ExecMainStatus) $(property bad ActiveState) $(property bad NRestarts)\" '2 failed 0'
-        is nowhere \"$(property nowhere ExecMainStatus) $(property nowhere ActiveState) $(property nowhere NRestarts)\" '3 failed 0'",
+        is nowhere \"$(property nowhere ActiveState) $(property nowhere NRestarts)\" 'inactive 0'
+        # What has failed does not look as if it was never started.
+        has list \"$(pushflow list)\" ' failed (exit status 2, '
+        has status \"$(pushflow status bad 2>&1)\" 'bad is not running: it failed (exit status 2, '
+        has more \"$(pushflow status bad 2>&1)\" 'journalctl -e -u pushflow@bad'",
     );
 }
 
@@ -195,12 +200,12 @@ const VM_SCRIPT: &str = r#"
 fn the_journal_names_the_actor_that_failed_and_who_asks_is_told_what_to_do() {
     Machine::container().check(
         r#"
-        has once "$(pushflow submit hello 2>&1)" 'hello is not running; start it with: systemctl start pushflow@hello (it runs once then; '
-        is resident "$(pushflow submit res 2>&1)" 'pushflow: res is not running; start it with: systemctl start pushflow@res'
+        has once "$(pushflow submit hello 2>&1)" 'start it with: systemctl start pushflow@hello (it runs once then; '
+        is resident "$(pushflow submit --system res 2>&1)" 'pushflow: res is not running (looked on the system bus); start it with: systemctl start pushflow@res'
         systemctl start pushflow@res
         pushflow submit res -i secret=none --wait >/dev/null 2>&1
-        has failure "$(journalctl -o cat -p err PUSHFLOW_WORKFLOW=res PUSHFLOW_ACTOR=task PUSHFLOW_RUN=1)" "task: KeyError: 'CREDENTIALS_DIRECTORY'"
-        is printed "$(journalctl -o cat -p 6 PUSHFLOW_ACTOR=task PUSHFLOW_RUN=1 | head -1)" 'the task prints'
+        has failure "$(journalctl -o cat -p err PUSHFLOW_WORKFLOW=res PUSHFLOW_ACTOR=task PUSHFLOW_RUN=1)" "run 1 task: KeyError: 'CREDENTIALS_DIRECTORY'"
+        is printed "$(journalctl -o cat -p 6 PUSHFLOW_ACTOR=task PUSHFLOW_RUN=1 | head -1)" 'run 1 task | the task prints'
         "#,
     );
 }

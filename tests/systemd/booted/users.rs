@@ -42,7 +42,7 @@ fn services_of_another_host_are_reached_over_ssh() {
         has list "$(pushflow list -H root@beamline)" 'res   idle'
         has ps "$(pushflow ps -H root@beamline res)" "res (system service, pid $(property res MainPID)): idle"
         has output "$(pushflow submit -H beamline res --wait)" '"secret":null'
-        has said "$(pushflow status -H beamline other 2>&1)" 'other is not running; start it with: systemctl -H beamline start pushflow@other'
+        has said "$(pushflow status -H beamline other 2>&1)" 'other is not running (looked on the system bus of beamline); start it with: systemctl -H beamline start pushflow@other'
         has words "$(pushflow list -H 'a,b=c' 2>&1)" 'is not the name of a host'
         has nobody "$(pushflow status -H nowhere.invalid res 2>&1)" 'cannot reach the system bus of nowhere.invalid'
         "#,
