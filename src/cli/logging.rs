@@ -16,7 +16,7 @@ use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::config::Style;
-use crate::systemd::journal::{Journal, whose};
+use crate::systemd::journal::{Journal, one_line, whose};
 use crate::text;
 
 /// The options of every verb stand below those of one.
@@ -110,8 +110,8 @@ where
             (_, true) => write!(out, "{colour}{word}{reset}")?,
             (_, false) => write!(out, "{word}")?,
         }
-        let message = text::line(&fields.message);
         let is_printed = event.metadata().target() == "task";
+        let message = one_line(&fields.message, is_printed);
         let run = fields.run.as_deref().filter(|_| self.runs);
         let whose = whose(is_printed, run, fields.actor.as_deref(), fields.pool.as_deref(), &message);
         match (whose.as_str(), is_printed) {

@@ -108,10 +108,10 @@ pub fn main() -> ExitCode {
         Err(error) => {
             // Help and version are "errors" that belong on standard output, with status 0. What else is wrong may be what
             // somebody else has written: a script passes it on.
-            let said = error.render().to_string();
-            let _ = match text::lines(&said) {
-                std::borrow::Cow::Owned(safe) if error.use_stderr() => io::stderr().write_all(safe.as_bytes()),
-                _ => error.print(),
+            let is_foreign = std::env::args_os().any(|it| it.to_string_lossy().contains(text::is_active));
+            let _ = match is_foreign && error.use_stderr() {
+                true => io::stderr().write_all(text::lines(&error.render().to_string()).as_bytes()),
+                false => error.print(),
             };
             return if error.use_stderr() { Exit::Usage.into() } else { Exit::Finished.into() };
         }
@@ -145,7 +145,7 @@ pub fn main() -> ExitCode {
         Err(Failure::Said(exit)) => exit.into(),
         Err(Failure::Because(exit, error)) => {
             // A message that cannot be written has nowhere else to go.
-            let error = text::error(&format!("{error:#}"), "the rest is too long");
+            let error = text::error(&format!("{error:#}"), "it is too long to be shown");
             let _ = writeln!(io::stderr(), "pushflow: {error}");
             exit.into()
         }

@@ -1,5 +1,6 @@
 //! The journal: every line with its workflow, run, actor, pool and process as fields, some with a MESSAGE_ID.
 
+use std::borrow::Cow;
 use std::env;
 use std::fmt::Debug;
 use std::fs::File;
@@ -99,7 +100,7 @@ impl Fields {
     /// further lines.
     fn complete_the_message(&mut self, is_printed: bool) {
         let find = |name: &str| self.0.iter().find(|(field, _)| field.name() == name).map(|(_, value)| value.as_str());
-        let message = text::line(find("message").unwrap_or_default());
+        let message = one_line(find("message").unwrap_or_default(), is_printed);
         let mut whole = whose(is_printed, find("run"), find("actor"), find("pool"), &message);
         whole.push_str(match (whole.is_empty(), is_printed) {
             (true, _) => "",
@@ -116,6 +117,11 @@ impl Fields {
             *message = whole;
         }
     }
+}
+
+/// A message on one line. What a task has printed is that already ([`text::printed`]).
+pub fn one_line(message: &str, is_printed: bool) -> Cow<'_, str> {
+    if is_printed { Cow::Borrowed(message) } else { text::line(message) }
 }
 
 /// What stands before a message: `run 9 index`, as far as there is a run, which the message does not name itself, and an actor.

@@ -6,6 +6,8 @@ use std::time::Duration;
 use sd_notify::NotifyState;
 use tracing::debug;
 
+use crate::text::is_active;
+
 /// The longest `STATUS=` that is worth showing.
 const LONGEST_STATUS: usize = 300;
 
@@ -47,7 +49,7 @@ impl Notifier {
 
     /// What it is doing, in one line for people.
     pub fn status(&self, status: &str) {
-        let line: String = status.chars().map(|c| if c.is_control() { ' ' } else { c }).take(LONGEST_STATUS).collect();
+        let line: String = status.chars().map(|c| if is_active(c) { ' ' } else { c }).take(LONGEST_STATUS).collect();
         if *self.status.borrow() != line {
             self.tell(&[NotifyState::Status(&line)]);
             *self.status.borrow_mut() = line;

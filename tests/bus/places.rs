@@ -136,7 +136,7 @@ impl Unit {
 
 fn systemd(bus: &Bus) -> Connection {
     let address = bus.address();
-    let builder = Builder::address(address.as_str()).name("org.freedesktop.systemd1").unwrap();
+    let builder = Builder::address(address.as_str()).name("org.freedesktop.systemd1");
     let builder = builder.serve_at("/org/freedesktop/systemd1", Manager).serve_at("/unit", Unit);
     block_on(builder.build()).unwrap()
 }

@@ -10,6 +10,7 @@ use super::super::{Exit, Failure};
 use super::table::Notes;
 use super::trial::{Ending, Trials};
 use super::{Candidate, Line, PoolsArgs};
+use crate::text::json as safe;
 
 /// The arguments of `pushflow check-daemonic`.
 #[derive(Debug, clap::Args)]
@@ -62,7 +63,7 @@ pub(crate) fn run(args: &CheckDaemonicArgs) -> Result<Exit, Failure> {
         rows.push(Row { candidate, said, listed });
     }
     drop(line);
-    let text = if args.pools.json { as_json(&rows) } else { as_table(&rows) };
+    let text = if args.pools.json { safe(&as_json(&rows)).into_owned() } else { as_table(&rows) };
     io::stdout().write_all(text.as_bytes()).context("cannot write to standard output")?;
     let good = rows.iter().all(|row| match &row.said {
         Ok(_) => row.agrees() == Some(true),

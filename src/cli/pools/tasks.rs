@@ -10,6 +10,7 @@ use super::super::{Exit, Failure};
 use super::table::Notes;
 use super::trial::{Ending, Trials};
 use super::{Candidate, Line, PoolsArgs};
+use crate::text::json as safe;
 
 /// The kinds of tasks in pypushflow's compatibility table.
 const TASKS: [&str; 7] = ["simple", "subprocess", "cfpool", "mppool", "mpprocess", "bpool", "bprocess"];
@@ -125,7 +126,7 @@ pub(crate) fn run(args: &CheckPoolsArgs) -> Result<Exit, Failure> {
         rows.push(Row { candidate, cells, left });
     }
     drop(line);
-    let text = if args.pools.json { as_json(&rows) } else { as_tables(&rows, &kinds) };
+    let text = if args.pools.json { safe(&as_json(&rows)).into_owned() } else { as_tables(&rows, &kinds) };
     io::stdout().write_all(text.as_bytes()).context("cannot write to standard output")?;
     let good = rows.iter().all(|row| row.left == 0 && row.cells.iter().all(|(_, cell, _)| cell.is_good()));
     Ok(if good { Exit::Finished } else { Exit::Error })

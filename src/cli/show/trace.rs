@@ -7,6 +7,7 @@ use std::io::Write;
 use serde_json::{Value as Json, json};
 
 use super::Shown;
+use crate::text;
 
 pub(super) fn write(shown: &Shown, out: &mut impl Write) -> anyhow::Result<()> {
     let start = shown.run.started_at.unwrap_or(shown.run.queued_at);
@@ -16,7 +17,7 @@ pub(super) fn write(shown: &Shown, out: &mut impl Write) -> anyhow::Result<()> {
     writeln!(out, "{{\"displayTimeUnit\":\"ms\",\"traceEvents\":[")?;
     let mut put = |out: &mut dyn Write, event: Json| {
         let comma = if std::mem::take(&mut first) { "" } else { ",\n" };
-        write!(out, "{comma}{event}")
+        write!(out, "{comma}{}", text::json(&event.to_string()))
     };
     shown.each_task(|task| {
         let Some(from) = task.started_at else { return Ok(()) };
