@@ -67,7 +67,9 @@ fn every_verb_finds_a_service_on_the_users_bus_and_on_the_systems() {
 #[test]
 fn a_name_on_both_buses_is_shown_twice_and_not_acted_on() {
     let (host, project) = (Host::new(), Installed::resident("", "def run(**_): return {}"));
-    let (_user, _system) = (host.user.serve(&project, "w"), host.system.serve(&project, "w"));
+    // Each has a history of its own.
+    let others = Installed::resident("", "def run(**_): return {}");
+    let (_user, _system) = (host.user.serve(&project, "w"), host.system.serve(&others, "w"));
     for arguments in [&["submit", "w"][..], &["stop", "w"], &["status", "w", "--json"]] {
         let said = host.pushflow(&project, arguments);
         assert_eq!(said.code, Some(2), "{}", said.stdout);
