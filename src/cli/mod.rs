@@ -95,6 +95,9 @@ enum Verb {
     Man(manual::ManArgs),
 }
 
+/// Why a message is not shown whole.
+const TOO_LONG: &str = "it is too long to be shown";
+
 /// The command line, for those who describe it.
 fn command() -> clap::Command {
     // `pushflow help VERB` says what `pushflow VERB --help` says.
@@ -108,9 +111,10 @@ pub fn main() -> ExitCode {
         Err(error) => {
             // Help and version are "errors" that belong on standard output, with status 0. What else is wrong may be what
             // somebody else has written: a script passes it on.
+            let said = error.render().to_string();
             let is_foreign = std::env::args_os().any(|it| it.to_string_lossy().contains(text::is_active));
-            let _ = match is_foreign && error.use_stderr() {
-                true => io::stderr().write_all(text::lines(&error.render().to_string()).as_bytes()),
+            let _ = match error.use_stderr() && (is_foreign || said.len() > text::ERROR) {
+                true => writeln!(io::stderr(), "{}", text::error(said.trim_end(), TOO_LONG)),
                 false => error.print(),
             };
             return if error.use_stderr() { Exit::Usage.into() } else { Exit::Finished.into() };
@@ -145,7 +149,7 @@ pub fn main() -> ExitCode {
         Err(Failure::Said(exit)) => exit.into(),
         Err(Failure::Because(exit, error)) => {
             // A message that cannot be written has nowhere else to go.
-            let error = text::error(&format!("{error:#}"), "it is too long to be shown");
+            let error = text::error(&format!("{error:#}"), TOO_LONG);
             let _ = writeln!(io::stderr(), "pushflow: {error}");
             exit.into()
         }

@@ -68,6 +68,8 @@ fn a_label_is_one_line_for_people_exact_for_programs_and_not_too_long() {
     let refused = bus.pushflow(&project, &["submit", "w", "--label", &long]);
     assert_eq!(refused.code, Some(2), "{}", refused.stdout);
     assert!(refused.stderr.contains("it has 201 characters, and 200 are the most"), "{}", refused.stderr);
+    let refused = bus.pushflow(&project, &["submit", "w", "--label", &long.repeat(500)]);
+    assert!(refused.code == Some(2) && refused.stderr.len() < 10_000, "{} bytes", refused.stderr.len());
     let refused = bus.call("w", "Run", &["a{sv}a{sv}", "0", "1", "label", "s", &long]);
     assert!(refused.stderr.contains("option label must be a text of at most 200 characters"), "{}", refused.stderr);
     bus.pushflow(&project, &["stop", "w"]);

@@ -98,3 +98,19 @@ fn names_in(folder: &std::path::Path) -> Vec<String> {
     names.sort();
     names
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_history_that_may_not_be_read_comes_with_what_to_do() {
+        let denied = |name: &str| (Whose::System, HistoryError::Denied(name.into()));
+        assert_eq!(
+            what_to_do(&[denied("/a"), denied("/b")]),
+            "/b may not be read by this user (and one more is not read). Only root and members of the group pushflow may read \
+             the histories of the system's services (sudo usermod -aG pushflow USER, and log in again); with --user you see \
+             only your own"
+        );
+    }
+}
