@@ -9,8 +9,10 @@ pub mod clean;
 pub mod guardian;
 
 mod ended;
+mod obstacle;
 mod program;
 
 pub use ended::Ended;
+pub use obstacle::{Obstacle, explain, obstacle};
 pub use program::Program;
 pub use sys::{Pid, Signal};

@@ -116,7 +116,7 @@ impl<'a> Program<'a> {
 }
 
 /// Where the program may be, in the order in which it is tried.
-fn candidates(name: &OsStr, path: Option<&OsString>) -> Vec<PathBuf> {
+pub(super) fn candidates(name: &OsStr, path: Option<&OsString>) -> Vec<PathBuf> {
     if name.as_bytes().contains(&b'/') || name.is_empty() {
         return vec![name.into()];
     }

@@ -5,12 +5,13 @@ pub mod exec;
 use std::ffi::{CStr, CString};
 use std::io;
 use std::mem::MaybeUninit;
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 pub use nix::sys::signal::Signal;
@@ -99,6 +100,17 @@ pub fn wait_for_child(patience: Duration) -> bool {
         let _ = sigprocmask(SigmaskHow::SIG_SETMASK, Some(&before), None);
     }
     ended
+}
+
+/// How a child has ended, if it ends within this time. It is not reaped.
+pub fn end_within((pid, pidfd): (Pid, &PidFd), patience: Duration) -> Option<Ended> {
+    let mut ends = [PollFd::new(pidfd.0.as_fd(), PollFlags::POLLIN)];
+    poll(&mut ends, PollTimeout::try_from(patience).ok()?).ok()?;
+    match waitid(Id::Pid(pid), WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT).ok()? {
+        WaitStatus::Exited(_, code) => Some(Ended::Exited(code)),
+        WaitStatus::Signaled(_, signal, _) => Some(Ended::Killed(signal as i32)),
+        _ => None,
+    }
 }
 
 /// How long this host is up, suspended or not: what start times in /proc count from.

@@ -221,6 +221,8 @@ unsafe fn execute(start: &mut Start) -> c_int {
         match error {
             libc::ENOENT | libc::ENOTDIR => {}
             libc::EACCES => why = error,
+            // SAFETY: the path is valid and ended by a null.
+            libc::ENOEXEC if unsafe { is_binary(path) } => return error,
             libc::ENOEXEC => {
                 start.argv[0] = start.shell;
                 start.argv[1] = path;
@@ -234,6 +236,27 @@ unsafe fn execute(start: &mut Start) -> c_int {
         }
     }
     why
+}
+
+/// Whether a file is no script of the shell: there is a null byte in its first line.
+///
+/// # Safety
+///
+/// As for [`enter`].
+unsafe fn is_binary(path: *const c_char) -> bool {
+    let mut head = [0_u8; 128];
+    // SAFETY: the path is valid, and the array is live, writable memory of this length.
+    let length = unsafe {
+        let fd = libc::open(path, libc::O_RDONLY | libc::O_CLOEXEC);
+        if fd < 0 {
+            return false;
+        }
+        let length = libc::read(fd, head.as_mut_ptr().cast(), head.len());
+        libc::close(fd);
+        length
+    };
+    let head = head.get(..length.max(0).unsigned_abs()).unwrap_or_default();
+    head.iter().take_while(|byte| **byte != b'\n').any(|byte| *byte == 0)
 }
 
 fn errno() -> c_int {
