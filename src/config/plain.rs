@@ -19,22 +19,10 @@ pub(super) fn inputs(node: Node<'_>, problems: &mut Problems) -> Payload {
     let mut reader = Reader { problems };
     for RawEntry { key, item } in table.entries() {
         if let Some(plain) = reader.read(item, 0) {
-            payload.insert(input_key(&key.name), plain.to_value());
+            payload.insert(Key::from_written(&key.name), plain.to_value());
         }
     }
     payload
-}
-
-/// A key that is written as a position (`"0"`) is one.
-fn input_key(key: &str) -> Key {
-    let canonical = key == "0" || !key.starts_with('0');
-    if canonical
-        && key.bytes().all(|byte| byte.is_ascii_digit())
-        && let Ok(position) = key.parse()
-    {
-        return Key::Position(position);
-    }
-    Key::text(key)
 }
 
 struct Reader<'p> {

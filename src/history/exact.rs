@@ -3,6 +3,9 @@
 //!
 //! Lengths are 64 bits, little endian. A value in shared memory is not written: it is large.
 
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+
 use crate::engine::{Failure, FailureKind};
 use crate::payload::{Key, Look, Payload, PythonError, Value};
 
@@ -106,6 +109,10 @@ fn put_value(out: &mut Vec<u8>, value: &Value) -> Option<()> {
     for buffer in value.buffers() {
         put_bytes(out, buffer.bytes()?);
     }
+    if let Some(text) = value.known_text() {
+        out.push(6);
+        put_bytes(out, text.as_bytes());
+    }
     match value.known_look() {
         None => out.push(0),
         Some(Look::Null { truthy }) => out.extend([1, u8::from(*truthy)]),
@@ -169,7 +176,13 @@ fn take_value(from: &mut &[u8]) -> Option<Value> {
     let count = take_count(from)?;
     let buffers = (0..count).map(|_| Some(crate::payload::Chunk::Inline(take_bytes(from)?.into())));
     let buffers = buffers.collect::<Option<Vec<_>>>()?;
-    let look = match take_byte(from)? {
+    let mut tag = take_byte(from)?;
+    let mut written = None;
+    if tag == 6 {
+        written = Some(OsStr::from_bytes(take_bytes(from)?).into());
+        tag = take_byte(from)?;
+    }
+    let look = match tag {
         0 => None,
         1 => Some(Look::Null { truthy: take_byte(from)? != 0 }),
         2 => Some(Look::Bool(take_byte(from)? != 0)),
@@ -182,7 +195,7 @@ fn take_value(from: &mut &[u8]) -> Option<Value> {
         }
         _ => return None,
     };
-    Some(Value::from_worker(crate::payload::Chunk::Inline(stream), buffers, look))
+    Some(Value::from_worker(crate::payload::Chunk::Inline(stream), buffers, look).with_text(written))
 }
 
 #[cfg(test)]
@@ -196,10 +209,13 @@ mod tests {
             vec![Chunk::Inline((*b"buffer").into())],
             Some(Look::Other { truthy: false, text: Some("x".into()) }),
         );
+        let path = Value::from_worker(Chunk::Inline((*b"\x80\x05.").into()), vec![], Some(Look::Int(2)))
+            .with_text(Some(OsStr::from_bytes(b"2.0\xff").into()));
         Payload::from_iter([
             ("name".into(), Plain::Tuple(vec![Plain::Bytes(vec![1, 2]), Plain::None]).to_value()),
             (Key::Position(0), Plain::Int(7).to_value()),
             ("odd".into(), odd),
+            ("path".into(), path),
         ])
     }
 

@@ -9,13 +9,16 @@ use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, SeqAccess, Vis
 use serde_json::{Map, Number, Value as Json, json};
 use serde_pickle::{DeOptions, Value as Pickle};
 
-use super::{Chunk, Look, Value, opcodes};
+use super::{Chunk, Look, Value, opcodes, text};
 
 /// The value as JSON, or nothing where JSON has no form for it or for something inside it.
 pub fn to_json(value: &Value) -> Option<Json> {
     let Chunk::Inline(stream) = value.stream() else { return None };
     if !value.buffers().is_empty() || !opcodes::is_plain(stream) {
         return None;
+    }
+    if let Some(repr) = text::scalar(stream).and_then(|scalar| scalar.repr_of_no_unicode()) {
+        return Some(json!({ "$type": "str", "$repr": repr }));
     }
     // Two readings of the same few bytes: the first knows a set from a list, the second keeps the order of a dict.
     let kinds = serde_pickle::value_from_slice(stream, DeOptions::new()).ok()?;

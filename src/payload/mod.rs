@@ -10,6 +10,7 @@ mod opcodes;
 mod pickle;
 mod plain;
 mod repr;
+mod text;
 mod value;
 
 pub use exception::{ERROR_INSTANCE_KEY, ERROR_KEY, ErrorClass, PythonError};
@@ -36,6 +37,25 @@ impl Payload {
     /// The value under a key.
     pub fn get(&self, key: &Key) -> Option<&Value> {
         self.0.get(key)
+    }
+
+    /// The value under a key as it is written where all keys are text: a canonical integer may be a position or a name.
+    pub fn get_written(&self, key: &str) -> Option<&Value> {
+        let position = || key.parse().ok().map(Key::Position).filter(|position| position.to_string() == key);
+        self.get(&Key::from_written(key)).or_else(|| self.get(&Key::text(key))).or_else(|| self.get(&position()?))
+    }
+
+    /// The values under keys as JSON has them: text, each different. A name that is written like a position that is there
+    /// too gets Python's quotes.
+    pub fn written(&self) -> impl Iterator<Item = (String, &Value)> {
+        self.iter().map(|(key, value)| {
+            let position = |name: &str| Some(Key::from_written(name)).filter(|key| matches!(key, Key::Position(_)));
+            let written = match key {
+                Key::Text(name) if position(name).is_some_and(|key| self.get(&key).is_some()) => format!("'{name}'"),
+                key => key.to_string(),
+            };
+            (written, value)
+        })
     }
 
     /// Puts a value under a key, replacing what was there.

@@ -20,6 +20,14 @@ pub(super) fn pickle_call(module: &str, name: &str, arguments: &[Plain]) -> Vec<
     pickle(&Plain::Call(module.into(), name.into(), arguments.to_vec()))
 }
 
+/// The pickle of a `str` with this text: UTF-8 in which halves of surrogate pairs are allowed.
+pub(super) fn pickle_str(text: &[u8]) -> Vec<u8> {
+    let mut out = vec![0x80, 4];
+    write_text(text, &mut out);
+    out.push(b'.');
+    out
+}
+
 fn write(value: &Plain, out: &mut Vec<u8>) {
     match value {
         Plain::None => out.push(b'N'),
@@ -37,10 +45,7 @@ fn write(value: &Plain, out: &mut Vec<u8>) {
             out.push(b'G'); // BINFLOAT, big endian
             out.extend(float.to_be_bytes());
         }
-        Plain::Text(text) => {
-            write_length(text.len(), &[(0x8c, 1), (b'X', 4), (0x8d, 8)], out); // (SHORT_)BINUNICODE(8)
-            out.extend(text.as_bytes());
-        }
+        Plain::Text(text) => write_text(text.as_bytes(), out),
         Plain::Bytes(bytes) => {
             write_length(bytes.len(), &[(b'C', 1), (b'B', 4), (0x8e, 8)], out); // (SHORT_)BINBYTES(8)
             out.extend(bytes);
@@ -66,6 +71,11 @@ fn write(value: &Plain, out: &mut Vec<u8>) {
             out.push(b'R'); // REDUCE
         }
     }
+}
+
+fn write_text(text: &[u8], out: &mut Vec<u8>) {
+    write_length(text.len(), &[(0x8c, 1), (b'X', 4), (0x8d, 8)], out); // (SHORT_)BINUNICODE(8)
+    out.extend(text);
 }
 
 fn write_items<'a>(items: impl Iterator<Item = &'a Plain>, close: u8, out: &mut Vec<u8>) {

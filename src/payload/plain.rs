@@ -61,7 +61,7 @@ impl Plain {
             Plain::Bool(value) => Look::Bool(*value),
             Plain::Int(value) => Look::Int(*value),
             Plain::Float(value) if *value == value.trunc() && value.abs() < 9.0e15 => Look::Int(*value as i64),
-            Plain::Float(value) => Look::Other { truthy: *value != 0.0, text: Some(value.to_string().into()) },
+            Plain::Float(value) => Look::Other { truthy: *value != 0.0, text: Some(super::repr::float(*value).into()) },
             Plain::BigInt(value) => Look::Other { truthy: true, text: Some(value.to_string().into()) },
             Plain::Text(text) if text == "None" || text == "null" => Look::Null { truthy: true },
             Plain::Text(text) => Look::Text(text.as_str().into()),

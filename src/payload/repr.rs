@@ -76,7 +76,8 @@ fn series<T>(
     out.write_str(close)
 }
 
-fn float(value: f64) -> String {
+/// A float as Python's `repr` and `str` write it.
+pub(super) fn float(value: f64) -> String {
     if value.is_nan() {
         return "nan".to_owned();
     }
@@ -119,6 +120,38 @@ fn bytes_text(bytes: &[u8]) -> String {
 fn string(text: &str) -> String {
     let quote = if text.contains('\'') && !text.contains('"') { '"' } else { '\'' };
     let mut out = String::from(quote);
+    put_escaped(text, quote, &mut out);
+    out.push(quote);
+    out
+}
+
+/// A string as pickles hold it (UTF-8 in which halves of surrogate pairs are allowed); a long one is cut, as the worker does it.
+pub(super) fn string_with_surrogates(text: &[u8]) -> String {
+    const LONGEST: usize = 2000;
+    let quote = if text.contains(&b'\'') && !text.contains(&b'"') { '"' } else { '\'' };
+    let mut out = String::from(quote);
+    let mut rest = text;
+    while !rest.is_empty() && out.len() < LONGEST {
+        if let [0xed, second @ 0xa0..=0xbf, third, after @ ..] = rest {
+            let _ = write!(out, "\\ud{:x}{:02x}", 8 | (second >> 2) & 7, ((second & 3) << 6) | (third & 0x3f));
+            rest = after;
+            continue;
+        }
+        let valid = rest.utf8_chunks().next().map_or("", |chunk| chunk.valid());
+        // As far as the limit, and past bytes that no pickle of Python's has.
+        let part = &valid[..valid.floor_char_boundary(LONGEST)];
+        put_escaped(part, quote, &mut out);
+        rest = &rest[part.len().max(1).min(rest.len())..];
+    }
+    if rest.is_empty() {
+        out.push(quote);
+    } else {
+        out.push('…');
+    }
+    out
+}
+
+fn put_escaped(text: &str, quote: char, out: &mut String) {
     for character in text.chars() {
         match character {
             '\\' => out.push_str("\\\\"),
@@ -135,8 +168,6 @@ fn string(text: &str) -> String {
             it => out.push(it),
         }
     }
-    out.push(quote);
-    out
 }
 
 #[cfg(test)]
@@ -160,6 +191,7 @@ mod tests {
         for (value, expected) in cases {
             assert_eq!(builtin_repr(&pickle(&value)).map(|(_, text)| text), Some(expected.to_owned()));
         }
+        assert_eq!(string_with_surrogates(b"bad\xed\xb3\xbf'.\xc3\xa9\xed\xa0\x80"), "\"bad\\udcff'.é\\ud800\"");
         let instance = Plain::Call("datetime".into(), "date".into(), vec![Plain::Int(2026)]);
         assert_eq!(builtin_repr(&pickle(&Plain::List(vec![instance]))), None);
     }

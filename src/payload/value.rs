@@ -1,5 +1,6 @@
 //! One Python value: a pickle and its out-of-band buffers, never copied.
 
+use std::ffi::OsStr;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
@@ -13,6 +14,7 @@ struct Pickled {
     buffers: Vec<Chunk>,
     look: Option<Look>,
     form: Option<Box<str>>,
+    text: Option<Box<OsStr>>,
 }
 
 /// A piece of a value: bytes here, or shared memory that only the workers map.
@@ -105,7 +107,20 @@ impl Look {
 impl Value {
     /// A value as a worker sent it: a pickle (protocol 2 to 5), the buffers it refers to, and a look where one was asked for.
     pub fn from_worker(stream: Chunk, buffers: Vec<Chunk>, look: Option<Look>) -> Self {
-        Value(Arc::new(Pickled { stream, buffers, look, form: None }))
+        Value(Arc::new(Pickled { stream, buffers, look, form: None, text: None }))
+    }
+
+    /// The same value with its text, where its look does not tell that. For a value that is not shared yet.
+    pub fn with_text(mut self, text: Option<Box<OsStr>>) -> Self {
+        if let (Some(text), Some(pickled)) = (text, Arc::get_mut(&mut self.0)) {
+            pickled.text = Some(text);
+        }
+        self
+    }
+
+    /// The text that came with the value.
+    pub fn known_text(&self) -> Option<&OsStr> {
+        self.0.text.as_deref()
     }
 
     /// The same value with its form for records: JSON text. For a value that is not shared yet.

@@ -239,5 +239,5 @@ impl Service {
 
 /// Inputs as JSON, without asking Python.
 fn written(inputs: &Payload) -> Map<String, Json> {
-    inputs.iter().map(|(key, value)| (key.to_string(), to_json(value).unwrap_or_else(|| placeholder(value)))).collect()
+    inputs.written().map(|(key, value)| (key, to_json(value).unwrap_or_else(|| placeholder(value)))).collect()
 }

@@ -71,18 +71,23 @@ impl Supervisor {
         if process.ready {
             self.drain_output(process.output);
         } else {
-            let last = self.take_last_lines(process.output).pop();
+            let lines = self.take_last_lines(process.output);
             let interpreter = self.interpreter_of(pool);
             let failure = &mut self.pools[pool.index()].failure;
             match ended {
                 Some(ended) => {
-                    let last = last.map(|line| format!(": {line}")).unwrap_or_default();
-                    let who = if process.launcher.is_some() { "launcher" } else { "Python interpreter" };
-                    failure.get_or_insert(format!("the {who} {ended} before a worker was ready{last}"));
+                    let who = match &process.launcher {
+                        Some(_) => "launcher".to_owned(),
+                        None => format!("Python interpreter {}", interpreter.display()),
+                    };
+                    failure.get_or_insert(format!("the {who} {ended} before a worker was ready{}", printed(&lines)));
                 }
-                None => {
-                    failure.get_or_insert(format!("{} ended while it was starting", interpreter.display()));
+                None if failure.is_none() => {
+                    let ended = self.how_forkserver_ended(pool);
+                    let failure = format!("the interpreter {} {ended} before it was ready", interpreter.display());
+                    self.pools[pool.index()].failure = Some(failure);
                 }
+                None => {}
             }
         }
         self.forget_invitation(pool, worker);
@@ -111,6 +116,16 @@ impl Supervisor {
                 self.job_ended(orphan.job, outcome);
             }
         }
+    }
+}
+
+/// The last of what an interpreter printed before it ended, for its message. Nothing, where a wrapper around it does not say why
+/// it ends: that is said too.
+pub(super) fn printed(lines: &[String]) -> String {
+    const SHOWN: usize = 3;
+    match &lines[lines.len().saturating_sub(SHOWN)..] {
+        [] => "; it printed nothing".to_owned(),
+        last => format!(": {}", last.join(" | ")),
     }
 }
 

@@ -7,7 +7,7 @@ use mio::Token;
 use tracing::{debug, error, warn};
 
 use super::Supervisor;
-use super::interpreter::Started;
+use super::interpreter::{PATIENCE, Started};
 use super::output::Context;
 use super::reaper::Child;
 use super::sources::Source;
@@ -65,7 +65,8 @@ impl Supervisor {
                 Err(_) => self.forkserver_gone(pool),
             }
         }
-        Err(format!("{} ended while it was starting", self.interpreter_of(pool).display()))
+        let ended = self.how_forkserver_ended(pool);
+        Err(format!("the interpreter {} {ended} before it was ready", self.interpreter_of(pool).display()))
     }
 
     fn start_forkserver(&mut self, pool: PoolId) -> Result<Forkserver, String> {
@@ -161,6 +162,18 @@ impl Supervisor {
             // What the modules do when they are imported killed it: that belongs to their actors, in a worker.
             self.pools[pool.index()].preload = false;
         }
+    }
+
+    /// How a forkserver ended that has never answered, for a message; what it printed is in the log.
+    pub(super) fn how_forkserver_ended(&self, pool: PoolId) -> String {
+        let silent = self.children.iter().filter(
+            |(_, child)| matches!(child, Child::Forkserver(of, phase) if *of == pool && *phase != Phase::Answered),
+        );
+        let ended = silent.last().and_then(|(pid, _)| {
+            let pidfd = sys::PidFd::open(*pid).ok()?;
+            sys::end_within((*pid, &pidfd), PATIENCE)
+        });
+        ended.map_or_else(|| "ended".to_owned(), |ended| ended.to_string())
     }
 
     fn has_answered(&self, forkserver: sys::Pid) -> bool {

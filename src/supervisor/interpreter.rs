@@ -1,18 +1,21 @@
 //! The Python of a workflow and its pools, and how one is started.
 
+use std::ffi::OsStr;
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use mio::net::UnixStream;
 
 use super::Supervisor;
+use super::endings::printed;
 use super::setup::setup;
 use crate::cgroup::Leaf;
 use crate::graph::{PoolId, Workflow};
-use crate::process::Program;
 use crate::process::sys::{self, Pid, PidFd};
-use crate::worker::{Channel, Frame, Queue, bundle};
+use crate::process::{Obstacle, Program, explain, obstacle};
+use crate::worker::{Channel, ChannelError, Frame, Queue, bundle};
 
 /// The Python of a workflow.
 #[derive(Debug)]
@@ -46,6 +49,33 @@ pub(super) struct Started {
     pub(super) output: OwnedFd,
 }
 
+/// Why an interpreter, or a launcher of interpreters, could not be started.
+pub(super) fn cannot_start(what: &str, name: &OsStr, error: &io::Error) -> String {
+    match obstacle(name, None, Path::new(".")) {
+        Some(Obstacle::NotFound(_)) if error.kind() == io::ErrorKind::NotFound => {
+            format!("there is no {what} {}", name.display())
+        }
+        _ => format!("cannot start the {what} {}: {}", name.display(), explain(name, None, Path::new("."), error)),
+    }
+}
+
+/// So long the loop waits at most for the end of an interpreter that has closed its connection: it is on its way out.
+pub(super) const PATIENCE: Duration = Duration::from_millis(200);
+
+/// Why an interpreter could not be told what it is. A wrapper around Python that fails has ended by then: how, and what it printed.
+fn ended_early(interpreter: &Path, error: &ChannelError, process: (Pid, &PidFd), output: BorrowedFd<'_>) -> String {
+    let interpreter = interpreter.display();
+    let Some(ended) = sys::end_within(process, PATIENCE) else {
+        return format!("the interpreter {interpreter} {error}");
+    };
+    let mut bytes = [0; 4096];
+    // What more it printed is longer than a message should be. The pipe does not block.
+    let count = nix::unistd::read(output, &mut bytes).unwrap_or(0);
+    let text = String::from_utf8_lossy(&bytes[..count]).into_owned();
+    let lines: Vec<String> = text.lines().map(str::to_owned).collect();
+    format!("the interpreter {interpreter} {ended} before it was ready{}", printed(&lines))
+}
+
 impl Supervisor {
     pub(super) fn interpreter_of(&self, pool: PoolId) -> PathBuf {
         self.workflow.pool(pool).python.as_deref().map_or_else(|| self.interpreter.0.clone(), interpreter_in)
@@ -66,10 +96,7 @@ impl Supervisor {
         leaf: Option<&Leaf>,
     ) -> Result<Started, String> {
         let interpreter = self.interpreter_of(pool);
-        let cannot = |error: io::Error| match error.kind() {
-            io::ErrorKind::NotFound => format!("there is no interpreter {}", interpreter.display()),
-            _ => format!("cannot start the interpreter {}: {error}", interpreter.display()),
-        };
+        let cannot = |error: io::Error| cannot_start("interpreter", interpreter.as_os_str(), &error);
         let (ours, theirs) = sys::connection().map_err(cannot)?;
         let (output, write) = sys::pipe().map_err(cannot)?;
         let program = Program::new(&interpreter, write.as_fd())
@@ -88,7 +115,7 @@ impl Supervisor {
         channel
             .send_raw(bundle::source(entry, bundle::cache().as_deref()))
             .and_then(|()| channel.send(frame))
-            .map_err(|error| format!("the interpreter {} {error}", interpreter.display()))?;
+            .map_err(|error| ended_early(&interpreter, &error, (pid, &pidfd), output.as_fd()))?;
         queue.into_iter().for_each(|queue| channel.use_queue(queue));
         Ok(Started { pid, pidfd, channel, output })
     }

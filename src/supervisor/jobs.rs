@@ -54,7 +54,7 @@ impl Supervisor {
 
     pub(super) fn describe_then(&mut self, payload: &Payload, then: AfterDescribing) {
         let plain: Option<Map<String, Json>> =
-            payload.iter().map(|(key, value)| Some((key.to_string(), to_json(value)?))).collect();
+            payload.written().map(|(key, value)| Some((key, to_json(value)?))).collect();
         match plain {
             Some(json) => self.described(json, then),
             None => {
@@ -158,5 +158,5 @@ pub(super) fn failed(kind: FailureKind, class: ErrorClass, message: String) -> O
 
 fn json_without_python(payload: &Payload) -> Map<String, Json> {
     let json = |value| to_json(value).unwrap_or_else(|| placeholder(value));
-    payload.iter().map(|(key, value)| (key.to_string(), json(value))).collect()
+    payload.written().map(|(key, value)| (key, json(value))).collect()
 }

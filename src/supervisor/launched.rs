@@ -1,6 +1,7 @@
 //! Workers behind a launcher: started by a command of the user's, they find the supervisor by an address and a one-time
 //! token in their environment and connect to it. No descriptor needs to survive the launcher.
 
+use std::ffi::OsStr;
 use std::fs::{self, DirBuilder, File, Permissions};
 use std::io::{self, Read};
 use std::os::fd::{AsFd, OwnedFd};
@@ -12,6 +13,7 @@ use mio::net::{UnixListener, UnixStream};
 use tracing::warn;
 
 use super::Supervisor;
+use super::interpreter::cannot_start;
 use super::reaper::Child;
 use super::setup::setup;
 use super::sources::Source;
@@ -95,10 +97,7 @@ impl Supervisor {
     pub(super) fn launch_worker(&mut self, pool: PoolId, worker: WorkerId) -> Result<(), String> {
         let launcher = self.workflow.pool(pool).launcher.clone();
         let [program, arguments @ ..] = &launcher[..] else { return Err("the launcher is empty".to_owned()) };
-        let cannot = |error: io::Error| match error.kind() {
-            io::ErrorKind::NotFound => format!("there is no launcher {program}"),
-            _ => format!("cannot start the launcher {program}: {error}"),
-        };
+        let cannot = |error: io::Error| cannot_start("launcher", OsStr::new(program), &error);
         let address = self.doorway()?.address.clone();
         let token = random_hex(TOKEN_LENGTH / 2).map_err(cannot)?;
         let (output, write) = sys::pipe().map_err(cannot)?;

@@ -1,5 +1,6 @@
 //! Programs: exec tasks, one process each.
 
+use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, Read, Seek, Write};
 use std::os::fd::{AsFd, BorrowedFd};
@@ -17,7 +18,7 @@ use super::{RunId, Supervisor, template};
 use crate::cgroup::Leaf;
 use crate::engine::{Failure, FailureKind, Outcome};
 use crate::graph::{ActorId, Exec, Kind, PoolId, Stdout};
-use crate::payload::{ErrorClass, Payload, Plain, PythonError, payload_from_json};
+use crate::payload::{ErrorClass, Payload, Plain, PythonError, Value, payload_from_json};
 use crate::pool::{JobId, WorkerId};
 use crate::process::sys::{self, Pid, PidFd, Signal};
 use crate::process::{self};
@@ -25,6 +26,9 @@ use crate::process::{Ended, tree};
 
 /// A program may print so much where its output is kept; more is an error.
 const MOST_KEPT_OUTPUT: u64 = 256 << 20;
+
+/// The exit code of a program that could not find what it was to execute.
+const NOT_FOUND: i32 = 127;
 
 /// A program that is running.
 pub(super) struct Program {
@@ -158,16 +162,21 @@ fn program_of<'a>(
 }
 
 fn cannot_start(exec: &Exec, payload: &Payload, error: &io::Error) -> String {
-    let directory = &exec.directory;
-    let name = exec.command.first().and_then(|name| template::fill(name, payload).ok()).unwrap_or_default();
-    match error.kind() {
-        io::ErrorKind::NotFound if !directory.is_dir() => {
-            format!("cannot start {name}: its working directory {} does not exist", directory.display())
-        }
-        io::ErrorKind::NotFound => format!("cannot start {name}: there is no such program"),
-        io::ErrorKind::PermissionDenied => format!("cannot start {name}: it may not be executed"),
-        _ => format!("cannot start {name}: {error}"),
-    }
+    let filled = |text: &String| template::fill(text, payload).unwrap_or_default();
+    let argv: Vec<OsString> = exec.command.iter().map(filled).collect();
+    let name = argv.first().cloned().unwrap_or_default();
+    let path = exec.env.get("PATH").map(filled);
+    let why = process::explain(&name, path.as_ref(), &exec.directory, error);
+    let longest = argv.iter().enumerate().max_by_key(|(_, argument)| argument.len());
+    let advice = match longest {
+        Some((index, argument)) if error.kind() == io::ErrorKind::ArgumentListTooLong => format!(
+            " (argument {index} has {} bytes; the system allows 128 KiB for one); give what is large in a file, or with \
+             stdin = \"json\"",
+            argument.len()
+        ),
+        _ => String::new(),
+    };
+    format!("cannot start {}: {why}{advice}", name.display())
 }
 
 fn file_with(text: &str) -> io::Result<File> {
@@ -180,6 +189,14 @@ fn file_with(text: &str) -> io::Result<File> {
 fn program_outcome(exec: &Exec, ended: Ended, stdout: Option<File>, last_lines: &[String]) -> Outcome {
     let code = match ended {
         Ended::Exited(code) if exec.success_codes.contains(&code) => code,
+        Ended::Exited(NOT_FOUND) => {
+            // Of the shell, env(1) and the like: often it is the program itself that misses something.
+            let path = exec.env.get("PATH").map(OsString::from);
+            let why = process::obstacle(exec.command[0].as_ref(), path.as_ref(), &exec.directory);
+            let why = why.filter(|why| matches!(why, process::Obstacle::NoInterpreter(..)));
+            let why = why.map(|why| format!(": {why}")).unwrap_or_default();
+            return program_failed(format!("{} {ended}{why}", exec.command[0]), last_lines);
+        }
         _ => return program_failed(format!("{} {ended}", exec.command[0]), last_lines),
     };
     match collect(exec, stdout) {
@@ -214,11 +231,7 @@ fn collect(exec: &Exec, stdout: Option<File>) -> Result<Payload, String> {
     file.rewind().and_then(|()| file.read_to_end(&mut bytes)).map_err(unreadable)?;
     match &exec.stdout {
         Stdout::Log => Ok(Payload::new()),
-        Stdout::Key(key) => {
-            let text =
-                String::from_utf8(bytes).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned());
-            Ok(Payload::from_iter([(key.as_str().into(), Plain::Text(text).to_value())]))
-        }
+        Stdout::Key(key) => Ok(Payload::from_iter([(key.as_str().into(), Value::from_os_bytes(bytes))])),
         Stdout::Json => match serde_json::from_slice::<Map<String, Json>>(&bytes) {
             Ok(object) => Ok(payload_from_json(&object)),
             Err(error) => {

@@ -7,7 +7,7 @@ use rustc_hash::FxHashMap;
 
 use super::template;
 use crate::graph::{Context, Kind, PoolId, Script, Workflow};
-use crate::payload::{ERROR_KEY, Plain, Value};
+use crate::payload::{ERROR_KEY, Key, Plain, Value};
 use crate::process::sys;
 
 /// What the Python side must know of the workflow, as a pickled dict.
@@ -58,13 +58,20 @@ fn look_keys(workflow: &Workflow) -> Vec<Plain> {
     let mut keys = vec![Plain::Text(ERROR_KEY.to_owned())];
     for actor in &workflow.actors {
         match &actor.kind {
-            Kind::Router(router) => keys.push(match &router.item {
-                crate::payload::Key::Text(name) => Plain::Text((**name).to_owned()),
-                crate::payload::Key::Position(position) => Plain::Int(*position),
-            }),
-            Kind::Exec(exec) => keys.extend(template::keys(exec).map(Plain::Text)),
+            Kind::Router(router) => keys.push(plain_key(router.item.clone())),
+            // `{0}` is the value of a position, or of a name.
+            Kind::Exec(exec) => {
+                keys.extend(template::keys(exec).flat_map(|key| [plain_key(Key::from_written(&key)), Plain::Text(key)]))
+            }
             _ => {}
         }
     }
     keys
+}
+
+fn plain_key(key: Key) -> Plain {
+    match key {
+        Key::Text(name) => Plain::Text((*name).to_owned()),
+        Key::Position(position) => Plain::Int(position),
+    }
 }

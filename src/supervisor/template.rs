@@ -1,7 +1,9 @@
 //! `{key}` in the command and environment of an exec actor.
 
+use std::ffi::OsString;
+
 use crate::graph::Exec;
-use crate::payload::{Key, Look, Payload};
+use crate::payload::Payload;
 
 /// A piece of a template.
 enum Piece<'a> {
@@ -44,34 +46,23 @@ pub(super) fn keys(exec: &Exec) -> impl Iterator<Item = String> {
     })
 }
 
-/// Puts values into a template.
-pub(super) fn fill(template: &str, payload: &Payload) -> Result<String, String> {
-    let mut filled = String::with_capacity(template.len());
+/// Puts values into a template. What is not Unicode in them (names of files) stays the bytes that it is.
+pub(super) fn fill(template: &str, payload: &Payload) -> Result<OsString, String> {
+    let mut filled = OsString::with_capacity(template.len());
     for piece in pieces(template) {
         match piece {
-            Piece::Text(text) => filled.push_str(text),
+            Piece::Text(text) => filled.push(text),
             Piece::Key(key) => {
                 let value = payload
-                    .get(&Key::from_written(key))
+                    .get_written(key)
                     .ok_or_else(|| format!("\"{template}\" needs the key {key}, which the payload does not have (for a brace write it twice)"))?;
-                filled.push_str(&text(&value.look()).ok_or_else(|| {
+                filled.push(value.text().ok_or_else(|| {
                     format!("\"{template}\" needs the value of {key} as text: only strings, numbers, booleans and paths can be put there")
                 })?);
             }
         }
     }
     Ok(filled)
-}
-
-fn text(look: &Look) -> Option<String> {
-    match look {
-        Look::Null { truthy: true } => Some("null".to_owned()),
-        Look::Null { truthy: false } => None,
-        Look::Bool(value) => Some(value.to_string()),
-        Look::Int(value) => Some(value.to_string()),
-        Look::Text(text) => Some(text.to_string()),
-        Look::Other { text, .. } => text.as_deref().map(str::to_owned),
-    }
 }
 
 #[cfg(test)]

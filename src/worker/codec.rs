@@ -4,7 +4,9 @@
 //! `python/wire.py`. A frame that breaks the rules is a [`ProtocolError`], never a panic.
 
 use std::collections::VecDeque;
+use std::ffi::OsStr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
 use std::sync::Arc;
 
 use crate::payload::{Chunk, Key, Look, MemoryFile, Payload, PythonError, Value};
@@ -401,9 +403,9 @@ impl<'a> Reader<'a> {
             _ => Chunk::Shared(self.shared(u64::from(length), fds)?),
         };
         let buffers = (0..buffers).map(|_| self.buffer(fds)).collect::<Result<_, _>>()?;
-        let look = (flags & LOOK != 0).then(|| self.look()).transpose()?;
+        let (look, written) = (flags & LOOK != 0).then(|| self.look()).transpose()?.unzip();
         let form = (flags & FORM != 0).then(|| self.text32()).transpose()?;
-        Ok((key, Value::from_worker(stream, buffers, look).with_form(form)))
+        Ok((key, Value::from_worker(stream, buffers, look).with_form(form).with_text(written.flatten())))
     }
 
     fn buffer(&mut self, fds: &mut VecDeque<OwnedFd>) -> Result<Chunk, ProtocolError> {
@@ -442,21 +444,34 @@ impl<'a> Reader<'a> {
         Ok(MemoryFile { file: Arc::new(fd), length })
     }
 
-    fn look(&mut self) -> Result<Look, ProtocolError> {
+    /// What a router compares, and the value's text where that does not tell it.
+    fn look(&mut self) -> Result<(Look, Option<Box<OsStr>>), ProtocolError> {
         let kind = self.u8()?;
-        let text = self.text32()?;
-        Ok(match kind {
-            0 => Look::Null { truthy: false },
-            1 => Look::Null { truthy: true },
-            2 => Look::Bool(false),
-            3 => Look::Bool(true),
-            4 => match text.parse() {
-                Ok(int) => Look::Int(int),
-                Err(_) => Look::Other { truthy: true, text: Some(text.into()) },
-            },
-            5 => Look::Text(text.into()),
-            6 | 7 => Look::Other { truthy: kind == 7, text: (!text.is_empty()).then(|| text.into()) },
-            _ => return Err(ProtocolError::Malformed(self.kind, "look")),
+        let length = self.u32()? as usize;
+        let bytes = self.take(length)?;
+        let unicode = std::str::from_utf8(bytes);
+        let malformed = ProtocolError::Malformed(self.kind, "look");
+        let written = || (!bytes.is_empty()).then(|| OsStr::from_bytes(bytes).into());
+        Ok(match (kind, unicode) {
+            (0, _) => (Look::Null { truthy: false }, None),
+            (1, _) => (Look::Null { truthy: true }, written()),
+            (2, _) => (Look::Bool(false), Some(OsStr::new("False").into())),
+            (3, _) => (Look::Bool(true), Some(OsStr::new("True").into())),
+            // An integer, a blank, and how it is written if that is different (`2 2.0`).
+            (4, Ok(text)) => {
+                let (int, written) = text.split_once(' ').unwrap_or((text, text));
+                let written: Box<OsStr> = OsStr::new(written).into();
+                match int.parse() {
+                    Ok(int) => (Look::Int(int), Some(written)),
+                    Err(_) => (Look::Other { truthy: true, text: None }, Some(written)),
+                }
+            }
+            (5, Ok(text)) => (Look::Text(text.into()), None),
+            (6 | 7, Ok(text)) => {
+                (Look::Other { truthy: kind == 7, text: (!text.is_empty()).then(|| text.into()) }, None)
+            }
+            (6 | 7, Err(_)) => (Look::Other { truthy: kind == 7, text: None }, written()),
+            _ => return Err(malformed),
         })
     }
 

@@ -100,9 +100,14 @@ fn bad_inputs_are_refused_with_the_place_and_the_reason() {
 
 #[test]
 fn a_position_far_out_is_an_error_and_fills_no_memory() {
-    let project = echo();
+    let project = Project::with_workflow(
+        "[actors.make]\nscript = 'make.py'\n[actors.task]\nscript = 'task.py'\n",
+        "links = [{ from = 'start', to = 'make' }, { from = 'make', to = 'task' }, { from = 'task', to = 'stop' }]\n",
+    )
+    .file("make.py", "def run(**_): return {99999999999: 7}")
+    .file("task.py", ECHO);
     // The limit protects the host should this ever fail again.
-    let limited = "ulimit -v 8000000; exec \"$0\" run w.toml -i 99999999999=7";
+    let limited = "ulimit -v 8000000; exec \"$0\" run w.toml";
     let finished =
         project.start_as(project.program("sh").args(["-c", limited, env!("CARGO_BIN_EXE_pushflow")])).finish();
     assert_eq!(finished.code, Some(1));

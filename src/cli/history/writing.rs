@@ -71,8 +71,7 @@ fn try_of_run(workflow: &Workflow, inputs: &Payload, timeout: Option<Duration>) 
     let name =
         workflow.file.file_stem().map_or_else(|| workflow.name.clone(), |stem| stem.to_string_lossy().into_owned());
     let mut history = History::start(settings(folder.join(&name).join(FILE), workflow), Box::new(|| {}))?;
-    let json =
-        inputs.iter().map(|(key, value)| (key.to_string(), to_json(value).unwrap_or_else(|| placeholder(value))));
+    let json = inputs.written().map(|(key, value)| (key, to_json(value).unwrap_or_else(|| placeholder(value))));
     let run = Arc::new(NewRun {
         workflow: workflow.name.clone(),
         label: String::new(),

@@ -257,8 +257,15 @@ def describe(entries):
         if len(part) > room:
             part = dumps(_in_words(value)).encode()
         room -= len(part)
-        parts.append(dumps(str(key)).encode() + b": " + part)
+        parts.append(dumps(_written(key, entries)).encode() + b": " + part)
     return b"{" + b", ".join(parts) + b"}"
+
+
+def _written(key, entries):
+    """A key as JSON has it: a name that is written like a position that is there too gets quotes."""
+    if isinstance(key, str) and key.isascii() and key.isdigit() and len(key) < 7 and int(key) in entries and str(int(key)) == key:
+        return f"'{key}'"
+    return str(key)
 
 
 def _in_json(value):

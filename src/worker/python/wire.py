@@ -340,34 +340,70 @@ def pack_entries(entries, look_keys, fds, given=()):
 def pack_look(value):
     """What Rust may know of a value: the answer to Python's `==` against the ports of a router, and a text for it."""
     kind, text = _look(value)
-    text = text.encode("utf-8", "replace")
+    try:
+        # Names of files that are not UTF-8 are the bytes that they were (os.fsdecode).
+        text = text.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:
+        text = b""
     return LOOK_HEADER.pack(kind, len(text)) + text
 
 
 def _look(value):
     if value is None:
         return 0, ""
+    if type(value) is int and -(1 << 63) <= value < 1 << 63:
+        return 4, str(value)
     if isinstance(value, bool) or _is_numpy_bool(value):
         return 2 + bool(value), ""
     if isinstance(value, str):
         text = str.__str__(value)
-        return (1, "") if text in ("None", "null") else (5, text)
+        if text in ("None", "null"):
+            return 1, text
+        return (5, text) if text.isascii() or _is_unicode(text) else (7, text)
     try:
         truthy = bool(value)
     except Exception:
         truthy = True
     try:
         # Equal numbers of any type are equal keys of a dict in Python: 1, 1.0 and numpy's.
-        number = int(value.real)
-        if value.__hash__ is not None and hash(value) == hash(number) and value == number:
-            return 4, str(number)
+        if value.__hash__ is not None and -(1 << 63) <= value < 1 << 63:
+            number = int(value.real)
+            if hash(value) == hash(number) and value == number:
+                text, written = str(number), _text(value)
+                return 4, text if written in (text, "") else f"{text} {written}"
     except Exception:
         pass
+    return 6 + truthy, _text(value)
+
+
+def _text(value):
+    """What a value is in a command: a path itself, a number as `str` writes it, nothing for all else."""
     try:
-        text = os.fspath(value) if hasattr(value, "__fspath__") else str(value) if isinstance(value, float) else ""
+        if hasattr(value, "__fspath__"):
+            return os.fsdecode(value)
+        return str(value) if _is_number(value) else ""
     except Exception:
-        text = ""
-    return 6 + truthy, text if isinstance(text, str) else ""
+        return ""
+
+
+def _is_number(value):
+    if isinstance(value, (int, float)):
+        return True
+    if type(value).__module__ == "numpy":
+        # Its scalars, and arrays without dimensions; dates among them.
+        return value.ndim == 0 and value.dtype.kind in "biufcmM"
+    from numbers import Number
+
+    return isinstance(value, Number)
+
+
+def _is_unicode(text):
+    """Whether it is text: half of a surrogate pair, as in names of files that are not UTF-8, is not."""
+    try:
+        str.encode(text)
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _is_numpy_bool(value):
