@@ -5,6 +5,7 @@ module prints while it is imported goes to standard error. Only facts about the 
 become a workflow file is decided in Rust.
 """
 
+import functools
 import importlib
 import importlib.util
 import inspect
@@ -13,6 +14,7 @@ import os
 import sys
 import sysconfig
 import traceback
+import types
 
 
 class Refusal(Exception):
@@ -38,6 +40,7 @@ def main(request):
     scripts = [node["what"]["python"]["script"] for node in answer["nodes"] if "python" in node["what"]]
     candidates = [root] + environment_path()
     needed = [entry for entry in candidates if is_needed(entry, default_path, module, scripts)]
+    answer["warnings"][:0] = ({"text": text, "node": None} for text in unique(LEFT_OUT))
     answer["paths"] = unique(os.path.abspath(entry) for entry in needed + added)
     answer["gevent"] = is_gevent_patched()
     return answer
@@ -78,18 +81,86 @@ def import_pypushflow():
         raise Refusal("pypushflow_broken", **said(error))
     except Exception as error:
         raise Refusal("pypushflow_broken", **said(error))
+    take_arguments_of_other_releases()
+    refuse_to_run()
+
+
+#: What the file does not have of the class, beside what its actors do.
+LEFT_OUT = []
+
+
+def take_arguments_of_other_releases():
+    """Constructors take arguments that this release does not know, as `level` in the example of pypushflow's own README."""
+    from pypushflow.logutils import PyPushflowLoggedObject
+    from pypushflow.Submodel import Submodel
+    from pypushflow.ThreadCounter import ThreadCounter
+    from pypushflow.Workflow import Workflow
+
+    # Actors hand what they do not know up to the last of these.
+    for kind in (Workflow, Submodel, ThreadCounter, PyPushflowLoggedObject):
+        constructor = vars(kind).get("__init__")
+        if constructor is None:
+            continue
+        parameters = inspect.signature(constructor).parameters
+        if all(one.kind is not one.VAR_KEYWORD for one in parameters.values()):
+            kind.__init__ = tolerant(constructor, frozenset(parameters))
+
+
+def tolerant(constructor, known):
+    @functools.wraps(constructor)
+    def construct(self, *args, **kwargs):
+        for key in [key for key in kwargs if key not in known]:
+            text = 'the argument %s=%r of %s is left out: the installed pypushflow does not know it'
+            hint = " (pushflow --verbose logs more)" if key == "level" else ""
+            LEFT_OUT.append(text % (key, kwargs.pop(key), type(self).__name__) + hint)
+        constructor(self, *args, **kwargs)
+
+    return construct
+
+
+class WorkflowIsRun(BaseException):
+    """No Exception: what a module does with those must not hide it."""
+
+
+def refuse_to_run():
+    """A class is converted, not run, also where its module makes an instance and runs it."""
+    from pypushflow.Workflow import Workflow
+
+    def run(self, *args, **kwargs):
+        raise WorkflowIsRun("it runs the workflow, which a conversion does not do")
+
+    Workflow.run = functools.wraps(Workflow.run)(run)
+
+
+def unfinished(name, error):
+    """A module as it was when it ran a workflow while it was imported; None if it was another module that did."""
+    trace = error.__traceback__
+    while trace is not None:
+        frame = trace.tb_frame
+        if frame.f_code.co_name == "<module>" and frame.f_globals.get("__name__") == name:
+            module = types.ModuleType(name)
+            vars(module).update(frame.f_globals)
+            sys.modules[name] = module
+            text = "the module runs a workflow when it is imported: what comes after its line %d was not executed"
+            LEFT_OUT.append(text % trace.tb_lineno)
+            return module
+        trace = trace.tb_next
+    return None
 
 
 def import_module(name, file):
     try:
-        module = importlib.import_module(name)
+        module = import_or_stop(name)
         if file is None or same_file(getattr(module, "__file__", None), file):
             return module
         # The name belongs to another module, one of the standard library for instance.
         spec = importlib.util.spec_from_file_location("converted_" + name.rpartition(".")[2], file)
         module = importlib.util.module_from_spec(spec)
         sys.modules[spec.name] = module
-        spec.loader.exec_module(module)
+        try:
+            spec.loader.exec_module(module)
+        except WorkflowIsRun as error:
+            return unfinished(spec.name, error) or module
         return module
     except ModuleNotFoundError as error:
         missing = error.name or ""
@@ -98,6 +169,16 @@ def import_module(name, file):
         raise Refusal("import_failed", **said(error))
     except BaseException as error:
         raise Refusal("import_failed", **said(error))
+
+
+def import_or_stop(name):
+    try:
+        return importlib.import_module(name)
+    except WorkflowIsRun as error:
+        module = unfinished(name, error)
+        if module is None:
+            raise
+        return module
 
 
 def same_file(one, other):

@@ -213,3 +213,39 @@ fn a_python_that_is_not_there_or_has_no_pypushflow_is_named() {
         format!("pypushflow is not installed in {}: name the Python that has it with --python", bare.display());
     assert!(said.errors.contains(&expected), "{}", said.errors);
 }
+
+#[test]
+fn the_example_of_pypushflows_readme_is_converted_and_not_run() {
+    let example = FLOWS.replace("flows.py", "example.py");
+    let file = converted(&[&format!("{example}:Example")]);
+    insta::assert_snapshot!(file, @r#"
+    # Converted from the pypushflow workflow PROJECT/tests/convert/example.py:Example by pushflow convert.
+    # WARNING: the argument level=10 of Example is left out: the installed pypushflow does not know it (pushflow --verbose logs more)
+    # WARNING: the module runs a workflow when it is imported: what comes after its line 25 was not executed
+
+    links = [
+        { from = "start", to = "Greet" },
+        { from = "Greet", to = "stop" },
+    ]
+
+    [workflow]
+    name = "Example"
+    python = "PYTHON"
+    paths = ["PROJECT/tests/convert"]
+
+    [actors.Greet]
+    script = "pypushflow.tests.tasks.pythonActorTest.py"
+    "#);
+    // The name of an instance will do too, and none where there is one class.
+    assert!(converted(&[&format!("{example}:example")]).contains(r#"name = "Example workflow""#));
+    assert!(converted(&[&example]).contains(r#"name = "Example""#));
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("example.toml");
+    std::fs::write(&path, convert(&[&example]).toml).expect("the converted file");
+    let output = Command::new(env!("CARGO_BIN_EXE_pushflow"))
+        .args(["run", &path.display().to_string(), "-i", "name=World", "--timeout", "60s"])
+        .output()
+        .expect("pushflow runs");
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(said.contains(r#""reply":"Hello World!""#), "{said}{}", String::from_utf8_lossy(&output.stderr));
+}
