@@ -6,8 +6,9 @@ use insta::assert_snapshot;
 use proptest::prelude::*;
 use roxmltree::Document;
 
-use super::layout::Area;
+use super::layout::{Area, Clearance};
 use super::samples::{self, START, STOP, Sample};
+use super::svg::laid_out;
 use super::{dot, mermaid, svg, text};
 use crate::graph::{Kind, Port, ScopeId, Workflow};
 
@@ -301,5 +302,82 @@ proptest! {
         prop_assert!(!picture.contains("NaN") && !picture.contains("inf"));
         dot(&sample.0);
         mermaid(&sample.0);
+    }
+}
+
+/// The workflows of `conf/workflows`.
+fn examples() -> Vec<Workflow> {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/conf/workflows");
+    let files = std::fs::read_dir(folder).expect("the examples").map(|entry| entry.expect("a file").path());
+    let files: Vec<_> = files.filter(|path| path.extension().is_some_and(|ending| ending == "toml")).collect();
+    assert!(files.len() > 5, "{files:?}");
+    files.iter().map(|file| crate::config::load(file, None).expect("a good file").workflow).collect()
+}
+
+/// A long workflow: actors on the way have handlers of their errors, and a submodel near the end leads back.
+fn long_with_handlers() -> Workflow {
+    let mut sample = Sample::new("long");
+    let mut last = START;
+    for number in 0..24 {
+        let id = sample.python(&format!("step {number}"));
+        sample.link(last, id);
+        if [4, 9, 15].contains(&number) {
+            let handler = sample.python(&format!("{number} failed"));
+            sample.on_error(id, handler);
+            sample.link(handler, STOP);
+        }
+        last = id;
+    }
+    let (scope, way_in, out) = sample.submodel(ScopeId(0), "rebuild");
+    let trim = sample.add_in(scope, "trim", samples::python("trim"));
+    let refine = sample.python("refine");
+    let back = sample.0.actors.iter().position(|actor| actor.name == "step 20").expect("a step").into();
+    let ports = [(Port::Bool(false), refine), (Port::Null, way_in), (Port::Bool(true), STOP)];
+    let converged = sample.add("converged?", samples::router("converged", &ports, None));
+    sample.chain(&[last, refine, converged]);
+    sample.chain(&[way_in, trim, out, back]);
+    sample.0
+}
+
+#[test]
+fn no_line_leads_through_the_label_of_another() {
+    let workflows = examples().into_iter().chain([samples::looping(), samples::data_reduction(), long_with_handlers()]);
+    for workflow in workflows {
+        let (_, layout) = laid_out(&workflow);
+        assert_eq!(Clearance::of(&layout).cut_labels(), 0, "{}", workflow.name);
+    }
+}
+
+#[test]
+fn no_line_leads_through_the_name_of_a_box() {
+    let workflows = examples().into_iter().chain([samples::nested(), samples::many(60), long_with_handlers()]);
+    for workflow in workflows {
+        let (_, layout) = laid_out(&workflow);
+        let clearance = Clearance::of(&layout);
+        let picture = svg(&workflow);
+        let document = Document::parse(&picture).expect("well-formed XML");
+        for name in document.descendants().filter(|node| node.attribute("class") == Some("box")) {
+            let (text, area) = placed(&name);
+            assert_eq!(clearance.lines_through(&area).count(), 0, "{}: {text}", workflow.name);
+        }
+    }
+}
+
+#[test]
+fn lines_that_need_not_cross_do_not() {
+    for workflow in examples() {
+        let (_, layout) = laid_out(&workflow);
+        assert_eq!(Clearance::of(&layout).crossings(), 0, "{}", workflow.name);
+    }
+}
+
+#[test]
+fn what_handles_an_error_stands_near_to_what_it_is_for() {
+    let workflow = long_with_handlers();
+    let (picture, layout) = laid_out(&workflow);
+    for line in picture.lines.iter().filter(|line| line.error) {
+        let (from, to) = (layout.nodes[line.from], layout.nodes[line.to]);
+        let (down, across) = (to.top - from.bottom(), (to.centre().0 - from.centre().0).abs());
+        assert!((0.0..100.0).contains(&down) && across < 300.0, "{}: {down} {across}", picture.nodes[line.to].name);
     }
 }

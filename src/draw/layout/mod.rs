@@ -2,14 +2,23 @@
 //!
 //! Workflows of an ordinary size are laid out by dagre; very large ones simply in rows, because dagre would take minutes.
 
+mod clearance;
+mod curve;
 mod nested;
 mod rows;
+
+pub(super) use clearance::Clearance;
+pub(super) use curve::pieces;
 
 use super::picture::Picture;
 
 /// Above it, a picture is laid out in rows. The unit is about one node or one row that a line passes; dagre takes one
 /// or two seconds for so many.
 const MOST_FOR_DAGRE: usize = 2500;
+
+/// Pictures up to this size are laid out several times, and the best one is taken; larger ones less often.
+const MOST_FOR_TRIES: usize = 1200;
+const MOST_TRIES: usize = 8;
 
 /// Deeper nested boxes would be all border.
 const DEEPEST_FOR_DAGRE: usize = 20;
@@ -45,6 +54,16 @@ impl Area {
         (self.left + self.width / 2.0, self.top + self.height / 2.0)
     }
 
+    /// The same with so much more on each side.
+    fn grown(&self, by: f64) -> Self {
+        Area {
+            left: self.left - by,
+            top: self.top - by,
+            width: (self.width + 2.0 * by).max(0.0),
+            height: (self.height + 2.0 * by).max(0.0),
+        }
+    }
+
     pub(super) fn right(&self) -> f64 {
         self.left + self.width
     }
@@ -74,10 +93,25 @@ pub(super) struct Sizes {
 /// Lays out a picture.
 pub(super) fn layout(picture: &Picture, sizes: &Sizes) -> Layout {
     let ranks = rows::ranks(picture);
-    if effort(picture, &ranks) <= MOST_FOR_DAGRE && depth(picture) <= DEEPEST_FOR_DAGRE {
-        nested::layout(picture, sizes)
+    let effort = effort(picture, &ranks);
+    if effort <= MOST_FOR_DAGRE && depth(picture) <= DEEPEST_FOR_DAGRE {
+        let tries = (MOST_FOR_TRIES / effort.max(1)).clamp(1, MOST_TRIES);
+        let mut layout = nested::layout(picture, sizes, tries);
+        make_room_for_labels(&mut layout);
+        layout
     } else {
         rows::layout(picture, sizes, &ranks)
+    }
+}
+
+/// Moves labels along their lines to where no other line is in their way.
+fn make_room_for_labels(layout: &mut Layout) {
+    for line in 0..layout.lines.len() {
+        if layout.lines[line].label.is_some()
+            && let Some(place) = Clearance::of(layout).place_for_label(line)
+        {
+            layout.lines[line].label = Some(place);
+        }
     }
 }
 

@@ -4,7 +4,7 @@ mod shapes;
 
 use std::fmt::Write;
 
-use super::layout::{Area, Layout, Point, Sizes, layout};
+use super::layout::{Area, Clearance, Layout, Point, Sizes, layout, pieces};
 use super::picture::{ERROR_COLOUR, Line, Node, Picture, Shape};
 use super::text;
 use crate::graph::Workflow;
@@ -19,12 +19,19 @@ const MARGIN: f64 = 16.0;
 
 /// The workflow as an SVG document.
 pub fn svg(workflow: &Workflow) -> String {
+    let (picture, layout) = laid_out(workflow);
+    Drawing::new(&picture, &layout).finish()
+}
+
+/// What is drawn, and where.
+pub(super) fn laid_out(workflow: &Workflow) -> (Picture, Layout) {
     let picture = Picture::of(workflow);
     let sizes = Sizes {
         nodes: picture.nodes.iter().map(shapes::size).collect(),
         labels: picture.lines.iter().map(label_size).collect(),
     };
-    Drawing::new(&picture, &layout(&picture, &sizes)).finish()
+    let layout = layout(&picture, &sizes);
+    (picture, layout)
 }
 
 fn label_size(line: &Line) -> (f64, f64) {
@@ -117,12 +124,17 @@ impl Drawing {
         }
     }
 
-    /// The names of the boxes, over the lines that come in from above.
+    /// The names of the boxes, where no line comes in.
     fn box_names(&mut self, picture: &Picture, layout: &Layout) {
-        for (group, Area { left, top, width, .. }) in &layout.boxes {
-            let name = text::fitted(&picture.groups[*group].name, (width - 16.0) / BOX_NAME);
-            let (x, y, room) = (left + 8.0, top + 16.0, text::width(&name) * BOX_NAME);
-            let (back, name) = (y - BOX_NAME, text::xml(&name));
+        if layout.boxes.is_empty() {
+            return;
+        }
+        let clearance = Clearance::of(layout);
+        for (group, area) in &layout.boxes {
+            let name = text::fitted(&picture.groups[*group].name, (area.width - 16.0) / BOX_NAME);
+            let Area { left: x, top: back, width: room, .. } =
+                place_for_name(area, text::width(&name) * BOX_NAME, &clearance);
+            let (y, name) = (back + BOX_NAME, text::xml(&name));
             self.add(format_args!(
                 "<rect x=\"{x:.1}\" y=\"{back:.1}\" width=\"{room:.1}\" height=\"16\" fill=\"#f5f7f8\" fill-opacity=\"0.9\"/>"
             ));
@@ -203,6 +215,17 @@ impl Drawing {
     }
 }
 
+/// Where the name of a box stands: in its upper left corner, or else where nothing is in the way along its upper edge or
+/// its lower one.
+fn place_for_name(area: &Area, width: f64, clearance: &Clearance<'_>) -> Area {
+    let usual = Area { left: area.left + 8.0, top: area.top + 4.0, width, height: 16.0 };
+    let steps = ((area.width - 16.0 - width) / BOX_NAME).max(0.0) as u32;
+    let along =
+        |top: f64| (0..=steps).map(move |step| Area { top, left: usual.left + f64::from(step) * BOX_NAME, ..usual });
+    let mut places = along(usual.top).chain(along(area.bottom() - 20.0));
+    places.find(|place| clearance.is_free(place, None)).unwrap_or(usual)
+}
+
 /// What the legend explains.
 enum Sign {
     ErrorLink,
@@ -237,30 +260,19 @@ fn description_width(picture: &Picture) -> f64 {
     picture.description.as_ref().map_or(0.0, |description| text::width(description) * 12.0)
 }
 
-/// A smooth way along the points: a uniform B-spline that begins at the first and ends at the last.
+/// A smooth way along the points.
 fn curve(points: &[Point]) -> String {
     let mut path = String::new();
     let Some((&first, rest)) = points.split_first() else { return path };
     // A string takes everything, here and below.
     let _ = write!(path, "M{:.1} {:.1}", first.0, first.1);
     let [.., last] = rest else { return path };
-    let mix = |a: Point, b: Point, c: Point, weights: [f64; 3]| {
-        let [wa, wb, wc] = weights.map(|weight| weight / 6.0);
-        (a.0 * wa + b.0 * wb + c.0 * wc, a.1 * wa + b.1 * wb + c.1 * wc)
-    };
-    if points.len() > 2 {
-        let begin = mix(first, points[1], first, [5.0, 1.0, 0.0]);
+    let (begin, pieces) = pieces(points);
+    if let Some(begin) = begin {
         let _ = write!(path, "L{:.1} {:.1}", begin.0, begin.1);
-        for at in 1..points.len() {
-            let (one, two) = (points[at - 1], points[at]);
-            let three = points.get(at + 1).copied().unwrap_or(two);
-            let (p, q, r) = (
-                mix(one, two, three, [4.0, 2.0, 0.0]),
-                mix(one, two, three, [2.0, 4.0, 0.0]),
-                mix(one, two, three, [1.0, 4.0, 1.0]),
-            );
-            let _ = write!(path, "C{:.1} {:.1} {:.1} {:.1} {:.1} {:.1}", p.0, p.1, q.0, q.1, r.0, r.1);
-        }
+    }
+    for [p, q, r] in pieces {
+        let _ = write!(path, "C{:.1} {:.1} {:.1} {:.1} {:.1} {:.1}", p.0, p.1, q.0, q.1, r.0, r.1);
     }
     let _ = write!(path, "L{:.1} {:.1}", last.0, last.1);
     path
