@@ -1,4 +1,4 @@
-//! `pushflow check`: says what is wrong with workflow files, and where.
+//! `pushflow check`: says what is wrong with workflow files, and where, and what this host lacks for them.
 
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -45,7 +45,7 @@ pub fn run(
 ) -> io::Result<Checked> {
     let mut checked = Checked::Valid;
     for file in &args.files {
-        match config::load(file, defaults) {
+        match config::check(file, defaults) {
             Ok(loaded) => {
                 write!(err, "{}", config::render(&loaded.warnings, style))?;
                 let mut counts = counts(&loaded.workflow);

@@ -27,7 +27,7 @@ pub(super) struct GraphArgs {
     #[arg(long, value_name = "FORMAT")]
     format: Option<Format>,
 
-    /// Write the picture here and not to standard output
+    /// Write the picture here and not to standard output; `-` is standard output
     #[arg(long, short, value_name = "FILE")]
     output: Option<PathBuf>,
 }
@@ -65,7 +65,7 @@ pub(super) fn run(args: &GraphArgs) -> Result<Exit, Failure> {
     let workflow = load::workflow(&args.workflow)?;
     let format = args.format.or_else(|| args.output.as_deref().and_then(Format::of_ending)).unwrap_or(Format::Dot);
     let picture = format.draw(&workflow);
-    match &args.output {
+    match args.output.as_deref().filter(|path| *path != Path::new("-")) {
         Some(path) => fs::write(path, picture).with_context(|| format!("cannot write {}", path.display()))?,
         None => {
             let mut stdout = io::stdout().lock();

@@ -102,6 +102,11 @@ impl Whose {
 fn installed(name: &str, folders: &[PathBuf]) -> Result<PathBuf, Failure> {
     let found = folders.iter().map(|folder| folder.join(format!("{name}.toml"))).find(|path| path.is_file());
     found.ok_or_else(|| {
+        let links = folders.iter().map(|folder| folder.join(format!("{name}.toml")));
+        if let Some((link, to)) = links.filter_map(|link| Some((link.clone(), std::fs::read_link(link).ok()?))).next() {
+            let why = "which does not exist, or may not be read by this user";
+            return not_found(format!("{} is a symbolic link to {}, {why}", link.display(), to.display()));
+        }
         let folders: Vec<_> = folders.iter().map(|folder| folder.display().to_string()).collect();
         not_found(format!("there is no workflow {name}: looked for {name}.toml in {}", folders.join(", ")))
     })

@@ -57,7 +57,7 @@ pub(super) struct RunArgs {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     max_workers: Option<u32>,
 
-    /// Write the output here and not to standard output
+    /// Write the output here and not to standard output; `-` is standard output
     #[arg(long, value_name = "FILE")]
     output: Option<PathBuf>,
 
@@ -69,7 +69,7 @@ pub(super) struct RunArgs {
     #[arg(long, requires = "accounting")]
     json: bool,
 
-    /// Write what each actor has used to a file, as JSON
+    /// Write what each actor has used to a file, as JSON; `-` is standard output
     #[arg(long, value_name = "FILE")]
     accounting_file: Option<PathBuf>,
 
@@ -184,7 +184,7 @@ enum Output {
 
 impl Output {
     fn open(path: Option<&std::path::Path>, what: &'static str) -> anyhow::Result<Self> {
-        let Some(path) = path else { return Ok(Output::Stdout) };
+        let Some(path) = path.filter(|path| *path != std::path::Path::new("-")) else { return Ok(Output::Stdout) };
         // Not truncated yet: an earlier result is kept until there is a new one.
         let file = fs::OpenOptions::new().write(true).create(true).truncate(false).open(path);
         let file = file.with_context(|| format!("cannot write the {what} to {}", path.display()))?;

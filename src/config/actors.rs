@@ -1,15 +1,18 @@
 //! Reading one `[actors.NAME]`.
 
+use std::ffi::OsString;
+
 use super::diagnostics::Problems;
 use super::draft::{DraftActor, Surroundings};
 use super::keys::{Section, actor_section};
 use super::names::{Name, check_name};
-use super::settings::{directory_of, limits, plain_texts};
+use super::settings::{beside, directory_of, limits, plain_texts};
 use super::source::At;
 use super::suggest::{list, quoted};
 use super::table::{Node, Table};
 use super::words::{Json, KINDS, KindWord, Word};
 use crate::graph::{Exec, Kind, Retry, Router, Stdin, Stdout};
+use crate::process::{Obstacle, obstacle};
 
 /// The actor of this table. One that is too wrong to tell what it is still has its name, so that links to it are not
 /// wrong as well.
@@ -158,14 +161,38 @@ fn exec(table: &Table<'_>, problems: &mut Problems) -> Exec {
         (None, Some(key)) => Stdout::Key(key.value),
         (None, None) => Stdout::Log,
     };
-    Exec {
+    let program = command.first().cloned();
+    let exec = Exec {
         command: plain_texts(Some(command)),
         env: table.environment("env", problems),
-        directory: cwd.map_or_else(|| directory.clone(), |cwd| directory.join(cwd.value)),
+        directory: cwd.map_or(directory, |cwd| beside(&cwd, problems)),
         stdin,
         stdout,
         returncode_key: table.text("returncode_key", problems).map(|key| key.value),
         success_codes: table.integers("success_codes", problems).unwrap_or_else(|| vec![0]),
         limits: limits(table, problems),
+    };
+    if let Some(program) = program.filter(|program| problems.thorough && !program.value.trim().is_empty()) {
+        look_for_program(&program, &exec, problems);
+    }
+    exec
+}
+
+/// Warns of a program that cannot be started on this host. One that depends on the payload is not looked for.
+fn look_for_program(program: &At<String>, exec: &Exec, problems: &mut Problems) {
+    let path = exec.env.get("PATH");
+    if [Some(&program.value), path].into_iter().flatten().any(|text| text.contains(['{', '}'])) {
+        return;
+    }
+    let path = path.map(OsString::from);
+    if let Some(obstacle) = obstacle(program.value.as_ref(), path.as_ref(), &exec.directory) {
+        let warning = problems
+            .warning(program.at, format!("{} cannot be started on this host: {obstacle}", quoted(&program.value)));
+        warning.label("this program");
+        if matches!(obstacle, Obstacle::NotFound(Some(_))) && path.is_none() {
+            warning.help(
+                "a service can have another PATH than this shell; `env = { PATH = \"…\" }` sets it for the program",
+            );
+        }
     }
 }

@@ -1,6 +1,6 @@
 //! From the draft to the flat graph: ids, paths, scopes, pools.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
@@ -82,8 +82,12 @@ pub(super) struct Submodel<'d> {
 /// More than anyone wrote: files that use each other twice at each level grow without end.
 const MOST_ACTORS: usize = 1_000_000;
 
-/// The workflow of a file; with errors, something to be thrown away.
-pub(super) fn workflow(mut draft: DraftFile, file: PathBuf, around: &mut Surroundings) -> Workflow {
+/// The workflow of a file in its folder; with errors, something to be thrown away.
+pub(super) fn workflow(
+    mut draft: DraftFile,
+    (file, directory): (PathBuf, PathBuf),
+    around: &mut Surroundings,
+) -> Workflow {
     let stem = file.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
     let name = draft.name.take().unwrap_or(stem);
     let pool_ids = draft.pools.iter().enumerate().map(|(id, pool)| (pool.spec.name.clone(), PoolId::from(id)));
@@ -105,7 +109,7 @@ pub(super) fn workflow(mut draft: DraftFile, file: PathBuf, around: &mut Surroun
     Workflow {
         name,
         description: draft.description,
-        directory: file.parent().unwrap_or(Path::new("/")).to_path_buf(),
+        directory,
         file,
         python: draft.python,
         paths: std::mem::take(&mut around.paths),

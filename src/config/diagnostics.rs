@@ -110,6 +110,8 @@ pub(super) struct Problems {
     sources: Vec<Arc<Source>>,
     /// The workflow file itself could not be found.
     pub missing: bool,
+    /// Whether to look at this host too: for programs, and into scripts.
+    pub thorough: bool,
     pub guesses: Guesses,
 }
 

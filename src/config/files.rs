@@ -216,7 +216,7 @@ pub(super) fn submodel(file_name: &At<String>, depth: usize, around: &mut Surrou
     let directory = directory_of(file_name.at.source, &around.problems);
     let naming = Path::new(around.problems.source(file_name.at.source).name());
     let name = naming.parent().unwrap_or(Path::new("")).join(&file_name.value);
-    let path = directory.join(&file_name.value);
+    let path = settings::beside(file_name, &around.problems);
     let real = path.canonicalize().unwrap_or_else(|_| path.clone());
     if let Some(first) = around.open.iter().position(|open| *open == real) {
         let chain: Vec<_> = around.open[first..].iter().chain([&real]).filter_map(|path| path.file_name()).collect();

@@ -20,6 +20,7 @@ mod raw;
 mod reach;
 mod reference;
 mod render;
+mod run_function;
 mod scripts;
 mod settings;
 mod shapes;
@@ -61,7 +62,20 @@ pub struct Loaded {
 /// # Errors
 /// Everything that is wrong with the file, with the defaults, and with the files of its submodels.
 pub fn load(path: &Path, defaults: Option<&Path>) -> Result<Loaded, ConfigErrors> {
+    load_into(Problems::default(), path, defaults)
+}
+
+/// The same, with warnings of what would fail on this host: programs that cannot be started, scripts without a `run`.
+///
+/// # Errors
+/// As [`load`].
+pub fn check(path: &Path, defaults: Option<&Path>) -> Result<Loaded, ConfigErrors> {
     let mut problems = Problems::default();
+    problems.thorough = true;
+    load_into(problems, path, defaults)
+}
+
+fn load_into(mut problems: Problems, path: &Path, defaults: Option<&Path>) -> Result<Loaded, ConfigErrors> {
     let name = path.to_string_lossy();
     let path = std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf());
     let source = files::read(&name, &path, &mut problems);
@@ -96,9 +110,9 @@ fn finish(
     defaults: Option<(u32, Arc<Source>)>,
     problems: Problems,
 ) -> Result<Loaded, ConfigErrors> {
-    let file = source.1.path().to_path_buf();
+    let (file, directory) = (source.1.path().to_path_buf(), source.1.directory().to_path_buf());
     let (draft, mut around) = files::workflow(source, defaults, problems);
-    let workflow = draft.map(|draft| build::workflow(draft, file, &mut around));
+    let workflow = draft.map(|draft| build::workflow(draft, (file, directory), &mut around));
     let warnings = around.problems.finish()?;
     let workflow = workflow.expect("a file that could not be read has an error");
     Ok(Loaded { workflow, warnings })

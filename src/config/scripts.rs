@@ -3,7 +3,8 @@
 use std::path::{Component, Path, PathBuf};
 
 use super::diagnostics::Problems;
-use super::settings::directory_of;
+use super::run_function::{LONGEST, may_define_run};
+use super::settings::{beside, directory_of};
 use super::source::At;
 use super::suggest::{did_you_mean, quoted};
 use crate::graph::Script;
@@ -29,8 +30,13 @@ impl Scripts {
             return Some(script.clone());
         }
         let directory = directory_of(text.at.source, problems);
-        match self.look(&text.value, &directory, paths) {
+        match self.look(&text.value, beside(text, problems), &directory, paths) {
             Ok(script) => {
+                if problems.thorough && self.has_no_run(&script, paths) {
+                    problems
+                        .warning(text.at, format!("the script {} has no function `run`", quoted(&text.value)))
+                        .label("its `run` is what the actor calls");
+                }
                 self.found.entry(text.at.source).or_default().insert(text.value.clone(), script.clone());
                 Some(script)
             }
@@ -44,8 +50,21 @@ impl Scripts {
         }
     }
 
-    fn look(&self, text: &str, directory: &Path, paths: &[PathBuf]) -> Result<Script, String> {
-        let path = directory.join(text);
+    /// Whether the text of a script shows that there is no `run` in it. A module that is found nowhere near may be installed.
+    fn has_no_run(&self, script: &Script, paths: &[PathBuf]) -> bool {
+        let file = match script {
+            Script::File { path, .. } => Some(path.to_path_buf()),
+            Script::Module(name) => {
+                let relative = format!("{}.py", name.replace('.', "/"));
+                let folders = paths.iter().chain([&self.root]);
+                folders.map(|folder| folder.join(&relative)).find(|path| path.is_file())
+            }
+        };
+        let short = file.filter(|file| file.metadata().is_ok_and(|found| found.len() <= LONGEST));
+        short.and_then(|file| std::fs::read_to_string(file).ok()).is_some_and(|text| !may_define_run(&text))
+    }
+
+    fn look(&self, text: &str, path: PathBuf, directory: &Path, paths: &[PathBuf]) -> Result<Script, String> {
         if path.is_file() {
             return Ok(self.file(path));
         }

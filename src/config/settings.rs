@@ -1,7 +1,7 @@
 //! Reading `[workflow]`, `[pool]`, `[pools.NAME]`, `[service]` and `[history]`.
 //! Reading `[workflow]`, `[pool]`, `[pools.NAME]`, `[service]` and `[record]`.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use super::diagnostics::Problems;
@@ -179,7 +179,7 @@ pub(super) fn record(file: &Table<'_>, problems: &mut Problems) -> Recording {
     let url = match (&credential, table.text("url_file", problems)) {
         // A host's defaults may say the one, and a workflow the other.
         (Some(name), Some(_)) if table.says("credential") => RecordUrl::Credential(name.clone()),
-        (_, Some(path)) => RecordUrl::File(directory_of(path.at.source, problems).join(&path.value)),
+        (_, Some(path)) => RecordUrl::File(beside(&path, problems)),
         (Some(name), None) => RecordUrl::Credential(name.clone()),
         (None, None) => RecordUrl::Credential(Record::CREDENTIAL.to_owned()),
     };
@@ -213,10 +213,10 @@ pub(super) fn nothing_recorded(file: &Table<'_>, problems: &mut Problems) {
 pub(super) fn python(table: &Table<'_>, problems: &mut Problems) -> Option<PathBuf> {
     let text = table.text("python", problems)?;
     if !text.value.contains('/') {
-        let folder = directory_of(text.at.source, problems).join(&text.value);
+        let folder = beside(&text, problems);
         return Some(if folder.is_dir() { folder } else { PathBuf::from(text.value) });
     }
-    let path = directory_of(text.at.source, problems).join(&text.value);
+    let path = beside(&text, problems);
     if !path.exists() {
         problems
             .warning(text.at, format!("there is no {} on this host", quoted(&text.value)))
@@ -232,7 +232,7 @@ pub(super) fn paths(table: &Table<'_>, problems: &mut Problems) -> Vec<PathBuf> 
     texts
         .into_iter()
         .map(|text| {
-            let path = directory_of(text.at.source, problems).join(&text.value);
+            let path = beside(&text, problems);
             if !path.is_dir() {
                 problems
                     .warning(text.at, format!("there is no folder {} on this host", quoted(&text.value)))
@@ -245,7 +245,12 @@ pub(super) fn paths(table: &Table<'_>, problems: &mut Problems) -> Vec<PathBuf> 
 
 /// The folder of a file, absolute.
 pub(super) fn directory_of(source: u32, problems: &Problems) -> PathBuf {
-    problems.source(source).path().parent().unwrap_or(Path::new("/")).to_path_buf()
+    problems.source(source).directory().to_path_buf()
+}
+
+/// Where a relative path that stands in a file leads.
+pub(super) fn beside(text: &At<String>, problems: &Problems) -> PathBuf {
+    problems.source(text.at.source).beside(&text.value)
 }
 
 pub(super) fn plain_texts(texts: Option<Vec<At<String>>>) -> Vec<String> {

@@ -12,6 +12,8 @@ use crate::text::masked;
 pub struct Source {
     name: String,
     path: PathBuf,
+    /// The folder of the file itself, where the path is a symbolic link.
+    directory: PathBuf,
     text: String,
     /// The text without what is there twice; the rest is where it was.
     reduced: OnceLock<String>,
@@ -63,7 +65,9 @@ impl Source {
             text.push('\n');
         }
         let (name, path) = (name.into(), path.into());
-        Source { name, path, text, reduced: OnceLock::new(), line_starts: OnceLock::new(), masked: OnceLock::new() }
+        let directory = real_file(&path).parent().unwrap_or(Path::new("/")).to_path_buf();
+        let (reduced, line_starts, masked) = (OnceLock::new(), OnceLock::new(), OnceLock::new());
+        Source { name, path, directory, text, reduced, line_starts, masked }
     }
 
     /// The file's name as the user gave it.
@@ -74,6 +78,20 @@ impl Source {
     /// The file, absolute.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// The folder that relative paths are relative to: of a symbolic link that of the file it leads to, absolute.
+    pub fn directory(&self) -> &Path {
+        &self.directory
+    }
+
+    /// Where a relative path leads: from the folder of the file itself, or else, where it is a symbolic link and there is
+    /// something of that name beside the link, from there.
+    pub(super) fn beside(&self, relative: &str) -> PathBuf {
+        let path = self.directory.join(relative);
+        let beside_link =
+            self.path.parent().filter(|folder| *folder != self.directory).map(|folder| folder.join(relative));
+        beside_link.filter(|other| !path.exists() && other.exists()).unwrap_or(path)
     }
 
     /// The text.
@@ -126,6 +144,19 @@ impl Source {
         self.line_starts
             .get_or_init(|| std::iter::once(0).chain(self.text.match_indices('\n').map(|(at, _)| at + 1)).collect())
     }
+}
+
+/// The file that a symbolic link leads to. Links among the folders on the way stay, so that people see the paths they know.
+fn real_file(path: &Path) -> PathBuf {
+    let mut file = path.to_path_buf();
+    // As many as the kernel follows (path_resolution(7)).
+    for _ in 0..40 {
+        match std::fs::read_link(&file) {
+            Ok(to) => file = file.parent().unwrap_or(Path::new("/")).join(to),
+            Err(_) => break,
+        }
+    }
+    file
 }
 
 #[cfg(test)]

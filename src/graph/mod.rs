@@ -33,7 +33,7 @@ pub struct Workflow {
     pub description: Option<String>,
     /// The TOML file it came from, absolute.
     pub file: PathBuf,
-    /// The folder of that file: what relative paths are relative to.
+    /// The folder of that file, or of the one that it is a symbolic link to: what relative paths are relative to.
     pub directory: PathBuf,
     /// An interpreter, or the folder of a virtual or conda environment; `python3` on `PATH` where absent.
     pub python: Option<PathBuf>,

@@ -71,3 +71,89 @@ fn the_schema_is_json_and_says_what_a_workflow_file_may_hold() {
     assert_eq!(finished.json()["$schema"], "https://json-schema.org/draft/2020-12/schema");
     assert!(finished.json()["properties"].get("actors").is_some());
 }
+
+#[test]
+fn a_workflow_that_is_a_link_finds_its_files_beside_the_file_itself_or_else_beside_the_link() {
+    let links = "links = [{ from = 'start', to = 'task' }, { from = 'task', to = 'prog' }, { from = 'prog', to = 'other' }, { from = 'other', to = 'stop' }]";
+    let sections = "[actors.task]\nscript = 'task.py'\n[actors.prog]\nkind = 'exec'\ncommand = ['cat', 'said.txt']\nstdout_key = 'said'\n[actors.other]\nscript = 'other.py'";
+    let project = Project::with_workflow(sections, links)
+        .file("task.py", "def run(**_): return {'task': 'beside the file'}")
+        .file("said.txt", "the file's")
+        .file(".config/pushflow/workflows/task.py", "def run(**_): return {'task': 'beside the link'}")
+        .file(".config/pushflow/workflows/other.py", "def run(**_): return {'other': 'beside the link'}");
+    // A relative link, as `ln -sr` makes it, and one more that leads to it.
+    std::os::unix::fs::symlink("../../../w.toml", project.path(".config/pushflow/workflows/linked.toml")).unwrap();
+    std::os::unix::fs::symlink("linked.toml", project.path(".config/pushflow/workflows/again.toml")).unwrap();
+    for name in ["linked", "again", ".config/pushflow/workflows/linked.toml"] {
+        let output = project.pushflow(&["run", name]).json();
+        assert_eq!(output["task"], "beside the file", "{name}");
+        assert_eq!(output["said"], "the file's", "{name}");
+        assert_eq!(output["other"], "beside the link", "{name}");
+    }
+    let checked = project.pushflow(&["check", ".config/pushflow/workflows/again.toml"]);
+    assert_eq!((checked.code, &*checked.stderr), (Some(0), ""));
+    // What people call it is the name of the link.
+    assert!(project.pushflow(&["graph", "linked"]).stdout.contains("digraph \"linked\""));
+    std::os::unix::fs::symlink("/no/such/file.toml", project.path(".config/pushflow/workflows/dead.toml")).unwrap();
+    let dead = project.pushflow(&["run", "dead"]);
+    assert_eq!(dead.code, Some(3));
+    assert!(
+        dead.stderr.contains("dead.toml is a symbolic link to /no/such/file.toml, which does not exist"),
+        "{}",
+        dead.stderr
+    );
+}
+
+#[test]
+fn a_dash_for_a_file_is_standard_output() {
+    let project = Project::task("def run(**_): return {'n': 1}");
+    assert_eq!(project.run(&["--output", "-"]).json()["n"], 1);
+    let both = project.run(&["--output", "-", "--accounting-file", "-"]);
+    let lines: Vec<serde_json::Value> = both.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert!(lines.len() == 2 && lines[0]["n"] == 1 && lines[1]["workflow"] == "w", "{}", both.stdout);
+    assert!(project.pushflow(&["graph", "w.toml", "--output", "-", "--format", "svg"]).stdout.contains("<svg"));
+    assert_eq!(project.run(&["--history"]).code, Some(0));
+    assert!(project.pushflow(&["show", "w/1", "--timeline", "-"]).stdout.contains("<svg"));
+    assert!(project.pushflow(&["show", "w/1", "--trace", "-"]).any_json().is_object());
+    assert!(!project.path("-").exists());
+    assert_eq!(project.run(&["--output", "./-"]).stdout, "");
+    assert!(project.path("-").exists());
+}
+
+#[test]
+fn a_check_warns_of_programs_that_cannot_be_started_here_and_of_scripts_without_run() {
+    let links = "links = [{ from = 'start', to = 'task' }, { from = 'start', to = 'good' }, { from = 'start', to = 'none' }, \
+                 { from = 'start', to = 'plain' }, { from = 'start', to = 'any' }, { from = 'start', to = 'elsewhere' }, \
+                 { from = 'start', to = 'module' }, { from = 'task', to = 'stop' }]";
+    let exec = |name: &str, command: &str, more: &str| {
+        format!("[actors.{name}]\nkind = 'exec'\ncommand = ['{command}']\n{more}\n")
+    };
+    let sections = [
+        "[actors.task]\nscript = 'task.py'\n[actors.module]\nscript = 'package.steps'\n".to_owned(),
+        exec("good", "./good.sh", "cwd = 'programs'"),
+        exec("none", "no-such-program", ""),
+        exec("plain", "./plain.sh", ""),
+        exec("any", "{program}", ""),
+        exec("elsewhere", "good.sh", "env = { PATH = 'programs' }"),
+    ]
+    .concat();
+    let project = Project::with_workflow(&sections, links)
+        .file("task.py", "class Task:\n    def run(self): return {}\n")
+        .file("package/steps.py", "def main(): return {}\n")
+        .file("programs/good.sh", "#!/bin/sh\n")
+        .file("plain.sh", "#!/bin/sh\n");
+    let executable = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    std::fs::set_permissions(project.path("programs/good.sh"), executable).unwrap();
+    let checked = project.pushflow(&["check", "w.toml"]);
+    assert_eq!(checked.code, Some(0), "{}", checked.stderr);
+    assert!(checked.stdout.contains("4 warnings"), "{}{}", checked.stdout, checked.stderr);
+    let said = checked.stderr.replace("\n  │ ", " ");
+    for warning in [
+        "the script `task.py` has no function `run`",
+        "the script `package.steps` has no function `run`",
+        "`no-such-program` cannot be started on this host: there is no such program in PATH",
+        "`./plain.sh` cannot be started on this host: it may not be executed: chmod +x",
+    ] {
+        assert!(said.contains(warning), "{warning}: {said}");
+    }
+}

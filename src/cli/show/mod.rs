@@ -5,7 +5,7 @@ mod text;
 mod trace;
 
 use std::fs::File;
-use std::io::{BufWriter, Write};
+use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, anyhow};
@@ -44,11 +44,12 @@ pub(super) struct ShowArgs {
     #[arg(long)]
     tasks: bool,
 
-    /// Draw when which worker did what: an .svg or .html file, to be looked at and zoomed in a browser
+    /// Draw when which worker did what: an .svg or .html file, to be looked at and zoomed in a browser; `-` writes SVG to
+    /// standard output
     #[arg(long, value_name = "FILE")]
     timeline: Option<PathBuf>,
 
-    /// Write the tasks in the trace format of Chrome
+    /// Write the tasks in the trace format of Chrome; `-` is standard output
     #[arg(long, value_name = "FILE")]
     trace: Option<PathBuf>,
 
@@ -90,7 +91,11 @@ pub(super) fn show(args: &ShowArgs) -> Result<Exit, Failure> {
     }
     if let Some(path) = &args.trace {
         let cannot = || format!("cannot write the trace to {}", path.display());
-        let mut file = BufWriter::new(File::create(path).with_context(cannot)?);
+        let file: Box<dyn Write> = match is_stdout(path) {
+            true => Box::new(io::stdout().lock()),
+            false => Box::new(File::create(path).with_context(cannot)?),
+        };
+        let mut file = BufWriter::new(file);
         trace::write(&shown, &mut file).with_context(cannot)?;
         file.flush().with_context(cannot)?;
     }
@@ -109,6 +114,7 @@ fn read(found: &Found, run: &RunRecord) -> Result<(Vec<ActorRecord>, Vec<TaskRec
 fn draw(shown: &Shown, path: &Path) -> Result<(), Failure> {
     let page = match path.extension().and_then(|ending| ending.to_str()) {
         Some("svg") => false,
+        _ if is_stdout(path) => false,
         Some("html" | "htm") => true,
         _ => {
             return Err(Failure::usage(anyhow!(
@@ -136,8 +142,16 @@ fn draw(shown: &Shown, path: &Path) -> Result<(), Failure> {
         Ok(())
     })?;
     let text = if page { picture.html() } else { picture.svg() };
+    if is_stdout(path) {
+        return print(&text);
+    }
     std::fs::write(path, text).with_context(|| format!("cannot write the timeline to {}", path.display()))?;
     Ok(())
+}
+
+/// `-`, as for other options that take a file.
+fn is_stdout(path: &Path) -> bool {
+    path == Path::new("-")
 }
 
 fn title(shown: &Shown) -> String {
