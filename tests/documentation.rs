@@ -1,5 +1,5 @@
-//! The manual pages and completions that the packages install, in the eyes of the programs that read them; and what the
-//! README says of commands and messages, held against the program. (tests/systemd runs the commands that it prints.)
+//! The manual pages and completions that the packages install, checked by the programs that read them; and what the README, the
+//! manual and CONTRIBUTING.md say, compared with the program and the sources. (tests/systemd runs the commands that they print.)
 
 #![allow(clippy::unwrap_used)]
 
@@ -8,6 +8,7 @@
 mod process;
 
 use std::collections::BTreeSet;
+use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -73,25 +74,125 @@ fn the_pages_are_what_man_expects() {
     }
 }
 
-/// The first lines after a heading that stay lines, as they are read.
-fn printed(page: &str, heading: &str) -> String {
-    let (_, rest) = page.split_once(&format!("\n.SH {heading}\n")).unwrap();
-    let (_, rest) = rest.split_once("\n.nf\n").unwrap();
-    let (lines, _) = rest.split_once("\n.fi\n").unwrap();
-    lines.replace("\\(dq", "\"")
+/// A file of the repository.
+fn here(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
+}
+
+/// The documents in Markdown, by their paths: the README, the manual, and those for developers.
+fn documents() -> Vec<(String, String)> {
+    let mut paths = ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", "tests/bench/README.md", "tests/parity/README.md"]
+        .map(str::to_owned)
+        .to_vec();
+    for entry in fs::read_dir(here("packaging/man")).unwrap() {
+        paths.push(format!("packaging/man/{}", entry.unwrap().file_name().to_str().unwrap()));
+    }
+    assert!(paths.len() > 10, "{paths:?}");
+    paths.sort();
+    paths.into_iter().map(|path| (path.clone(), fs::read_to_string(here(&path)).unwrap())).collect()
+}
+
+/// Those that users read.
+fn for_users() -> impl Iterator<Item = (String, String)> {
+    documents().into_iter().filter(|(path, _)| path == "README.md" || path.starts_with("packaging/man/"))
+}
+
+fn page(name: &str) -> String {
+    fs::read_to_string(here("packaging/man").join(format!("{name}.md"))).unwrap()
+}
+
+/// The blocks of code of this kind: `toml`, `python`.
+fn blocks(markdown: &str, kind: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    let mut block: Option<(bool, String)> = None;
+    for line in markdown.lines() {
+        match (&mut block, line.strip_prefix("```")) {
+            (None, Some(named)) => block = Some((named == kind, String::new())),
+            (None, None) => {}
+            (Some((wanted, text)), Some(_)) => {
+                if *wanted {
+                    found.push(std::mem::take(text));
+                }
+                block = None;
+            }
+            (Some((_, text)), None) => {
+                text.push_str(line);
+                text.push('\n');
+            }
+        }
+    }
+    found
+}
+
+/// Markdown without its blocks of code.
+fn prose(markdown: &str) -> String {
+    markdown.split("\n```").step_by(2).collect::<Vec<_>>().join("\n")
 }
 
 #[test]
-fn the_example_of_the_manual_runs_as_it_is_printed() {
-    let folder = tempfile::tempdir().unwrap();
-    let page = pages(folder.path()).into_iter().find(|page| page.ends_with("pushflow.toml.5")).unwrap();
-    let page = fs::read_to_string(page).unwrap();
-    let workflow = folder.path().join("own.toml");
-    fs::write(&workflow, printed(&page, "EXAMPLE")).unwrap();
-    fs::create_dir(folder.path().join("tasks")).unwrap();
-    fs::write(folder.path().join("tasks/measure.py"), printed(&page, "TASKS")).unwrap();
-    let said = pushflow(&["run", "-q", workflow.to_str().unwrap()]);
-    assert_eq!(said, "{\"sample\":\"lysozyme\",\"round\":3,\"good_enough\":true}\n");
+fn the_examples_run_as_they_are_printed() {
+    for (document, script) in [("README.md", "measure.py"), ("packaging/man/pushflow.toml.5.md", "tasks/measure.py")] {
+        let text = fs::read_to_string(here(document)).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let one = |kind: &str, part: &str| blocks(&text, kind).into_iter().find(|block| block.contains(part)).unwrap();
+        let workflow = folder.path().join("own.toml");
+        fs::write(&workflow, one("toml", "good_enough")).unwrap();
+        fs::create_dir(folder.path().join("tasks")).unwrap();
+        fs::write(folder.path().join(script), one("python", "good_enough")).unwrap();
+        let said = pushflow(&["run", "-q", workflow.to_str().unwrap()]);
+        assert_eq!(said, "{\"sample\":\"lysozyme\",\"round\":3,\"good_enough\":true}\n", "{document}");
+    }
+}
+
+/// A part of a workflow file, made whole.
+fn whole(part: &str) -> String {
+    let mut text = part.to_owned();
+    if !part.contains("[actors.") {
+        text.push_str("[actors.some]\nkind = \"fork\"\n");
+    }
+    if !part.contains("links = [") {
+        let (_, actor) = text.split_once("[actors.").unwrap();
+        let (actor, _) = actor.split_once(']').unwrap();
+        let links =
+            format!("links = [{{ from = \"start\", to = \"{actor}\" }}, {{ from = \"{actor}\", to = \"stop\" }}]\n");
+        text.insert_str(0, &links);
+    }
+    text
+}
+
+#[test]
+fn every_workflow_that_is_printed_is_valid() {
+    let mut count = 0;
+    for (document, text) in for_users() {
+        for block in blocks(&text, "toml") {
+            count += 1;
+            let folder = tempfile::tempdir().unwrap();
+            for script in block.lines().filter_map(|line| line.strip_prefix("script = \"")?.split('"').next()) {
+                let script = folder.path().join(script);
+                fs::create_dir_all(script.parent().unwrap()).unwrap();
+                fs::write(script, "def run(**inputs):\n    return {}\n").unwrap();
+            }
+            fs::write(folder.path().join("mongo-url"), "mongodb://localhost/\n").unwrap();
+            let file = folder.path().join("printed.toml");
+            fs::write(&file, whole(&block)).unwrap();
+            let checked = Command::new(env!("CARGO_BIN_EXE_pushflow")).arg("check").arg(&file).output().unwrap();
+            let said = String::from_utf8_lossy(&checked.stderr);
+            assert!(checked.status.success(), "{document} prints\n{block}{said}");
+        }
+    }
+    assert!(count > 6, "{count}");
+}
+
+#[test]
+fn every_python_that_is_printed_is_python() {
+    for (document, text) in for_users() {
+        for block in blocks(&text, "python") {
+            let mut python = Command::new("python3");
+            let said =
+                python.args(["-c", "import sys; compile(sys.argv[1], 'printed', 'exec')", &block]).output().unwrap();
+            assert!(said.status.success(), "{document}:\n{block}{}", String::from_utf8_lossy(&said.stderr));
+        }
+    }
 }
 
 #[test]
@@ -130,6 +231,17 @@ fn pages_refer_to_pages_that_are_there() {
 }
 
 #[test]
+fn without_the_converter_the_pages_of_the_verbs_are_written_and_the_others_are_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_pushflow"));
+    let output = command.arg("man").arg(folder.path()).env("PATH", folder.path()).output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(said.contains("pushflow.toml(5)") && said.contains("apt install lowdown"), "{said}");
+    assert!(folder.path().join("man1/pushflow-run.1").exists());
+}
+
+#[test]
 fn a_folder_for_pages_that_cannot_be_made_is_named() {
     let output = process::output(Command::new(env!("CARGO_BIN_EXE_pushflow")).args(["man", "/dev/null/man"]));
     assert_eq!(output.status.code(), Some(1));
@@ -160,40 +272,32 @@ fn fish_and_zsh_take_their_completions() {
     assert_eq!(said, "_pushflow\n_pushflow: function\n");
 }
 
-const README: &str = include_str!("../README.md");
-
-/// What stands between grave accents in the prose of the README.
-fn inline_code() -> Vec<String> {
-    let mut prose = String::new();
-    let mut fenced = false;
-    for line in README.lines() {
-        if line.starts_with("```") {
-            fenced = !fenced;
-        } else if !fenced {
-            prose.push_str(line);
-            prose.push('\n');
-        }
-    }
+/// What stands between grave accents in prose.
+fn inline_code(markdown: &str) -> Vec<String> {
     // A line may end within it. In a table a bar is written with a backslash.
     let words = |code: &str| code.split_whitespace().collect::<Vec<_>>().join(" ").replace("\\|", "|");
-    prose.split('`').skip(1).step_by(2).map(words).collect()
+    prose(markdown).split('`').skip(1).step_by(2).map(words).collect()
 }
 
 #[test]
-fn the_readme_names_verbs_and_options_that_there_are() {
+fn the_documents_name_verbs_and_options_that_there_are() {
     let verbs = verbs();
     let mut seen = 0;
-    for code in inline_code() {
+    for (document, code) in
+        for_users().flat_map(|(path, text)| inline_code(&text).into_iter().map(move |code| (path.clone(), code)))
+    {
         let Some(rest) = code.strip_prefix("pushflow ") else { continue };
         let verb = rest.split(' ').next().unwrap();
-        // `pushflow check-pools`, and the `check-daemonic` that follows it.
-        assert!(verbs.iter().any(|known| known == verb) || verb.starts_with("-"), "`{code}`: there is no verb {verb}");
+        if verb == "COMMAND" {
+            continue;
+        }
+        assert!(verbs.iter().any(|known| known == verb), "{document}: `{code}`: there is no verb {verb}");
         seen += 1;
         let help = pushflow(&[verb, "--help"]);
         for option in rest.split(' ').skip(1).filter(|word| word.starts_with('-') && *word != "-") {
             assert!(
                 help.contains(&format!("{option} ")) || help.contains(&format!("{option}\n")),
-                "`{code}`: no {option}"
+                "{document}: `{code}`: no {option}"
             );
         }
     }
@@ -213,7 +317,7 @@ fn sources(folder: &Path, into: &mut String) {
 }
 
 #[test]
-fn the_readme_explains_messages_that_there_are() {
+fn the_documents_explain_messages_that_there_are() {
     // Those of Python and of the kernel.
     let others = [
         "No module named",
@@ -224,28 +328,157 @@ fn the_readme_explains_messages_that_there_are() {
         "Read-only file",
     ];
     let mut code = String::new();
-    sources(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &mut code);
+    sources(&here("src"), &mut code);
     let code = code.replace("\\\"", "\"");
-    let (_, section) = README.split_once("\n## When something goes wrong\n").unwrap();
-    let rows = section.split("\n## ").next().unwrap().lines().filter(|line| line.starts_with("| `"));
-    let mut count = 0;
-    for row in rows {
+    let readme = fs::read_to_string(here("README.md")).unwrap();
+    let (_, section) = readme.split_once("\n## When something goes wrong\n").unwrap();
+    let section = section.split("\n## ").next().unwrap();
+    let page = page("pushflow-troubleshooting.7");
+    let rows = |text: &str| text.lines().filter(|line| line.starts_with("| `")).map(str::to_owned).collect::<Vec<_>>();
+    let (few, all) = (rows(section), rows(&page));
+    assert!(few.len() == 5 && all.len() > 30, "{few:?} {all:?}");
+    for row in few.iter().chain(&all) {
         let first = row.split(" | ").next().unwrap().trim_start_matches("| ");
         for message in first.split('`').skip(1).step_by(2) {
-            count += 1;
+            assert!(all.iter().any(|row| row.contains(message)), "the manual does not explain {message:?}");
             if others.iter().any(|other| message.starts_with(other)) {
                 continue;
             }
             // What varies is written as … or NAME, and is a pair of braces in the code. So are the two buses.
-            let message = message.replace("system bus", "…").replace("session bus", "…");
+            let message = message.replace("system bus", "…").replace("session bus", "…").replace("N tasks", "… tasks");
+            let message = message.replace("10 seconds", "…");
             for part in message.split(['…']).flat_map(|part| part.split("NAME")).map(str::trim) {
                 let part = part
                     .replace("SIGSEGV", "")
-                    .replace("SIGKILL", if message.contains("survive") { "SIGKILL" } else { "" });
+                    .replace("SIGKILL", if message.contains("survive") { "SIGKILL" } else { "" })
+                    .replace(".broken-TIME", "");
                 let part = part.trim();
-                assert!(code.contains(part), "the README explains {message:?}: nothing says {part:?}");
+                assert!(code.contains(part), "the documents explain {message:?}: nothing says {part:?}");
             }
         }
     }
-    assert!(count > 20, "{count}");
+}
+
+#[test]
+fn links_between_documents_lead_somewhere() {
+    let mut count = 0;
+    for (document, text) in documents() {
+        let prose = prose(&text);
+        for link in prose.split("](").skip(1).map(|rest| rest.split(')').next().unwrap()) {
+            if link.contains("://") {
+                continue;
+            }
+            count += 1;
+            let (path, heading) = link.split_once('#').unwrap_or((link, ""));
+            let target = if path.is_empty() { here(&document) } else { here(&document).parent().unwrap().join(path) };
+            let there =
+                fs::read_to_string(&target).unwrap_or_else(|error| panic!("{document} links to {link}: {error}"));
+            let anchor = |line: &str| line.trim_start_matches('#').trim().to_lowercase().replace(' ', "-");
+            let found = there.lines().any(|line| line.starts_with('#') && anchor(line) == heading);
+            assert!(heading.is_empty() || found, "{document} links to {link}: no such heading");
+        }
+    }
+    assert!(count > 60, "{count}");
+}
+
+#[test]
+fn the_readme_is_short() {
+    let size = fs::metadata(here("README.md")).unwrap().len();
+    assert!(size <= 12_000, "{size} bytes: move details to the manual");
+}
+
+#[test]
+fn contributors_are_told_of_files_that_there_are() {
+    let mut count = 0;
+    for (document, text) in documents() {
+        for code in inline_code(&text) {
+            let path = code.split([',', ' ', ':']).next().unwrap();
+            let roots = ["src/", "tests/", "packaging/", "conf/", "units/", ".ci/"];
+            if !roots.iter().any(|root| path.starts_with(root)) || path.contains(['*', '…']) || path.contains("NAME")
+            {
+                continue;
+            }
+            count += 1;
+            assert!(here(path).exists(), "{document} names {path}, which does not exist");
+        }
+    }
+    assert!(count > 40, "{count}");
+}
+
+/// The members of a D-Bus interface, as the manual writes them: `**Stop**(in s reason)`, `**Id** (t)`.
+fn members(interface: &str) -> Vec<String> {
+    let xml = fs::read_to_string(here("packaging/dbus").join(format!("{interface}.xml"))).unwrap();
+    let options = roxmltree::ParsingOptions { allow_dtd: true, ..roxmltree::ParsingOptions::default() };
+    let document = roxmltree::Document::parse_with_options(&xml, options).unwrap();
+    let interface = document.descendants().find(|node| node.has_tag_name("interface")).unwrap();
+    let attribute = |node: roxmltree::Node<'_, '_>, name: &str| node.attribute(name).unwrap_or_default().to_owned();
+    let mut members = Vec::new();
+    for member in interface.children().filter(roxmltree::Node::is_element) {
+        let mut written = format!("**{}**", attribute(member, "name"));
+        if member.has_tag_name("property") {
+            let _ = write!(written, " ({})", attribute(member, "type"));
+        } else {
+            let arguments = member.children().filter(|node| node.has_tag_name("arg"));
+            let arguments: Vec<String> = arguments
+                .map(|argument| {
+                    let [direction, kind, name] = ["direction", "type", "name"].map(|name| attribute(argument, name));
+                    format!("{direction} {kind} {name}").trim().to_owned()
+                })
+                .collect();
+            let _ = write!(written, "({})", arguments.join(", "));
+        }
+        members.push(written);
+    }
+    assert!(!members.is_empty());
+    members
+}
+
+#[test]
+fn the_manual_explains_every_member_on_d_bus() {
+    let page = page("org.pushflow.Workflow1.5");
+    let (_, all) = page.split_once("\n## THE WORKFLOW OBJECT\n").unwrap();
+    let mut parts = all.split("\n## ");
+    for interface in ["org.pushflow.Workflow1", "org.pushflow.Run1", "org.pushflow.Actor1", "org.pushflow.Process1"] {
+        let part = parts.next().unwrap();
+        assert!(part.contains(&format!("interface `{interface}`")), "{interface} in {part}");
+        let entries: Vec<&str> = part.lines().filter(|line| line.starts_with("- **")).collect();
+        let members = members(interface);
+        for member in &members {
+            assert!(
+                entries.iter().any(|line| line.contains(member)),
+                "org.pushflow.Workflow1(5): {interface}: {member}"
+            );
+        }
+        let explained: usize = entries.iter().map(|line| line.matches("**").count() / 2).sum();
+        assert_eq!(explained, members.len(), "{interface}: {entries:#?}");
+    }
+}
+
+#[test]
+fn the_manual_explains_every_error_on_d_bus() {
+    let mut code = String::new();
+    sources(&here("src/bus"), &mut code);
+    let names: BTreeSet<&str> = code.split('"').filter(|text| text.starts_with("org.pushflow.Error.")).collect();
+    assert!(names.len() > 4, "{names:?}");
+    let page = page("org.pushflow.Workflow1.5");
+    for name in names {
+        assert!(page.contains(&format!("- `{name}`\\\n")), "org.pushflow.Workflow1(5) says nothing of {name}");
+    }
+}
+
+#[cfg(feature = "mx")]
+#[test]
+fn the_manual_explains_every_option_of_the_recorder() {
+    let help = output(Command::new(env!("CARGO_BIN_EXE_pushflow-mx")).arg("--help"));
+    let page = page("pushflow-mx.1");
+    let options: BTreeSet<&str> = help
+        .lines()
+        .filter(|line| line.trim_start().starts_with('-'))
+        .flat_map(str::split_whitespace)
+        .filter(|word| word.starts_with("--"))
+        .collect();
+    assert!(options.len() > 10, "{options:?}");
+    for option in options {
+        assert!(page.contains(&format!("**{option}**")), "pushflow-mx(1) says nothing of {option}");
+    }
 }

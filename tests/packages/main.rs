@@ -133,6 +133,31 @@ fn everything_of_packaging_and_units_is_in_them() {
 }
 
 #[test]
+fn links_of_the_readme_lead_to_what_is_installed() {
+    let (deb, rpm) = both("pushflow");
+    for (kind, files) in [("deb", deb), ("rpm", rpm)] {
+        let readme = String::from_utf8(files["usr/share/doc/pushflow/README.md"].1.clone()).unwrap();
+        let mut count = 0;
+        for link in readme.split("](").skip(1).map(|rest| rest.split(')').next().unwrap()) {
+            if link.contains("://") || link.starts_with('#') {
+                continue;
+            }
+            count += 1;
+            let path =
+                match (link.strip_prefix("man:").and_then(|page| page.split_once('(')), link.strip_prefix("../../")) {
+                    // A package of its own.
+                    (Some(("pushflow-mx", "1")), _) => continue,
+                    (Some((name, section)), _) => format!("usr/share/man/man{section}/{name}.{section}.gz"),
+                    (None, Some(beside)) => format!("usr/share/{beside}"),
+                    (None, None) => format!("usr/share/doc/pushflow/{link}"),
+                };
+            assert!(files.contains_key(&path), "README of the {kind}: {link}: there is no {path}");
+        }
+        assert!(count > 10, "{count}");
+    }
+}
+
+#[test]
 fn the_configuration_is_kept_when_it_was_changed() {
     let listed = output(Command::new("dpkg-deb").arg("--info").arg(built().deb("pushflow")).arg("conffiles"));
     assert_eq!(listed, "/etc/pushflow/pushflow.toml\n");

@@ -1,29 +1,31 @@
-//! `pushflow man`: the manual pages, made from what they describe: the command line, the keys of the workflow file, the
-//! D-Bus interfaces. What has to be said in words stands in `packaging/man`.
+//! `pushflow man`: the manual pages. Those of the verbs are made from the command line's own description; the others are written
+//! in Markdown, in `packaging/man`, and converted by lowdown(1). Lists in them that describe the program are compared with the program
+//! by a test, which also writes them.
 
-mod bus;
-mod keys;
+#[cfg(test)]
+mod lists;
+mod page;
 mod text;
 mod verbs;
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use anyhow::Context;
+use anyhow::{Context, anyhow};
 
 use super::{Exit, Failure};
 
 /// The arguments of `pushflow man`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-The packages install them. Without packages:
+The packages install the manual pages. Without packages, with lowdown installed:
   pushflow man ~/.local/share/man
   man pushflow
 
 Example:
   pushflow man /usr/local/share/man")]
 pub(super) struct ManArgs {
-    /// The folder that has man1, man5 and man8 below it, or will have
+    /// The folder in which man1, man5, man7 and man8 are written
     #[arg(value_name = "FOLDER", value_hint = clap::ValueHint::DirPath)]
     folder: PathBuf,
 }
@@ -39,25 +41,27 @@ struct Page {
 }
 
 pub(super) fn run(args: &ManArgs) -> Result<Exit, Failure> {
-    for page in pages() {
-        let folder = args.folder.join(format!("man{}", page.section));
-        let path = folder.join(format!("{}.{}", page.name, page.section));
-        fs::create_dir_all(&folder).with_context(|| format!("cannot make the folder {}", folder.display()))?;
-        fs::write(&path, page.roff).with_context(|| format!("cannot write {}", path.display()))?;
+    for page in verbs::pages() {
+        write(&args.folder, &page)?;
+    }
+    if !page::can_be_converted() {
+        let names: Vec<String> = page::PAGES.iter().map(|page| format!("{}({})", page.name, page.section)).collect();
+        return Err(anyhow!(
+            "{} are not written: they need lowdown, which is not installed (apt install lowdown)",
+            names.join(", ")
+        )
+        .into());
+    }
+    for page in &page::PAGES {
+        let roff = page.roff().with_context(|| format!("cannot convert {}({})", page.name, page.section))?;
+        write(&args.folder, &Page { name: page.name.to_owned(), section: page.section, roff })?;
     }
     Ok(Exit::Finished)
 }
 
-fn pages() -> Vec<Page> {
-    let mut pages = verbs::pages();
-    pages.extend([
-        Page { name: "pushflow.toml".to_owned(), section: "5", roff: keys::page() },
-        Page { name: "org.pushflow.Workflow1".to_owned(), section: "5", roff: bus::page() },
-        Page {
-            name: "pushflow@.service".to_owned(),
-            section: "8",
-            roff: text::filled(include_str!("../../../packaging/man/pushflow@.service.8"), |_| None),
-        },
-    ]);
-    pages
+fn write(folder: &Path, page: &Page) -> anyhow::Result<()> {
+    let folder = folder.join(format!("man{}", page.section));
+    let path = folder.join(format!("{}.{}", page.name, page.section));
+    fs::create_dir_all(&folder).with_context(|| format!("cannot make the folder {}", folder.display()))?;
+    fs::write(&path, &page.roff).with_context(|| format!("cannot write {}", path.display()))
 }

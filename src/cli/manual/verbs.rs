@@ -1,4 +1,4 @@
-//! pushflow(1), and a page for each verb, from what `--help` says.
+//! A page for each verb, from what `--help` says.
 
 use clap::Command;
 use clap_mangen::Man;
@@ -7,7 +7,7 @@ use roff::{Roff, bold, roman};
 use super::Page;
 use super::text::{plain, with_code};
 
-/// Where there is more to read about a verb than in pushflow(1).
+/// Pages about a verb's subject, besides pushflow(1).
 const ALSO: [(&str, &str); 15] = [
     ("run", "pushflow.toml(5), pushflow-check(1), pushflow-ps(1)"),
     ("ps", "pushflow-status(1), systemd-cgls(1)"),
@@ -26,107 +26,18 @@ const ALSO: [(&str, &str); 15] = [
     ("schema", "pushflow-check(1), pushflow.toml(5)"),
 ];
 
-/// What only the page of the command itself begins with.
-const DESCRIPTION: &str = "\
-A workflow is a file, pushflow.toml(5), and some Python: actors that do something, joined by links, with or without cycles. \
-One supervisor runs one workflow as one process tree, in the foreground (`pushflow run`) or as a service, pushflow@.service(8). \
-It accounts for every process of it, and leaves none behind.
-";
-
-/// What only the page of the command itself says after the options.
-const FIRST_STEPS: &str = r#".SH "FIRST STEPS"
-Examples are in
-.IR /usr/share/pushflow/workflows :
-short, commented, and run by their names.
-.PP
-.RS 4
-.nf
-pushflow run hello \-i name=World
-.fi
-.RE
-.PP
-Of one's own: a workflow file, as pushflow.toml(5) explains it, and its scripts beside it. The file is looked at, and run, in place:
-.PP
-.RS 4
-.nf
-pushflow check own.toml
-pushflow run own.toml \-i sample=lysozyme
-.fi
-.RE
-.PP
-To have it as a service, copy both where services look, with
-.B mode = \(dqresident\(dq
-below
-.B [service]
-if it is to wait for runs; without it, it runs once. The scripts, and what they read, must be readable for the user
-.BR pushflow .
-.PP
-.RS 4
-.nf
-sudo cp own.toml own.py /etc/pushflow/workflows/
-sudo systemctl start pushflow@own
-sudo pushflow submit own \-i sample=lysozyme \-\-wait
-pushflow status own
-journalctl \-u pushflow@own
-.fi
-.RE
-.PP
-.B pushflow doctor
-says what a host lacks. The README, with all of this at length, is in
-.IR /usr/share/doc/pushflow .
-"#;
-
-const FILES: [(&str, &str); 4] = [
-    (
-        "/etc/pushflow/workflows/NAME.toml, /usr/share/pushflow/workflows/NAME.toml",
-        "Installed workflows; the first that is there wins.",
-    ),
-    ("~/.config/pushflow/workflows/NAME.toml", "Those of a user; they win over the others."),
-    ("/etc/pushflow/pushflow.toml", "Defaults for every workflow of this host, pushflow.toml(5)."),
-    ("~/.config/pushflow/pushflow.toml", "Defaults of a user, in place of the host's."),
-];
-
-const ENVIRONMENT: [(&str, &str); 4] = [
-    ("PUSHFLOW_LOG", "What is logged, in place of what `-v` and `-q` mean: `debug`, or `pushflow::cgroup=debug,warn`."),
-    ("NO_COLOR", "No colours, if it is not empty."),
-    ("XDG_CONFIG_HOME", "Where the files of a user are, in place of `~/.config`."),
-    ("XDG_RUNTIME_DIR", "Where `pushflow ps` finds what runs in the foreground, in its folder `pushflow`."),
-];
-
 pub(super) fn pages() -> Vec<Page> {
     let mut command = crate::cli::command();
     command.build();
-    let mut pages: Vec<Page> = command.get_subcommands().map(|verb| page(verb, &also(verb.get_name()), "")).collect();
-    pages.push(page(&command, ALSO_OF_ALL, &everything(&command)));
-    pages
+    command.get_subcommands().map(|verb| page(verb, &also(verb.get_name()))).collect()
 }
-
-const ALSO_OF_ALL: &str = "pushflow.toml(5), pushflow@.service(8), org.pushflow.Workflow1(5), systemctl(1)";
 
 fn also(verb: &str) -> String {
     let more = ALSO.iter().find(|(name, _)| *name == verb).map_or("", |(_, also)| also);
     if more.is_empty() { "pushflow(1)".to_owned() } else { format!("pushflow(1), {more}") }
 }
 
-/// What only the page of the command itself has.
-fn everything(command: &Command) -> String {
-    let mut roff = String::from(FIRST_STEPS);
-    roff.push_str(".SH COMMANDS\n");
-    for verb in command.get_subcommands() {
-        let about = verb.get_about().map(ToString::to_string).unwrap_or_default();
-        let name = format!("pushflow-{}(1)", verb.get_name());
-        roff.push_str(&format!(".TP\n\\fB{}\\fR\n{}.\n", plain(&name), with_code(&about)));
-    }
-    for (title, list) in [("FILES", FILES.as_slice()), ("ENVIRONMENT", ENVIRONMENT.as_slice())] {
-        roff.push_str(&format!(".SH {title}\n"));
-        for (name, what) in list {
-            roff.push_str(&format!(".TP\n\\fB{}\\fR\n{}\n", plain(name), with_code(what)));
-        }
-    }
-    roff
-}
-
-fn page(command: &Command, also: &str, more: &str) -> Page {
+fn page(command: &Command, also: &str) -> Page {
     let name = command.get_display_name().unwrap_or_else(|| command.get_name()).to_owned();
     let man = Man::new(command.clone());
     // Not clap_mangen's title: without a date, which would change with each build, it has the fields in the wrong places.
@@ -136,14 +47,10 @@ fn page(command: &Command, also: &str, more: &str) -> Page {
     out.extend(synopsis(command).as_bytes());
     parts = parts.and_then(|()| man.render_description_section(&mut out));
     let after = command.get_after_help().map(ToString::to_string).unwrap_or_default();
-    let (mut description, sections) = taken_apart(&after);
-    if also == ALSO_OF_ALL {
-        description.insert_str(0, &format!(".PP\n{}\n", with_code(DESCRIPTION)));
-    }
+    let (description, sections) = taken_apart(&after);
     out.extend(description.as_bytes());
     parts = parts.and_then(|()| man.render_options_section(&mut out));
     parts.expect("memory takes what is written to it");
-    out.extend(more.as_bytes());
     out.extend(sections.as_bytes());
     let mut end = Roff::new();
     end.control("SH", ["SEE ALSO"]);

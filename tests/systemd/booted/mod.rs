@@ -4,7 +4,7 @@ mod access;
 mod clients;
 mod limits;
 mod packages;
-mod readme;
+mod printed;
 mod service;
 mod users;
 

@@ -1,4 +1,4 @@
-//! The command lines that the README prints, run as they are printed, on a machine with the package installed.
+//! The command lines that the README and the manual print, run as they are printed, on a machine with the package installed.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -9,7 +9,17 @@ use crate::machine::Machine;
 
 const README: &str = include_str!("../../../README.md");
 
-/// What cannot be run in the machine, and what runs it instead.
+/// The README and the pages of the manual, in the order in which their commands are run.
+fn documents() -> Vec<String> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("packaging/man");
+    let mut paths: Vec<_> =
+        std::fs::read_dir(folder).expect("a folder").map(|entry| entry.expect("an entry").path()).collect();
+    paths.sort();
+    let pages = paths.into_iter().map(|path| std::fs::read_to_string(path).expect("a page"));
+    [README.to_owned()].into_iter().chain(pages).collect()
+}
+
+/// Commands that cannot be run in the machine, and what runs them instead.
 const ELSEWHERE: [(&str, &str); 2] = [
     ("cargo run --release -- run conf/workflows/hello.toml -i name=World", "tests/examples.rs runs this workflow"),
     ("tests/run", "runs this test"),
@@ -24,17 +34,18 @@ const TABLES: [&str; 3] = [
 /// Commands that are printed in order to show an error.
 const FAILING: [&str; 1] = ["pushflow check integrate.toml"];
 
-/// A command, and what the README prints below it.
+/// A command, and what is printed below it.
 struct Printed {
     command: String,
     output: Vec<String>,
 }
 
-/// The commands in the README's blocks of kind `console`.
+/// The commands in the blocks of kind `console`.
 fn printed() -> Vec<Printed> {
     let mut all: Vec<Printed> = Vec::new();
     let mut inside = false;
-    for line in README.lines() {
+    let documents = documents();
+    for line in documents.iter().flat_map(|document| document.lines()) {
         match line {
             "```console" => inside = true,
             "```" => inside = false,
@@ -124,7 +135,7 @@ fn compare(printed: &Printed, said: &[&str]) -> Result<(), String> {
 }
 
 #[test]
-fn every_command_line_of_the_readme_does_what_is_printed() {
+fn every_command_line_of_the_readme_and_the_manual_does_what_is_printed() {
     let built = Built::version(env!("CARGO_PKG_VERSION"), &["--loose"]);
     let deb = built.deb("pushflow");
     let name = deb.file_name().and_then(|name| name.to_str()).expect("a name").to_owned();
@@ -136,7 +147,7 @@ systemctl is-system-running --wait >/dev/null
 useradd ada
 cd /root/checkout
 export NO_COLOR=1 PAGER=cat
-# The README's reader is no root.
+# The reader is not root.
 sudo() { "$@"; }
 # A run with children, for pushflow ps.
 prepare_ps() {
@@ -164,9 +175,9 @@ prepare_history() {
     let all = printed();
     let run: Vec<&Printed> =
         all.iter().filter(|printed| !ELSEWHERE.iter().any(|(command, _)| *command == printed.command)).collect();
-    assert!(run.len() > 10, "the README prints fewer commands than it should");
+    assert!(run.len() > 20, "{} commands are printed, fewer than there should be", run.len());
     for (command, _) in ELSEWHERE {
-        assert!(all.iter().any(|printed| printed.command == command), "the README does not print {command} any more");
+        assert!(all.iter().any(|printed| printed.command == command), "nothing prints {command} any more");
     }
     for printed in &run {
         if printed.command.starts_with("pushflow ps integrate") {
@@ -189,6 +200,8 @@ prepare_history() {
         .path(&here.join("conf"), "/root/checkout/conf")
         .file("/root/checkout/hello.toml", shown("`hello.toml`:"))
         .file("/root/checkout/greet.py", shown("`greet.py` beside it:"))
+        .file("/root/checkout/loop.toml", shown("`loop.toml`"))
+        .file("/root/checkout/measure.py", shown("`measure.py`:"))
         .file(
             "/root/checkout/integrate.toml",
             "links = [\n    { from = \"start\", to = \"greet\" },\n    { from = \"greet\", to = \"stpo\" },\n    { from = \"greet\", to = \"stop\" },\n]\n[actors.greet]\nscript = \"greet.py\"\n",
