@@ -23,7 +23,8 @@ fn commands() -> String {
 
 /// A table of the workflow file, and its keys.
 fn table(table: &TableReference) -> String {
-    let mut markdown = format!("### {}\n\n{}\n\n", escaped(&table.written), table.doc);
+    let written = escaped(&table.written).replacen("the file", "The file", 1);
+    let mut markdown = format!("### {written}\n\n{}\n\n", table.doc);
     for key in &table.keys {
         let required = if key.required { "; required" } else { "" };
         markdown.push_str(&format!(
@@ -47,7 +48,7 @@ fn escaped(text: &str) -> String {
         .map(|(at, part)| match at % 2 {
             0 => part
                 .chars()
-                .flat_map(|char| "*_[]<>\\".contains(char).then_some('\\').into_iter().chain([char]))
+                .flat_map(|char| "*[]<\\".contains(char).then_some('\\').into_iter().chain([char]))
                 .collect(),
             _ => part.to_owned(),
         })
