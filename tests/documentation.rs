@@ -326,6 +326,7 @@ fn the_documents_explain_messages_that_there_are() {
         "daemonic processes are not",
         "Permission denied",
         "Read-only file",
+        "Assertion failed on job",
     ];
     let mut code = String::new();
     sources(&here("src"), &mut code);
@@ -363,7 +364,8 @@ fn the_documents_explain_messages_that_there_are() {
 fn links_between_documents_lead_somewhere() {
     let mut count = 0;
     for (document, text) in documents() {
-        let prose = prose(&text);
+        // Not what stands between grave accents.
+        let prose: String = prose(&text).split('`').step_by(2).collect();
         for link in prose.split("](").skip(1).map(|rest| rest.split(')').next().unwrap()) {
             if link.contains("://") {
                 continue;
@@ -440,7 +442,8 @@ fn the_manual_explains_every_member_on_d_bus() {
     let mut parts = all.split("\n## ");
     for interface in ["org.pushflow.Workflow1", "org.pushflow.Run1", "org.pushflow.Actor1", "org.pushflow.Process1"] {
         let part = parts.next().unwrap();
-        assert!(part.contains(&format!("interface `{interface}`")), "{interface} in {part}");
+        let words = part.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(words.contains(&format!("interface `{interface}`")), "{interface} in {part}");
         let entries: Vec<&str> = part.lines().filter(|line| line.starts_with("- **")).collect();
         let members = members(interface);
         for member in &members {
