@@ -12,7 +12,7 @@ use anyhow::{Context, anyhow};
 use serde_json::{Value as Json, json};
 
 use super::history::{self, Found, WhereArgs, figures_json, run_json};
-use super::services::print_json;
+use super::services::{print, print_json};
 use super::{Exit, Failure};
 use crate::draw::timeline;
 use crate::history::{ActorRecord, HistoryError, RunRecord, TaskRecord};
