@@ -5,7 +5,7 @@ pub mod exec;
 use std::ffi::{CStr, CString};
 use std::io;
 use std::mem::MaybeUninit;
-use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
@@ -205,12 +205,6 @@ impl PidFd {
     }
 }
 
-/// Takes ownership of descriptors that have just been received with a message.
-pub fn received_fds(fds: Vec<RawFd>) -> impl Iterator<Item = OwnedFd> {
-    // SAFETY: the kernel made these descriptors for this process in recvmsg(2); nothing else knows of them.
-    fds.into_iter().map(|fd| unsafe { OwnedFd::from_raw_fd(fd) })
-}
-
 /// How many files this process may have opened, where that was raised: what it starts has its own.
 static OPEN_FILES_BEFORE: OnceLock<(u64, u64)> = OnceLock::new();
 
@@ -230,6 +224,11 @@ pub fn pipe() -> io::Result<(OwnedFd, OwnedFd)> {
     let (read, write) = nix::unistd::pipe2(OFlag::O_CLOEXEC)?;
     fcntl(&read, FcntlArg::F_SETFL(OFlag::O_NONBLOCK))?;
     Ok((read, write))
+}
+
+/// How many bytes can be read now (ioctl(2), FIONREAD); 0 where the system does not say.
+pub fn waiting_to_be_read(from: BorrowedFd<'_>) -> usize {
+    rustix::io::ioctl_fionread(from).map_or(0, |count| usize::try_from(count).unwrap_or(usize::MAX))
 }
 
 /// An empty file in memory that is not inherited.

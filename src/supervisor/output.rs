@@ -1,7 +1,7 @@
 //! What processes print: read line by line, logged with the actor, pool and process it comes from.
 
 use std::io::{self, Read};
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 
 use mio::Token;
 use mio::unix::pipe::Receiver;
@@ -11,14 +11,18 @@ use super::sources::Source;
 use super::{RunId, Supervisor};
 use crate::graph::{ActorId, PoolId};
 use crate::pool::WorkerId;
+use crate::process::sys;
 use crate::text;
 
 /// Longer lines are logged in pieces.
 const LONGEST_LINE: usize = 16 * 1024;
 /// How much is read at once.
 const READ_SIZE: usize = 16 * 1024;
-/// One turn of the loop reads no more of one process, so that a flood holds up nobody else.
-const READS_A_TURN: usize = 16;
+/// One turn of the loop reads no more of one process, so that a flood holds up nobody else: as much as a pipe usually holds.
+const MOST_A_TURN: usize = 64 * 1024;
+/// At the end of a task what its pipe holds at that moment is read, and no more than this: the largest pipe that a process may have
+/// without privileges (`/proc/sys/fs/pipe-max-size`).
+const MOST_AT_AN_END: usize = 1024 * 1024;
 /// How many of the last lines are kept for an error message.
 const KEPT_LINES: usize = 20;
 
@@ -109,9 +113,9 @@ impl Supervisor {
             // It may have gone on to the next task before it printed. Nothing can begin between here and the reading.
             self.take_back(pool, worker);
         }
-        match self.read_output(token, READS_A_TURN) {
+        match self.read_output(token, MOST_A_TURN) {
             Progress::Empty => {}
-            Progress::More => self.unfinished.push(token),
+            Progress::More => self.is_unfinished(token),
             Progress::End => self.output_ended(token),
         }
     }
@@ -124,9 +128,14 @@ impl Supervisor {
         self.pools[pool.index()].workers.get(&worker)?.followed.then_some((pool, worker))
     }
 
-    /// Reads all that has been printed up to now, also a line without its end: what follows is somebody else's.
+    /// Reads all that has been printed up to now, also a line without its end: what follows is somebody else's. What is printed while
+    /// this reads is left to later turns: a process that prints without end has no last byte.
     pub(super) fn drain_output(&mut self, token: Token) {
-        if let Progress::End = self.read_output(token, usize::MAX) {
+        let Some(output) = self.outputs.get(&token).filter(|output| !output.ended) else { return };
+        let waiting = sys::waiting_to_be_read(output.pipe.as_fd()).min(MOST_AT_AN_END);
+        if waiting > 0
+            && let Progress::End = self.read_output(token, waiting)
+        {
             return self.output_ended(token);
         }
         self.end_line(token);
@@ -159,7 +168,8 @@ impl Supervisor {
         self.outputs.insert(token, output);
     }
 
-    fn read_output(&mut self, token: Token, reads: usize) -> Progress {
+    /// Reads no more than so many bytes.
+    fn read_output(&mut self, token: Token, most: usize) -> Progress {
         let Some(mut output) = self.outputs.remove(&token) else { return Progress::Empty };
         if output.ended {
             self.outputs.insert(token, output);
@@ -168,10 +178,12 @@ impl Supervisor {
         let mut buffer = std::mem::take(&mut self.scratch);
         buffer.resize(READ_SIZE, 0);
         let mut progress = Progress::More;
-        for _ in 0..reads {
-            match output.pipe.read(&mut buffer) {
+        let mut left = most;
+        while left > 0 {
+            match output.pipe.read(&mut buffer[..left.min(READ_SIZE)]) {
                 Ok(0) => progress = Progress::End,
                 Ok(count) => {
+                    left -= count;
                     output.printed = true;
                     self.on_printed(&mut output, &buffer[..count]);
                     continue;
