@@ -3,17 +3,21 @@
 
 use std::collections::VecDeque;
 use std::io::{self, IoSlice, IoSliceMut};
+use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 use mio::net::UnixStream;
-use nix::cmsg_space;
 use nix::errno::Errno;
-use nix::sys::socket::{ControlMessage, ControlMessageOwned, MsgFlags, recvmsg, sendmsg};
+use nix::sys::resource::{Resource, getrlimit};
+use nix::sys::socket::{ControlMessage, MsgFlags, sendmsg};
+use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, recvmsg};
 
 use super::codec::{self, Frame, Given, Message, ProtocolError, ReadBuffer};
 use super::queue::Queue;
 
-/// The kernel passes no more than 253 descriptors in one message (SCM_MAX_FD).
+/// The kernel passes no more descriptors in one message (SCM_MAX_FD).
+const MOST_FDS: usize = 253;
+/// So many are sent in one.
 pub(super) const FDS_AT_ONCE: usize = 200;
 
 /// A connection that cannot be used any more.
@@ -25,6 +29,14 @@ pub enum ChannelError {
     /// It sent what no frame is.
     #[error("sent garbage: {0}")]
     Protocol(#[from] ProtocolError),
+    /// It sent descriptors, and this process may not open so many more. Those that were received are closed.
+    #[error(
+        "sent a value with more open files than pushflow may have: its limit is {limit} (`ulimit -n`, LimitNOFILE= of a service)"
+    )]
+    OpenFiles {
+        /// How many files this process may have opened.
+        limit: u64,
+    },
     /// The system refused.
     #[error("its connection failed: {0}")]
     Io(#[from] io::Error),
@@ -44,7 +56,7 @@ pub struct Channel {
     waits: bool,
     /// The last read took all there was: no need to ask the kernel again before it tells of more.
     drained: bool,
-    ancillary: Vec<u8>,
+    ancillary: Box<[MaybeUninit<u8>]>,
 }
 
 #[derive(Debug)]
@@ -66,7 +78,7 @@ impl Channel {
             scratch: vec![0; 16 * 1024].into_boxed_slice(),
             waits: false,
             drained: false,
-            ancillary: cmsg_space!([std::os::fd::RawFd; 253]),
+            ancillary: vec![MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MOST_FDS))].into_boxed_slice(),
         }
     }
 
@@ -189,19 +201,26 @@ impl Channel {
     /// Reads what is there; false if nothing is.
     fn read_once(&mut self) -> Result<bool, ChannelError> {
         let mut buffers = [IoSliceMut::new(&mut self.scratch)];
-        let flags = MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_CMSG_CLOEXEC;
-        let message = match recvmsg::<()>(self.stream.as_raw_fd(), &mut buffers, Some(&mut self.ancillary), flags) {
+        // What is not taken out of it is closed with it.
+        let mut ancillary = RecvAncillaryBuffer::new(&mut self.ancillary);
+        let flags = RecvFlags::DONTWAIT | RecvFlags::CMSG_CLOEXEC;
+        let message = match recvmsg(&self.stream, &mut buffers, &mut ancillary, flags) {
             Ok(message) => message,
-            Err(Errno::EAGAIN) => return Ok(false),
-            Err(Errno::EINTR) => return Ok(true),
-            Err(Errno::ECONNRESET) => return Err(ChannelError::Closed),
+            Err(rustix::io::Errno::AGAIN) => return Ok(false),
+            Err(rustix::io::Errno::INTR) => return Ok(true),
+            Err(rustix::io::Errno::CONNRESET) => return Err(ChannelError::Closed),
             Err(error) => return Err(io::Error::from(error).into()),
         };
+        if message.flags.contains(ReturnFlags::CTRUNC) {
+            // Which of them are missing is not said: nothing that follows could be put together.
+            let limit = getrlimit(Resource::RLIMIT_NOFILE).map_or(0, |(soft, _)| soft);
+            return Err(ChannelError::OpenFiles { limit });
+        }
         let count = message.bytes;
         let passed = self.fds.len();
-        for ancillary in message.cmsgs().map_err(io::Error::from)? {
-            if let ControlMessageOwned::ScmRights(fds) = ancillary {
-                self.fds.extend(crate::process::sys::received_fds(fds));
+        for message in ancillary.drain() {
+            if let RecvAncillaryMessage::ScmRights(fds) = message {
+                self.fds.extend(fds);
             }
         }
         if count == 0 {
