@@ -10,6 +10,11 @@ use crate::graph::{Context, PoolSpec, Workers};
 
 /// So many workers in a row may die before they are ready, with none alive, until jobs are refused.
 const FAILED_STARTS: u32 = 2;
+/// A start that failed is tried again at once, as its reason may have been its own. After the second failure in a row there is a pause,
+/// which doubles with each further one up to the longest: what is missing (an interpreter, a place in a table of the kernel) is
+/// seldom back in a moment.
+const FIRST_PAUSE: Duration = Duration::from_millis(50);
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 /// Forking takes about a millisecond: one at a time finds out whether the workers there are keep up.
 const STARTS_AT_ONCE: usize = 1;
 /// A fresh interpreter takes a hundred times longer: its starts overlap.
@@ -37,7 +42,10 @@ pub struct Pool {
     /// Jobs that are being executed.
     pub(super) running: usize,
     programs: usize,
+    /// How many starts in a row have failed.
     failed_starts: u32,
+    /// Nothing is started before.
+    start_at: Option<Instant>,
     next_worker: u32,
     closing: bool,
     pub(super) ahead: Ahead,
@@ -88,6 +96,7 @@ impl Pool {
             running: 0,
             programs: 0,
             failed_starts: 0,
+            start_at: None,
             next_worker: 0,
             closing: false,
             ahead: Ahead::new(spec.can_send_ahead()),
@@ -126,6 +135,7 @@ impl Pool {
         *place = Place::Idle { since: now, tasks: 0 };
         self.starting.remove(&worker);
         self.failed_starts = 0;
+        self.start_at = None;
         self.idle.push(worker);
         self.assign(effects);
     }
@@ -155,12 +165,15 @@ impl Pool {
     }
 
     /// A worker or program is gone, for whatever reason. Returns the job that it was executing.
-    pub fn on_worker_ended(&mut self, worker: WorkerId, effects: &mut Vec<Effect>) -> Option<Orphan> {
+    pub fn on_worker_ended(&mut self, worker: WorkerId, now: Instant, effects: &mut Vec<Effect>) -> Option<Orphan> {
         self.pressed.remove(&worker);
         let orphan = match self.places.remove(&worker)? {
             Place::Starting { .. } => {
                 self.starting.remove(&worker);
-                self.failed_starts += 1;
+                self.start_failed(now);
+                if self.failed_starts >= FAILED_STARTS && self.has_no_workers() {
+                    self.refuse_all(now, effects);
+                }
                 None
             }
             Place::Idle { .. } => {
@@ -176,16 +189,56 @@ impl Pool {
             Place::Program { job, escalation } => {
                 self.running -= 1;
                 self.programs -= 1;
+                // It was started, and has given back what it had.
+                (self.failed_starts, self.start_at) = (0, None);
                 Some(Orphan { job, interrupted: escalation.is_some() })
             }
             Place::Retiring => None,
         };
-        if self.failed_starts >= FAILED_STARTS && self.places.len() == self.programs {
-            self.failed_starts = 0;
-            self.refuse_all(effects);
+        if self.failed_starts > 0 && self.has_no_workers() {
+            // What the last one had may be what another one needs: jobs are not refused before that was tried.
+            self.failed_starts = self.failed_starts.min(FAILED_STARTS - 1);
+            self.start_at = self.start_at.map(|at| at.min(now + FIRST_PAUSE));
         }
         self.assign(effects);
         orphan
+    }
+
+    /// A program could not be started because the system is short of something (open files, processes). Where others run in this pool,
+    /// whose ends give something back, its job waits, and true is returned; otherwise it is for the caller to end it.
+    pub fn on_program_not_started(&mut self, worker: WorkerId, now: Instant, effects: &mut Vec<Effect>) -> bool {
+        let alone = self.places.len() == 1 || self.closing;
+        let Some(Place::Program { job, .. }) = self.places.get(&worker) else { return false };
+        let job = *job;
+        if alone {
+            self.on_worker_ended(worker, now, effects);
+            return false;
+        }
+        self.pressed.remove(&worker);
+        self.places.remove(&worker);
+        self.running -= 1;
+        self.programs -= 1;
+        self.start_failed(now);
+        // Not at once, also the first time: the reason is none of its own.
+        self.start_at.get_or_insert(now + FIRST_PAUSE);
+        self.submit_first(job, Needs::Program, effects);
+        true
+    }
+
+    /// How many starts in a row have failed.
+    pub fn failed_starts(&self) -> u32 {
+        self.failed_starts
+    }
+
+    fn start_failed(&mut self, now: Instant) {
+        let doublings = self.failed_starts.checked_sub(1);
+        let pause = doublings.map(|times| (FIRST_PAUSE * 2_u32.saturating_pow(times.min(16))).min(LONGEST_PAUSE));
+        self.failed_starts = self.failed_starts.saturating_add(1);
+        self.start_at = pause.map(|pause| now + pause);
+    }
+
+    fn has_no_workers(&self) -> bool {
+        self.places.len() == self.programs
     }
 
     /// Interrupts a job that is being executed, or presses on at once with a stronger step.
@@ -227,6 +280,9 @@ impl Pool {
 
     /// Time has passed.
     pub fn on_time(&mut self, now: Instant, effects: &mut Vec<Effect>) {
+        if self.start_at.take_if(|at| *at <= now).is_some() {
+            self.assign(effects);
+        }
         for worker in &self.pressed {
             let Some(Place::Busy { escalation, .. } | Place::Program { escalation, .. }) = self.places.get_mut(worker)
             else {
@@ -277,7 +333,8 @@ impl Pool {
             Some(Place::Starting { late, overdue }) => [*late, *overdue],
             _ => [None, None],
         });
-        escalation.chain(retirement).chain(start.flatten()).chain(self.next_laggard()).min()
+        let again = self.start_at.filter(|_| !self.queue.is_empty());
+        escalation.chain(retirement).chain(start.flatten()).chain(self.next_laggard()).chain(again).min()
     }
 
     /// Gives waiting jobs to places, and asks for workers where there are too few.
@@ -295,6 +352,7 @@ impl Pool {
                     self.places.insert(worker, Place::Busy { job, tasks, escalation: None, line });
                     effects.push(Effect::Send(worker, job));
                 }
+                Some((_, Needs::Program)) if self.start_at.is_some() => break,
                 Some(&(job, Needs::Program)) => {
                     let worker = self.new_place(Place::Program { job, escalation: None });
                     self.programs += 1;
@@ -313,6 +371,9 @@ impl Pool {
     }
 
     fn spawn(&mut self, most: usize, effects: &mut Vec<Effect>) {
+        if self.start_at.is_some() {
+            return;
+        }
         let wanted = self.queue.iter().take(SLOW_STARTS_AT_ONCE).filter(|(_, needs)| *needs != Needs::Program).count();
         let room = most.saturating_sub(self.places.len() - self.programs);
         let wanted = wanted.min(self.starts_at_once).saturating_sub(self.starting.len());
@@ -323,7 +384,10 @@ impl Pool {
         }
     }
 
-    fn refuse_all(&mut self, effects: &mut Vec<Effect>) {
+    /// Jobs that come now get one try, after a pause.
+    fn refuse_all(&mut self, now: Instant, effects: &mut Vec<Effect>) {
+        self.failed_starts = FAILED_STARTS - 1;
+        self.start_at = Some(now + FIRST_PAUSE);
         self.queue.retain(|(job, needs)| {
             let refused = *needs != Needs::Program;
             if refused {

@@ -60,7 +60,7 @@ impl Bench {
     }
 
     fn gone(&mut self, worker: u32) -> (Option<Orphan>, Vec<Effect>) {
-        let orphan = self.pool.on_worker_ended(WorkerId(worker), &mut self.effects);
+        let orphan = self.pool.on_worker_ended(WorkerId(worker), self.now, &mut self.effects);
         (orphan, self.taken())
     }
 
@@ -168,7 +168,63 @@ fn jobs_are_refused_when_no_worker_can_be_started() {
     assert_eq!(bench.gone(0), (None, vec![spawn(1)]));
     assert_eq!(bench.gone(1), (None, vec![Effect::Refuse(JobId(1)), Effect::Refuse(JobId(2))]));
     assert!(bench.pool.is_quiet());
-    assert_eq!(bench.submit(3), [spawn(2)], "a later job is a new try");
+    assert_eq!(bench.submit(3), [], "a later job is a new try,");
+    assert_eq!(bench.pass(Duration::from_millis(50)), [spawn(2)], "after a pause");
+    assert_eq!(bench.gone(2), (None, vec![Effect::Refuse(JobId(3))]));
+}
+
+#[test]
+fn starts_that_fail_beside_a_worker_have_pauses_that_double_up_to_five_seconds() {
+    let mut bench = Bench::new(&spec(Workers::Fixed(2)));
+    bench.submit(1);
+    bench.ready(0);
+    assert_eq!(bench.submit(2), [spawn(1)]);
+    assert_eq!(bench.gone(1), (None, vec![spawn(2)]), "the first failure may have been its own");
+    let mut pauses = Vec::new();
+    for worker in 2..12 {
+        assert_eq!(bench.gone(worker), (None, vec![]), "never in the same turn");
+        let pause = bench.pool.next_time().unwrap() - bench.now;
+        assert_eq!(bench.pass(pause), [spawn(worker + 1)]);
+        pauses.push(pause.as_millis());
+    }
+    assert_eq!(pauses, [50, 100, 200, 400, 800, 1600, 3200, 5000, 5000, 5000]);
+    assert_eq!(bench.done(0), [send(0, 2)], "meanwhile the worker that there is takes what waits");
+    assert_eq!(bench.ready(12), []);
+    assert_eq!(bench.submit(3), [send(12, 3)]);
+}
+
+#[test]
+fn the_end_of_the_last_worker_is_a_try_and_no_refusal() {
+    let mut bench = Bench::new(&PoolSpec { max_tasks_per_worker: Some(1), ..spec(Workers::Fixed(2)) });
+    bench.submit(1);
+    bench.ready(0);
+    bench.submit(2);
+    bench.gone(1);
+    for worker in 2..8 {
+        bench.gone(worker);
+        bench.pass(Duration::from_secs(5));
+    }
+    bench.gone(8);
+    assert_eq!(bench.done(0), [Effect::Retire(WorkerId(0))]);
+    assert_eq!(bench.gone(0), (None, vec![]));
+    assert_eq!(bench.pass(Duration::from_millis(50)), [spawn(9)]);
+    assert_eq!(bench.gone(9), (None, vec![Effect::Refuse(JobId(2))]), "now nothing is left to wait for");
+}
+
+#[test]
+fn a_program_that_the_system_has_no_room_for_waits_for_others_and_is_not_started_in_the_same_turn() {
+    let mut bench = Bench::new(&spec(Workers::Fixed(2)));
+    bench.program(1);
+    bench.program(2);
+    let mut not_started = |bench: &mut Bench, worker| {
+        let waits = bench.pool.on_program_not_started(WorkerId(worker), bench.now, &mut bench.effects);
+        (waits, bench.taken())
+    };
+    assert_eq!(not_started(&mut bench, 1), (true, vec![]));
+    assert_eq!(bench.pass(Duration::from_millis(50)), [Effect::Launch(WorkerId(2), JobId(2))]);
+    bench.gone(0);
+    assert_eq!(not_started(&mut bench, 2), (false, vec![]), "alone it has nothing to wait for");
+    assert!(bench.pool.is_quiet());
 }
 
 #[test]

@@ -151,7 +151,7 @@ impl Supervisor {
             self.on_announced(&record);
         }
         if more {
-            self.unfinished.push(self.announced.token);
+            self.is_unfinished(self.announced.token);
         }
         if self.announced.known.len() > self.announced.many {
             self.announced.forget_the_dead(&Snapshot::take());

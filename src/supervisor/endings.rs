@@ -1,6 +1,6 @@
 //! How workers end: retired, given up, dead, and what becomes of what they were doing.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::Supervisor;
 use super::jobs::failed;
@@ -100,7 +100,10 @@ impl Supervisor {
         self.leave_leaf(pool, worker);
         let place_of_death = (pool, process.process.as_ref().map(|(pid, _)| *pid));
         for place in process.places {
-            let orphan = self.tell_pool(pool, |pool, effects| pool.on_worker_ended(place, effects));
+            let orphan = self.tell_pool(pool, |pool, effects| pool.on_worker_ended(place, Instant::now(), effects));
+            if !process.ready {
+                self.say_that_starts_fail(pool);
+            }
             if let Some(orphan) = orphan {
                 if process.first_is_unread && !orphan.interrupted {
                     self.has_not_begun(pool, worker, orphan.job);

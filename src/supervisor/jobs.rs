@@ -139,7 +139,7 @@ impl Supervisor {
         let name = &self.workflow.pool(pool).name;
         let why = self.pools[pool.index()].failure.as_deref().unwrap_or("they die before they are ready");
         let message = format!("cannot start workers of pool {name}: {why}");
-        self.job_ended(job, failed(FailureKind::Lost, ErrorClass::WorkerLost, message));
+        self.not_started.push((job, failed(FailureKind::Lost, ErrorClass::WorkerLost, message)));
     }
 
     /// The actor that a job belongs to, for people.

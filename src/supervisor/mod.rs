@@ -121,6 +121,10 @@ pub struct Supervisor {
     todo: VecDeque<Todo>,
     /// Sources that have more to read than one turn takes.
     unfinished: Vec<Token>,
+    /// Sources that are looked at again then.
+    later: Vec<(Instant, Token)>,
+    /// Jobs that could not be started, and end so in the next turn: a workflow that tries again at once does not keep the loop.
+    not_started: Vec<(JobId, engine::Outcome)>,
     happenings: Vec<Happening>,
     heartbeat: Option<Heartbeat>,
     recorder: Option<Recorder>,
@@ -208,6 +212,8 @@ impl Supervisor {
             next_run: 0,
             todo: VecDeque::new(),
             unfinished: Vec::new(),
+            later: Vec::new(),
+            not_started: Vec::new(),
             happenings: Vec::new(),
             heartbeat: None,
             recorder: None,
@@ -238,7 +244,11 @@ impl Supervisor {
             if events.iter().any(|event| event.token() == self.announced.token()) {
                 self.hear_announcements();
             }
-            for token in std::mem::take(&mut self.unfinished) {
+            for (job, outcome) in std::mem::take(&mut self.not_started) {
+                self.job_ended(job, outcome);
+                self.carry_out();
+            }
+            for token in self.sources_to_look_at_again(Instant::now()) {
                 self.on_ready(token, true, false);
             }
             for event in &events {
@@ -301,14 +311,38 @@ impl Supervisor {
     }
 
     fn next_time(&self) -> Option<Instant> {
-        if !self.unfinished.is_empty() {
+        if !self.unfinished.is_empty() || !self.not_started.is_empty() {
             return Some(Instant::now());
         }
         let runs = self.runs.values().filter_map(|run| run.engine.next_time());
         let beat = self.heartbeat.as_ref().map(Heartbeat::next_time);
         let pools = self.pools.iter().filter_map(|state| state.pool.next_time());
-        let others = [self.next_stray_time(), self.next_recorder_time(), self.next_recording_time()];
+        let later = self.later.iter().map(|(at, _)| *at).min();
+        let others = [self.next_stray_time(), self.next_recorder_time(), self.next_recording_time(), later];
         runs.chain(beat).chain(pools).chain(others.into_iter().flatten()).min()
+    }
+
+    /// A source has more to read than one turn takes.
+    fn is_unfinished(&mut self, token: Token) {
+        if !self.unfinished.contains(&token) {
+            self.unfinished.push(token);
+        }
+    }
+
+    /// A source cannot be read now, and nothing will tell when it can.
+    fn look_again(&mut self, token: Token, at: Instant) {
+        if !self.later.iter().any(|(_, known)| *known == token) {
+            self.later.push((at, token));
+        }
+    }
+
+    fn sources_to_look_at_again(&mut self, now: Instant) -> Vec<Token> {
+        let mut tokens = std::mem::take(&mut self.unfinished);
+        if !self.later.is_empty() {
+            let due = self.later.extract_if(.., |(at, _)| *at <= now).map(|(_, token)| token);
+            tokens.extend(due);
+        }
+        tokens
     }
 
     fn carry_out(&mut self) {

@@ -7,7 +7,9 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::time::{Duration, Instant};
 
 use mio::Token;
+use nix::errno::Errno;
 use serde_json::{Map, Value as Json};
+use tracing::warn;
 
 use super::jobs::{Job, failed};
 use super::leaves::may_be_out_of_memory;
@@ -42,7 +44,21 @@ pub(super) struct Program {
 }
 
 /// A program that cannot be started, with what stood in the way.
-struct CannotStart(String);
+struct CannotStart {
+    why: String,
+    /// The system is short of something that it gets back when others end.
+    short: bool,
+}
+
+impl CannotStart {
+    fn because(why: impl Into<String>) -> Self {
+        CannotStart { why: why.into(), short: false }
+    }
+
+    fn of(error: &io::Error, why: String) -> Self {
+        CannotStart { why, short: is_shortage(error) }
+    }
+}
 
 impl Supervisor {
     /// A place of the pool is free for this program.
@@ -51,33 +67,55 @@ impl Supervisor {
             let (run, task) = (*run, *task);
             self.tell_run(run, |engine, _| engine.on_task_started(task, Instant::now()));
         }
-        if let Err(CannotStart(why)) = self.try_launch(pool, worker, job) {
+        if let Err(CannotStart { why, short }) = self.try_launch(pool, worker, job) {
             self.leave_leaf(pool, worker);
-            self.tell_pool(pool, |pool, effects| pool.on_worker_ended(worker, effects));
-            self.job_ended(job, failed(FailureKind::Raised, ErrorClass::ProgramFailed, why));
+            let waits = self.tell_pool(pool, |pool, effects| {
+                let now = Instant::now();
+                let waits = short && pool.on_program_not_started(worker, now, effects);
+                if !waits {
+                    pool.on_worker_ended(worker, now, effects);
+                }
+                waits
+            });
+            if waits {
+                return self.program_waits(pool, job, &why);
+            }
+            self.not_started.push((job, failed(FailureKind::Raised, ErrorClass::ProgramFailed, why)));
         } else {
             self.record_start(pool, worker, job);
         }
     }
 
+    /// A program could not be started for now: it waits until others have ended.
+    fn program_waits(&mut self, pool: PoolId, job: JobId, why: &str) {
+        if let Some(Job::Task { run, task, .. }) = self.jobs.get(&job) {
+            let (run, task) = (*run, *task);
+            self.tell_run(run, |engine, _| engine.on_task_put_back(task));
+        }
+        if self.pools[pool.index()].pool.failed_starts() == 1 {
+            let name = &self.workflow.pool(pool).name;
+            warn!("pool {name}: {why}. The program waits for the end of others; pushflow tries again");
+        }
+    }
+
     fn try_launch(&mut self, pool: PoolId, worker: WorkerId, job: JobId) -> Result<(), CannotStart> {
-        let unwatched = |error| CannotStart(format!("cannot watch what the program prints: {error}"));
+        let unwatched = |error| CannotStart::of(&error, format!("cannot watch what the program prints: {error}"));
         let (read, write) = sys::pipe().map_err(unwatched)?;
         let Some(task @ (_, actor)) = self.job_actor(job) else {
-            return Err(CannotStart("the task is gone".to_owned()));
+            return Err(CannotStart::because("the task is gone"));
         };
         let context = Context { pool: Some(pool), task: Some(task), ..Context::default() };
         // Where nothing is started after all, its end takes it out again.
         let output = self.watch_output(read, context).map_err(unwatched)?;
         self.keep_last_lines(output);
-        let leaf = self.make_program_leaf(pool, worker, actor).map_err(CannotStart)?;
+        let leaf = self.make_program_leaf(pool, worker, actor).map_err(CannotStart::because)?;
         let Some(Job::Task { payload, stdin, .. }) = self.jobs.get(&job) else {
-            return Err(CannotStart("the task is gone".to_owned()));
+            return Err(CannotStart::because("the task is gone"));
         };
         let Kind::Exec(exec) = &self.workflow.actor(actor).kind else {
-            return Err(CannotStart("the actor starts no program".to_owned()));
+            return Err(CannotStart::because("the actor starts no program"));
         };
-        let cannot_run = |error: io::Error| CannotStart(cannot_start(exec, payload, &error));
+        let cannot_run = |error: io::Error| CannotStart::of(&error, cannot_start(exec, payload, &error));
         let stdout = match exec.stdout {
             Stdout::Log => None,
             Stdout::Json | Stdout::Key(_) => Some(File::from(sys::memory_file("pushflow-stdout").map_err(cannot_run)?)),
@@ -107,7 +145,7 @@ impl Supervisor {
         self.task_is_over((pool, worker), Some(program.task.1), true, Duration::ZERO);
         let last_lines = self.take_last_lines(program.output);
         let oom = may_be_out_of_memory(Some(ended)).then(|| self.out_of_memory(pool, worker)).flatten();
-        let orphan = self.tell_pool(pool, |pool, effects| pool.on_worker_ended(worker, effects));
+        let orphan = self.tell_pool(pool, |pool, effects| pool.on_worker_ended(worker, Instant::now(), effects));
         let actor = orphan.and_then(|orphan| self.job_actor(orphan.job)).map(|(_, actor)| actor);
         self.say_what_was_refused(pool, worker, actor);
         self.close_meter(pool, worker);
@@ -151,9 +189,9 @@ fn program_of<'a>(
     payload: &Payload,
     output: BorrowedFd<'a>,
 ) -> Result<process::Program<'a>, CannotStart> {
-    let fill = |text: &String| template::fill(text, payload).map_err(CannotStart);
+    let fill = |text: &String| template::fill(text, payload).map_err(CannotStart::because);
     let argv = exec.command.iter().map(fill).collect::<Result<Vec<_>, _>>()?;
-    let [name, arguments @ ..] = argv.as_slice() else { return Err(CannotStart("the command is empty".to_owned())) };
+    let [name, arguments @ ..] = argv.as_slice() else { return Err(CannotStart::because("the command is empty")) };
     let mut program = process::Program::new(name, output).args(arguments).directory(&exec.directory);
     for (variable, value) in &exec.env {
         program = program.env(variable, fill(value)?);
@@ -177,6 +215,12 @@ fn cannot_start(exec: &Exec, payload: &Payload, error: &io::Error) -> String {
         _ => String::new(),
     };
     format!("cannot start {}: {why}{advice}", name.display())
+}
+
+/// Whether the system has no room for one more open file or process now.
+fn is_shortage(error: &io::Error) -> bool {
+    let errno = error.raw_os_error().map(Errno::from_raw);
+    matches!(errno, Some(Errno::EMFILE | Errno::ENFILE | Errno::EAGAIN | Errno::ENOMEM))
 }
 
 fn file_with(text: &str) -> io::Result<File> {

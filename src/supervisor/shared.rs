@@ -61,7 +61,7 @@ impl Supervisor {
         }
         process.places.retain(|place| *place != worker);
         state.hosts.remove(&worker);
-        self.tell_pool(pool, |pool, effects| pool.on_worker_ended(worker, effects));
+        self.tell_pool(pool, |pool, effects| pool.on_worker_ended(worker, Instant::now(), effects));
         true
     }
 
@@ -72,7 +72,7 @@ impl Supervisor {
             let empty = process.jobs.is_empty();
             self.pools[pool.index()].hosts.remove(&place);
             // Its job has ended in the usual way, whatever the pool makes of the worker's end.
-            self.tell_pool(pool, |pool, effects| pool.on_worker_ended(place, effects));
+            self.tell_pool(pool, |pool, effects| pool.on_worker_ended(place, Instant::now(), effects));
             if empty {
                 self.close_connection(pool, host);
             }
@@ -120,7 +120,7 @@ impl Supervisor {
         process.places = busy;
         for place in idle {
             self.pools[pool.index()].hosts.remove(&place);
-            self.tell_pool(pool, |pool, effects| pool.on_worker_ended(place, effects));
+            self.tell_pool(pool, |pool, effects| pool.on_worker_ended(place, Instant::now(), effects));
         }
     }
 

@@ -10,6 +10,20 @@ use crate::pool::WorkerId;
 use crate::process::sys::Signal;
 
 impl Supervisor {
+    /// A worker could not be started, or died before it was ready, while others work: once for a series of such starts.
+    pub(super) fn say_that_starts_fail(&self, pool: PoolId) {
+        let state = &self.pools[pool.index()];
+        // The first one may have failed for a reason of its own; with none left the jobs are refused, and say why.
+        if state.pool.failed_starts() != 2 || state.pool.size().0 == 0 {
+            return;
+        }
+        let name = &self.workflow.pool(pool).name;
+        let why = state.failure.as_deref().unwrap_or("they die before they are ready");
+        warn!(
+            "pool {name}: cannot start more workers: {why}. Tasks wait for the workers that there are; pushflow tries again"
+        );
+    }
+
     pub(super) fn worker_is_late(&self, pool: PoolId, worker: WorkerId) {
         // One process has one line, however many workers wait for it.
         if self.host_of(pool, worker) == worker {

@@ -104,8 +104,10 @@ impl Supervisor {
         };
         if let Err(why) = started {
             self.pools[pool.index()].failure = Some(why);
+            self.close_connection(pool, worker);
             self.leave_leaf(pool, worker);
-            self.tell_pool(pool, |pool, effects| pool.on_worker_ended(worker, effects));
+            self.tell_pool(pool, |pool, effects| pool.on_worker_ended(worker, Instant::now(), effects));
+            self.say_that_starts_fail(pool);
         } else if shared {
             self.open_host(pool, worker);
         }
