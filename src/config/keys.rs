@@ -125,8 +125,12 @@ pub(super) static DEFAULTS: Section = Section {
 };
 
 const SETTINGS: &[Key] = &[
-    key("python", Shape::Text, "An interpreter, or the folder of a virtual or conda environment. Default: python3."),
-    key("paths", Shape::Texts { empty: true }, "Folders put on sys.path, relative to this file."),
+    key(
+        "python",
+        Shape::Text,
+        "An interpreter, or the folder of a virtual or conda environment; `~` is a home folder. Default: python3.",
+    ),
+    key("paths", Shape::Texts { empty: true }, "Folders put on sys.path, relative to this file; `~` is a home folder."),
     key("timeout", TIMEOUT, "How long a run may take."),
     key("on_timeout", Shape::Word(ON_TIMEOUT), "What happens then to running tasks. Default: interrupt."),
     key("gevent", Shape::Bool, "Whether the workflow is meant for gevent: the default pool is of that type then."),

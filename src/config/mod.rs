@@ -11,6 +11,7 @@ mod diagnostics;
 mod draft;
 mod files;
 mod grow;
+mod home;
 mod json_schema;
 mod keys;
 mod links;

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::diagnostics::Problems;
+use super::home;
 use super::keys::POOL;
 use super::names::check_name;
 use super::source::At;
@@ -212,11 +213,11 @@ pub(super) fn nothing_recorded(file: &Table<'_>, problems: &mut Problems) {
 /// An interpreter: a bare name is looked for on `PATH`, a path is relative to the file that says it.
 pub(super) fn python(table: &Table<'_>, problems: &mut Problems) -> Option<PathBuf> {
     let text = table.text("python", problems)?;
-    if !text.value.contains('/') {
+    if !text.value.contains('/') && !text.value.starts_with('~') {
         let folder = beside(&text, problems);
         return Some(if folder.is_dir() { folder } else { PathBuf::from(text.value) });
     }
-    let path = beside(&text, problems);
+    let path = expanded(&text, problems)?;
     if !path.exists() {
         problems
             .warning(text.at, format!("there is no {} on this host", quoted(&text.value)))
@@ -231,16 +232,30 @@ pub(super) fn paths(table: &Table<'_>, problems: &mut Problems) -> Vec<PathBuf> 
     let texts = table.texts("paths", problems).unwrap_or_default();
     texts
         .into_iter()
-        .map(|text| {
-            let path = beside(&text, problems);
+        .filter_map(|text| {
+            let path = expanded(&text, problems)?;
             if !path.is_dir() {
                 problems
                     .warning(text.at, format!("there is no folder {} on this host", quoted(&text.value)))
                     .label("not there");
             }
-            path
+            Some(path)
         })
         .collect()
+}
+
+/// Where a path leads: `~` in front is a home folder, and what is relative is so to the file.
+fn expanded(text: &At<String>, problems: &mut Problems) -> Option<PathBuf> {
+    if !text.value.starts_with('~') {
+        return Some(beside(text, problems));
+    }
+    home::expand(&text.value)
+        .map_err(|why| {
+            problems
+                .error(text.at, format!("cannot tell which folder {} is: {why}", quoted(&text.value)))
+                .label("here");
+        })
+        .ok()
 }
 
 /// The folder of a file, absolute.
