@@ -17,6 +17,7 @@ pub mod draw;
 pub mod engine;
 pub mod graph;
 pub mod history;
+pub mod log_queue;
 pub mod payload;
 pub mod pool;
 pub mod process;

@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 use std::path::Path;
 
-use anyhow::Context;
+use anyhow::{Context, anyhow};
 use tracing::warn;
 
 use super::{Exit, Failure, locate, record};
@@ -17,6 +17,11 @@ pub(super) fn workflow(name: &str) -> Result<Workflow, Failure> {
 
 /// The same for a file that was found.
 pub(super) fn from_file(file: &Path, defaults: Option<&Path>) -> Result<Workflow, Failure> {
+    // Paths go to Python, the history and D-Bus as text.
+    if let Some(path) = file.canonicalize().ok().filter(|path| path.to_str().is_none()) {
+        let why = anyhow!("the path {} is not valid UTF-8: rename the folder or file of the workflow", path.display());
+        return Err(Failure::usage(why));
+    }
     let loaded = match config::load(file, defaults) {
         Ok(loaded) => loaded,
         Err(errors) => {

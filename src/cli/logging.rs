@@ -2,12 +2,16 @@
 
 use std::fmt;
 use std::io::{self, Write};
-use std::sync::OnceLock;
+use std::os::fd::AsFd;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use indicatif::ProgressBar;
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use tracing::field::{Field, Visit};
-use tracing::{Event, Level, Subscriber};
+use tracing::{Event, Level, Metadata, Subscriber};
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::time::{ChronoLocal, FormatTime};
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
@@ -16,6 +20,7 @@ use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::config::Style;
+use crate::log_queue::{self, Source};
 use crate::systemd::journal::{Journal, one_line, whose};
 use crate::text;
 
@@ -37,12 +42,6 @@ pub(super) struct LoggingArgs {
 /// The progress line, while there is one: log lines are written above it.
 static PROGRESS: OnceLock<ProgressBar> = OnceLock::new();
 
-/// From now on log lines are written above this progress line.
-pub(super) fn write_above(progress: ProgressBar) {
-    // There is one run a process, and so one progress line.
-    let _ = PROGRESS.set(progress);
-}
-
 /// Starts logging; `usual` is the level where the command line says nothing. The lines of a service go to the journal,
 /// where standard error goes there too.
 pub(super) fn init(args: &LoggingArgs, usual: &str, service: Option<&str>) {
@@ -59,25 +58,107 @@ pub(super) fn init(args: &LoggingArgs, usual: &str, service: Option<&str>) {
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_ansi(Style::colours_on_stderr())
-        .with_writer(|| AboveProgress)
+        .with_writer(Queued)
         .event_format(Lines { clock: ChronoLocal::new("%H:%M:%S".to_owned()), runs: service.is_some() })
         .init();
 }
 
-struct AboveProgress;
+/// Lines go through the queue.
+struct Queued;
 
-impl Write for AboveProgress {
+/// Where one line goes.
+struct Line(Source);
+
+impl<'a> MakeWriter<'a> for Queued {
+    type Writer = Line;
+
+    fn make_writer(&'a self) -> Line {
+        Line(Source::Pushflow)
+    }
+
+    fn make_writer_for(&'a self, metadata: &Metadata<'_>) -> Line {
+        Line(if metadata.target() == "task" { Source::Task } else { Source::Pushflow })
+    }
+}
+
+impl Write for Line {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        // A line that cannot be written has nowhere else to go, and is no reason to end a run.
-        let _ = match PROGRESS.get() {
-            Some(progress) => progress.suspend(|| io::stderr().write_all(bytes)),
-            None => io::stderr().write_all(bytes),
-        };
+        say_as(self.0, bytes.to_vec());
         Ok(bytes.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
+    }
+}
+
+/// Writes a text to standard error, after the log lines that came before; nobody waits for that.
+pub(super) fn say(text: impl Into<Vec<u8>>) {
+    say_as(Source::Pushflow, text.into());
+}
+
+fn say_as(source: Source, text: Vec<u8>) {
+    log_queue::write(source, text.len(), move || match PROGRESS.get() {
+        Some(progress) => progress.suspend(|| write_to_stderr(&text)),
+        None => write_to_stderr(&text),
+    });
+}
+
+/// The lock of standard error is not taken: who waits for a reader must not hold up others.
+fn write_to_stderr(mut text: &[u8]) {
+    let stderr = io::stderr();
+    while !text.is_empty() {
+        match nix::unistd::write(&stderr, text) {
+            Ok(count) => text = &text[count..],
+            Err(Errno::EINTR) => {}
+            // Whoever has the same file open may have set that it does not block.
+            Err(Errno::EAGAIN) => {
+                let _ = poll(&mut [PollFd::new(stderr.as_fd(), PollFlags::POLLOUT)], PollTimeout::NONE);
+            }
+            // What cannot be written has nowhere else to go, and is no reason to end a run.
+            Err(_) => return,
+        }
+    }
+}
+
+/// The progress line, as whoever draws it shows it: the loop says what it is, and does not wait until it is drawn.
+#[derive(Debug, Clone)]
+pub(super) struct ProgressLine {
+    bar: ProgressBar,
+    /// What is to be drawn next, until it is.
+    next: Arc<Mutex<Option<String>>>,
+}
+
+impl ProgressLine {
+    /// From now on log lines are written above this progress line.
+    pub(super) fn new(bar: ProgressBar) -> Self {
+        // There is one run a process, and so one progress line.
+        let _ = PROGRESS.set(bar.clone());
+        ProgressLine { bar, next: Arc::default() }
+    }
+
+    pub(super) fn show(&self, line: String) {
+        let size = line.len();
+        if self.next().replace(line).is_some() {
+            return;
+        }
+        let this = self.clone();
+        log_queue::write(Source::Task, size, move || {
+            // Taken before it is drawn: what is said meanwhile is drawn next.
+            let line = this.next().take();
+            this.bar.set_message(line.unwrap_or_default());
+            this.bar.tick();
+        });
+    }
+
+    /// Takes the line away.
+    pub(super) fn finish(&self) {
+        let bar = self.bar.clone();
+        log_queue::write(Source::Pushflow, 0, move || bar.finish_and_clear());
+    }
+
+    fn next(&self) -> MutexGuard<'_, Option<String>> {
+        self.next.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

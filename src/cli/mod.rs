@@ -26,13 +26,15 @@ mod whose;
 
 pub use exit::Exit;
 
-use std::io::{self, Write};
+use std::io;
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
 use signal_hook::consts::SIGPIPE;
 
 use crate::config::Style;
+use crate::log_queue;
+use crate::process::sys;
 use crate::text;
 
 /// Runs workflow graphs and supervises every process of them.
@@ -106,6 +108,7 @@ fn command() -> clap::Command {
 
 /// The whole program: parses the command line, runs the verb, prints its error if it has one.
 pub fn main() -> ExitCode {
+    sys::set_what_is_relied_on();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
@@ -144,16 +147,17 @@ pub fn main() -> ExitCode {
         Verb::Man(args) => manual::run(&args),
         Verb::Schema => schema::run(&mut io::stdout().lock()).map(|()| Exit::Finished).map_err(cannot_write),
     };
-    match exit {
+    let exit = match exit {
         Ok(exit) => exit.into(),
         Err(Failure::Said(exit)) => exit.into(),
         Err(Failure::Because(exit, error)) => {
-            // A message that cannot be written has nowhere else to go.
             let error = text::error(&format!("{error:#}"), TOO_LONG);
-            let _ = writeln!(io::stderr(), "pushflow: {error}");
+            logging::say(format!("pushflow: {error}\n"));
             exit.into()
         }
-    }
+    };
+    log_queue::flush();
+    exit
 }
 
 fn check(args: &check::CheckArgs) -> Result<Exit, Failure> {

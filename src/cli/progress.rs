@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use tracing::info;
 
-use super::logging;
+use super::logging::ProgressLine;
 use crate::graph::{ActorId, Workflow};
 use crate::supervisor::Happening;
 use crate::text;
@@ -24,7 +24,7 @@ const NAMED: usize = 3;
 pub(super) struct Progress<'a> {
     workflow: &'a Workflow,
     /// None where standard error is no terminal.
-    bar: Option<ProgressBar>,
+    bar: Option<ProgressLine>,
     started: Instant,
     done: u64,
     running: BTreeMap<ActorId, u64>,
@@ -38,10 +38,9 @@ impl<'a> Progress<'a> {
         let now = Instant::now();
         let bar = (io::stderr().is_terminal() && !quiet).then(|| {
             let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
-            // A style without a ticker: the loop draws, no thread.
+            // A style without a ticker: it is drawn when the loop says so.
             bar.set_style(ProgressStyle::with_template("{msg}").unwrap_or_else(|_| ProgressStyle::default_spinner()));
-            logging::write_above(bar.clone());
-            bar
+            ProgressLine::new(bar)
         });
         let next = now + if bar.is_some() { DRAW_EVERY } else { SAY_EVERY };
         Progress { workflow, bar, started: now, done: 0, running: BTreeMap::new(), next, stale: true }
@@ -86,8 +85,7 @@ impl<'a> Progress<'a> {
         let line = self.line(now);
         match &self.bar {
             Some(bar) => {
-                bar.set_message(Self::fit(line));
-                bar.tick();
+                bar.show(Self::fit(line));
                 self.next = now + TICK_EVERY;
             }
             None => {
@@ -134,7 +132,7 @@ impl<'a> Progress<'a> {
     /// Takes the line away.
     pub(super) fn finish(&self) {
         if let Some(bar) = &self.bar {
-            bar.finish_and_clear();
+            bar.finish();
         }
     }
 }

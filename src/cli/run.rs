@@ -15,15 +15,17 @@ use tracing::{debug, info, warn};
 use super::accounting::Report;
 use super::inputs::InputArgs;
 use super::progress::Progress;
-use super::{Exit, Failure, history, load, record};
+use super::{Exit, Failure, cannot_write, history, load, record};
 use crate::config::parse_duration;
 use crate::engine::Status;
 use crate::graph::{PoolType, Workers, Workflow};
 use crate::history::RunError;
+use crate::log_queue;
 use crate::payload::Payload;
 use crate::pool::Step;
 use crate::process::Signal;
 use crate::process::guardian::{self, Guardian};
+use crate::process::sys::EndedBySignals;
 use crate::supervisor::{CgroupUse, Happening, Supervisor, SupervisorError, subtree_for, usage_of_the_supervisor};
 use crate::text;
 
@@ -135,6 +137,8 @@ pub(super) fn run(args: &RunArgs) -> Result<Exit, Failure> {
     let guardian = guardian::split().inspect_err(|error| {
         warn!("cannot guard the run ({error}): should the supervisor be killed, processes can be left behind");
     });
+    // From here on there are threads.
+    log_queue::start().context("cannot start a thread for the log")?;
     let accounting = args.accounting || accounts.is_some();
     // Its thread would not be in a process that was split off later.
     let recorded = args.history || workflow.record.record().is_some();
@@ -142,6 +146,9 @@ pub(super) fn run(args: &RunArgs) -> Result<Exit, Failure> {
     let mut ended = Foreground::new(&workflow, guardian.ok(), accounting)?
         .run(inputs, args.timeout, history)
         .context("the supervisor failed")?;
+    // What is written now may have to wait for its reader. Nothing else is going on, so a signal just ends that.
+    let ended_by_signals = EndedBySignals::begin();
+    log_queue::flush();
     // The result first: it matters more.
     output.write(&ended.output)?;
     if let Some(report) = &ended.report {
@@ -153,6 +160,7 @@ pub(super) fn run(args: &RunArgs) -> Result<Exit, Failure> {
             io::stderr().write_all(text.as_bytes()).context("cannot write the accounts to standard error")?;
         }
     }
+    drop(ended_by_signals);
     // A server that is away holds up nobody who waits for the result.
     ended.supervisor.end_recorder().context("the supervisor failed")?;
     Ok(Exit::of_run(&ended.status, ended.signal))
@@ -191,22 +199,20 @@ impl Output {
         Ok(Output::File(what, path.to_owned(), file))
     }
 
-    fn write(self, output: &Json) -> anyhow::Result<()> {
+    fn write(self, output: &Json) -> Result<(), Failure> {
         let text = format!("{output}\n");
         match self {
             Output::Stdout => {
                 let mut stdout = io::stdout().lock();
-                stdout
-                    .write_all(text::json(&text).as_bytes())
-                    .and_then(|()| stdout.flush())
-                    .context("cannot write the output to standard output")
+                stdout.write_all(text::json(&text).as_bytes()).and_then(|()| stdout.flush()).map_err(cannot_write)
             }
             // A device or pipe has no length to set.
             Output::File(what, path, mut file) => file
                 .metadata()
                 .and_then(|found| if found.is_file() { file.set_len(0) } else { Ok(()) })
                 .and_then(|()| file.write_all(text.as_bytes()))
-                .with_context(|| format!("cannot write the {what} to {}", path.display())),
+                .with_context(|| format!("cannot write the {what} to {}", path.display()))
+                .map_err(Failure::from),
         }
     }
 }
@@ -244,6 +250,8 @@ impl<'a> Foreground<'a> {
         let mut supervisor = Supervisor::new(Arc::clone(workflow))?;
         if let Some(guardian) = guardian {
             supervisor.watch_guardian(guardian)?;
+        } else {
+            supervisor.start_guard(None)?;
         }
         if let Some(subtree) = subtree {
             supervisor.use_subtree(subtree);
@@ -318,6 +326,8 @@ impl<'a> Foreground<'a> {
             _ => grace,
         };
         self.supervisor.shut_down(patience)?;
+        // Nothing is left to be supervised: a disk may take its time.
+        self.supervisor.leave_loop();
         self.say_what_was_left();
         if let Some(history) = history {
             history.end(&self.supervisor, &status, &output, error);

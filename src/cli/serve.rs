@@ -11,6 +11,7 @@ use super::{Exit, Failure, history, load, record};
 use crate::bus::{self, Loop};
 use crate::cgroup::Subtree;
 use crate::graph::Workflow;
+use crate::log_queue;
 use crate::service::{Board, End, Line, Service};
 use crate::supervisor::{CgroupUse, Supervisor, subtree_for};
 use crate::systemd::Notifier;
@@ -62,7 +63,9 @@ pub(super) fn run(args: &ServeArgs) -> Result<Exit, Failure> {
 
 fn serve(args: &ServeArgs, workflow: Arc<Workflow>, file: std::path::PathBuf) -> anyhow::Result<End> {
     let whose = args.whose.whose();
+    log_queue::start().context("cannot start a thread for the log")?;
     let mut supervisor = Supervisor::new(Arc::clone(&workflow))?;
+    supervisor.start_guard(None)?;
     // The unit delegates its cgroup; a service that runs without one has no limits, and says so.
     if let Some(subtree) = subtree_for(&workflow, CgroupUse { accounting: true, ask_systemd: false }) {
         supervisor.use_subtree(subtree);

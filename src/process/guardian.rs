@@ -9,14 +9,18 @@
 //! the guardian alone, which passes it on once; and SIGKILL to the group leaves the supervisor to clean up. The
 //! guardian also has a name of its own, so that `pkill pushflow` means one of the two.
 //!
+//! Either may be stopped (SIGSTOP, by a task or a person). A signal that is passed on brings SIGCONT with it, as systemd
+//! does; and the end of one of the two has the other one go on, so that it can clean up.
+//!
 //! Where something else empties the tree (systemd: the cgroup of a service), none is needed.
 
 use std::ffi::CStr;
-use std::io;
-use std::os::fd::OwnedFd;
+use std::io::{self, Write};
+use std::os::fd::{AsFd, OwnedFd};
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{SigSet, SigmaskHow, kill, raise, sigprocmask};
 use nix::sys::signalfd::{SfdFlags, SignalFd, siginfo};
 use nix::unistd::setpgid;
@@ -29,8 +33,12 @@ pub const NAME: &CStr = c"flow-guardian";
 /// What is passed on to the supervisor.
 const PASSED_ON: [Signal; 6] =
     [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP, Signal::SIGQUIT, Signal::SIGUSR1, Signal::SIGUSR2];
+/// What asks for the end.
+const ENDS: [Signal; 4] = [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP, Signal::SIGQUIT];
 /// A second SIGTERM of the same sender that comes so soon is the same.
 const ECHO: Duration = Duration::from_millis(20);
+/// How long it waits for room to say something, in milliseconds.
+const SAYING: u16 = 1000;
 /// How long the guardian waits for what it has killed: a process in an uninterruptible call may take for ever.
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -41,6 +49,8 @@ pub struct Guardian {
     pub pid: Pid,
     /// Its end is the guardian's.
     pub pipe: OwnedFd,
+    /// Its end is the supervisor's, for the guardian.
+    pub held: OwnedFd,
 }
 
 /// Splits this process: the caller goes on as the supervisor, in a child; the process that called becomes its guardian,
@@ -48,6 +58,7 @@ pub struct Guardian {
 pub fn split() -> io::Result<Guardian> {
     let guardian = Pid::this();
     let (pipe, held) = sys::pipe()?;
+    let (its_pipe, its_held) = sys::pipe()?;
     // Before the fork: there is no moment at which an orphan of the supervisor goes elsewhere.
     sys::become_subreaper()?;
     let mut signals: SigSet = PASSED_ON.into_iter().filter(|signal| *signal != Signal::SIGHUP).collect();
@@ -63,15 +74,20 @@ pub fn split() -> io::Result<Guardian> {
         .and_then(|fd| Ok((fd, sys::fork()?)));
     let mine = match forked {
         Ok((fd, Some(supervisor))) => {
-            drop(pipe);
-            guard(supervisor, &fd, held)
+            drop((pipe, its_held));
+            // Without, a guardian that is stopped when its supervisor is killed cleans up when it goes on.
+            let _ = sys::go_on_when_closed(&its_pipe);
+            guard(supervisor, &fd, (held, its_pipe))
         }
         Ok((_, None)) => {
-            drop(held);
+            drop((held, its_pipe));
+            // Without, a supervisor that is stopped when its guardian is killed cleans up when it goes on. If the guardian has ended
+            // already, the pipe tells.
+            let _ = sys::go_on_when_the_parent_ends();
             // The guardian does the same, so that it holds for both as soon as either goes on.
             let _ = setpgid(Pid::from_raw(0), Pid::from_raw(0));
             sys::write_from_background();
-            Ok(Guardian { pid: guardian, pipe })
+            Ok(Guardian { pid: guardian, pipe, held: its_held })
         }
         Err(error) => Err(error),
     };
@@ -79,7 +95,7 @@ pub fn split() -> io::Result<Guardian> {
     mine
 }
 
-fn guard(supervisor: Pid, signals: &SignalFd, _held: OwnedFd) -> ! {
+fn guard(supervisor: Pid, signals: &SignalFd, _kept: (OwnedFd, OwnedFd)) -> ! {
     // It may have done so itself, and be gone.
     let _ = setpgid(supervisor, supervisor);
     sys::name_process(NAME);
@@ -103,7 +119,13 @@ fn guard(supervisor: Pid, signals: &SignalFd, _held: OwnedFd) -> ! {
             }
             Ok(Signal::SIGTSTP) => stop_with(supervisor),
             // The supervisor is not reaped yet: the number is its own.
-            Ok(signal) => drop(kill(supervisor, signal)),
+            Ok(signal) => {
+                let _ = kill(supervisor, signal);
+                // If it is stopped, it would not hear.
+                if ENDS.contains(&signal) {
+                    let _ = kill(supervisor, Signal::SIGCONT);
+                }
+            }
             Err(_) => {}
         }
     };
@@ -149,17 +171,24 @@ fn stop_with(supervisor: Pid) {
     let _ = kill(supervisor, Signal::SIGCONT);
 }
 
-/// What a user has to know of an end that the supervisor could not explain.
+/// What a user has to know of an end that the supervisor could not explain. Where nobody reads standard error, it is not said.
 fn say(ended: Ended, cleaned: &clean::Cleaned) {
+    let mut text = String::new();
     if matches!(ended, Ended::Killed(_)) {
-        eprint!("pushflow: the supervisor {ended}");
+        text = format!("pushflow: the supervisor {ended}");
         match cleaned.killed {
-            0 => eprintln!(),
-            1 => eprintln!("; one process that it left was killed"),
-            killed => eprintln!("; {killed} processes that it left were killed"),
+            0 => {}
+            1 => text.push_str("; one process that it left was killed"),
+            killed => text.push_str(&format!("; {killed} processes that it left were killed")),
         }
+        text.push('\n');
     }
     if !cleaned.survivors.is_empty() {
-        eprintln!("pushflow: these processes survive SIGKILL: {}", tree::names(&cleaned.survivors));
+        text.push_str(&format!("pushflow: these processes survive SIGKILL: {}\n", tree::names(&cleaned.survivors)));
+    }
+    let stderr = io::stderr();
+    let mut ready = [PollFd::new(stderr.as_fd(), PollFlags::POLLOUT)];
+    if !text.is_empty() && poll(&mut ready, PollTimeout::from(SAYING)).is_ok_and(|ready| ready > 0) {
+        let _ = (&stderr).write_all(text.as_bytes());
     }
 }

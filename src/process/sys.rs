@@ -15,8 +15,9 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 pub use nix::sys::signal::Signal;
-use nix::sys::signal::{SigHandler, SigSet, SigmaskHow, sigprocmask};
+use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, SigmaskHow, sigaction, sigprocmask};
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, socketpair};
+use nix::sys::stat::{Mode, umask};
 use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
 use nix::unistd::ForkResult;
 pub use nix::unistd::Pid;
@@ -140,6 +141,73 @@ pub fn name_process(name: &CStr) {
     let _ = nix::sys::prctl::set_name(name);
 }
 
+/// Starts a thread that gets no signals: they are for the threads that expect them.
+pub fn spawn_thread(name: &str, work: impl FnOnce() + Send + 'static) -> io::Result<()> {
+    let mut before = SigSet::empty();
+    sigprocmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::all()), Some(&mut before))?;
+    let started = std::thread::Builder::new().name(name.to_owned()).spawn(work);
+    sigprocmask(SigmaskHow::SIG_SETMASK, Some(&before), None)?;
+    started.map(drop)
+}
+
+/// Sends a process that was stopped on when this thread's parent ends (prctl(2), PR_SET_PDEATHSIG): what it is to notice then, it can.
+pub fn go_on_when_the_parent_ends() -> io::Result<()> {
+    Ok(nix::sys::prctl::set_pdeathsig(Signal::SIGCONT)?)
+}
+
+/// Which signal tells that something can be read (include/uapi/asm-generic/fcntl.h).
+const F_SETSIG: nix::libc::c_int = 10;
+
+/// Has this process, if it is stopped, go on when the other end of a pipe is closed (fcntl(2), O_ASYNC).
+pub fn go_on_when_closed(pipe: &OwnedFd) -> io::Result<()> {
+    let raw = pipe.as_raw_fd();
+    // SAFETY: fcntl(2) with arguments as it documents them, on a descriptor that is open. The signal is one whose usual effect is to
+    // go on, and that this process does not handle.
+    unsafe {
+        for (command, argument) in [
+            (F_SETSIG, nix::libc::SIGCONT),
+            (nix::libc::F_SETOWN, Pid::this().as_raw()),
+            (nix::libc::F_SETFL, nix::libc::O_ASYNC | nix::libc::O_NONBLOCK),
+        ] {
+            if nix::libc::fcntl(raw, command, argument) < 0 {
+                return Err(io::Error::last_os_error());
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Ends this process at once, whatever its other threads are doing, with no more than that.
+pub fn exit_now(code: i32) -> ! {
+    // SAFETY: it does not return.
+    unsafe { nix::libc::_exit(code) }
+}
+
+/// While this lives, SIGINT, SIGTERM and SIGHUP end the process (SIGHUP only where it was not ignored), although they are handled
+/// otherwise.
+#[derive(Debug)]
+pub struct EndedBySignals(Vec<(Signal, SigAction)>);
+
+impl EndedBySignals {
+    /// From now on.
+    pub fn begin() -> Self {
+        let default = SigAction::new(SigHandler::SigDfl, SaFlags::empty(), SigSet::empty());
+        let before = [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP].into_iter().filter(|it| !is_ignored(*it));
+        // SAFETY: the default action installs no code.
+        let set = before.filter_map(|it| Some((it, unsafe { sigaction(it, &default) }.ok()?)));
+        EndedBySignals(set.collect())
+    }
+}
+
+impl Drop for EndedBySignals {
+    fn drop(&mut self) {
+        for (signal, action) in &self.0 {
+            // SAFETY: the handler that was there before is there still.
+            let _ = unsafe { sigaction(*signal, action) };
+        }
+    }
+}
+
 /// Whether this process ignores a signal, as what it was started by may have decided.
 pub fn is_ignored(signal: Signal) -> bool {
     let mut action = MaybeUninit::<nix::libc::sigaction>::zeroed();
@@ -203,6 +271,33 @@ impl PidFd {
             result => Ok(result?),
         }
     }
+}
+
+/// What this process was started with, where it has changed that for itself: what it starts gets it back ([`exec::exec`]).
+static UMASK_BEFORE: OnceLock<Mode> = OnceLock::new();
+
+/// Sets what pushflow relies on, whatever it was started by. To be called first of all, while there is one thread.
+///
+/// Signals that the parent blocks are let through, and those that it ignores have their usual effect again where pushflow cannot do
+/// without (SIGCHLD: without it no end of a process is told). What nohup(1) and shells ignore on purpose stays ignored. A file that would
+/// become too large (`ulimit -f`) is an error of who writes it and not the end of the process, and nothing that is made can be written by
+/// everybody.
+pub fn set_what_is_relied_on() {
+    for signal in [Signal::SIGCHLD, Signal::SIGTERM, Signal::SIGALRM, Signal::SIGVTALRM, Signal::SIGPROF] {
+        // SAFETY: the default action installs no code.
+        let _ = unsafe { nix::sys::signal::signal(signal, SigHandler::SigDfl) };
+    }
+    // SAFETY: ignoring a signal installs no code.
+    let _ = unsafe { nix::sys::signal::signal(Signal::SIGXFSZ, SigHandler::SigIgn) };
+    let _ = sigprocmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::empty()), None);
+    let before = umask(Mode::S_IWOTH);
+    umask(before | Mode::S_IWOTH);
+    UMASK_BEFORE.get_or_init(|| before);
+}
+
+/// The largest file that this process may write, in bytes, if there is a limit (RLIMIT_FSIZE).
+pub fn largest_file() -> Option<u64> {
+    getrlimit(Resource::RLIMIT_FSIZE).ok().map(|(soft, _)| soft).filter(|limit| *limit != nix::libc::RLIM_INFINITY)
 }
 
 /// How many files this process may have opened, where that was raised: what it starts has its own.

@@ -4,7 +4,7 @@
 //! signals go round until nothing new is found, and that a tree is empty is known from [`sys::has_no_children`] only.
 
 use std::collections::{HashMap, HashSet};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use procfs::process::{Stat, all_processes};
 
@@ -182,6 +182,8 @@ pub fn is_below(pid: Pid, root: Pid) -> bool {
 /// How often a tree is looked at again because it grew meanwhile. A tree that still grows then is one that forks as fast
 /// as this process can look.
 const MOST_LOOKS: usize = 100;
+/// And no further look is begun after so long: where there are very many processes, each takes long.
+const LONGEST_LOOK: Duration = Duration::from_secs(3);
 /// The same for a signal that a process may answer by starting another: a pool that replaces its workers.
 const MOST_ROUNDS: usize = 5;
 /// So many processes are named in one message.
@@ -221,6 +223,7 @@ fn end_gently(process: &Process, signal: Signal) -> bool {
 pub fn kill_below(roots: &[Pid], but: impl Fn(&Process) -> bool) -> Vec<Process> {
     let mut stopped = HashSet::new();
     let mut found: Vec<Process> = Vec::new();
+    let begin = Instant::now();
     for _ in 0..MOST_LOOKS {
         let snapshot = Snapshot::take();
         found = roots.iter().flat_map(|root| snapshot.below(*root)).filter(|it| !but(it)).cloned().collect();
@@ -231,7 +234,7 @@ pub fn kill_below(roots: &[Pid], but: impl Fn(&Process) -> bool) -> Vec<Process>
                 process.signal(Signal::SIGSTOP);
             }
         }
-        if !grew {
+        if !grew || begin.elapsed() > LONGEST_LOOK {
             break;
         }
     }

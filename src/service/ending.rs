@@ -93,6 +93,8 @@ impl Service {
         supervisor.shut_down_while(patience, &mut |supervisor| answer_at_the_end(supervisor, line))?;
         self.notifier.status("every process is gone");
         info!("every process is gone");
+        // Nothing is left to be supervised: a disk may take its time.
+        self.supervisor.leave_loop();
         self.close_history();
         self.supervisor.end_recorder()?;
         self.tell(Notice::Close);

@@ -15,6 +15,10 @@ use crate::process::sys::{self, Pid, PidFd};
 use crate::process::tree;
 use crate::worker::Message;
 
+/// So many messages of one worker are handled in one turn of the loop: more than it can have answers to give, however many tasks it was
+/// sent ahead, and few enough that others have their turn when it says more.
+const MESSAGES_A_TURN: usize = 512;
+
 impl Supervisor {
     pub(super) fn on_worker_ready(&mut self, pool: PoolId, worker: WorkerId, readable: bool, writable: bool) {
         if writable {
@@ -33,7 +37,7 @@ impl Supervisor {
     }
 
     pub(super) fn receive_from(&mut self, pool: PoolId, worker: WorkerId) {
-        loop {
+        for _ in 0..MESSAGES_A_TURN {
             let Some(process) = self.pools[pool.index()].workers.get_mut(&worker) else { return };
             let Some(connection) = &mut process.connection else { return };
             let jobs = &self.jobs;
@@ -46,6 +50,12 @@ impl Supervisor {
                 Ok(None) => return,
                 Err(error) => return self.worker_unusable(pool, worker, error),
             }
+        }
+        let connection = self.pools[pool.index()].workers.get_mut(&worker).and_then(|it| it.connection.as_mut());
+        if let Some(Connection { channel, token }) = connection {
+            channel.stop_reading();
+            let token = *token;
+            self.is_unfinished(token);
         }
     }
 

@@ -7,10 +7,10 @@ use std::io;
 pub enum SupervisorError {
     /// The system refused something without which there is no supervision.
     #[error("cannot set up the supervisor: {0}")]
-    Setup(#[source] io::Error),
+    Setup(io::Error),
     /// Waiting for events failed.
     #[error("cannot wait for events: {0}")]
-    Poll(#[source] io::Error),
+    Poll(io::Error),
     /// The process that the user started was killed; so is everything of the run by now.
     #[error("the process that the run was started as is gone: {0}")]
     Unguarded(String),

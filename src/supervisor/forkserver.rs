@@ -16,6 +16,9 @@ use crate::graph::{self, PoolId};
 use crate::process::{Ended, sys};
 use crate::worker::{Channel, ChannelError, Frame, Message};
 
+/// So many messages of a forkserver are handled in one turn of the loop; it has a few to say in all.
+const MESSAGES_A_TURN: usize = 64;
+
 /// A running forkserver.
 pub(super) struct Forkserver {
     channel: Channel,
@@ -84,7 +87,7 @@ impl Supervisor {
     }
 
     pub(super) fn on_forkserver_ready(&mut self, pool: PoolId, writable: bool) {
-        loop {
+        for _ in 0..MESSAGES_A_TURN {
             let state = &mut self.pools[pool.index()];
             let Some(forkserver) = &mut state.forkserver else { return };
             let (channel, token, pid) = (&mut forkserver.channel, forkserver.token, forkserver.pid);
@@ -116,6 +119,11 @@ impl Supervisor {
                     return self.forkserver_gone(pool);
                 }
             }
+        }
+        if let Some(Forkserver { channel, token, .. }) = &mut self.pools[pool.index()].forkserver {
+            channel.stop_reading();
+            let token = *token;
+            self.is_unfinished(token);
         }
     }
 

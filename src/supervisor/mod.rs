@@ -12,6 +12,7 @@ mod endings;
 mod error;
 mod forkserver;
 mod ground;
+mod guard;
 mod guarded;
 mod happening;
 mod interpreter;
@@ -59,7 +60,7 @@ use mio::{Events, Poll, Token};
 use rustc_hash::FxHashMap;
 use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGTERM, SIGUSR1};
 use signal_hook_mio::v1_0::Signals;
-use tracing::debug;
+use tracing::{debug, warn};
 
 use crate::engine;
 use crate::graph::{Context, PoolId, PoolSpec, Workflow};
@@ -69,6 +70,7 @@ use crate::process::sys::{self, Pid};
 use accounts::Accounts;
 use announced::Announced;
 use forkserver::Forkserver;
+use guard::Pulse;
 use guarded::Guarded;
 use interpreter::Interpreter;
 use jobs::Job;
@@ -87,6 +89,9 @@ use strays::Strays;
 use viewers::Window;
 use workers::WorkerProcess;
 
+/// A limit on the size of files below this is worth a word: large values travel in files.
+const SMALL_FILE: u64 = 1 << 30;
+
 /// The supervisor of one workflow.
 pub struct Supervisor {
     workflow: Arc<Workflow>,
@@ -94,7 +99,11 @@ pub struct Supervisor {
     poll: Poll,
     events: Events,
     signals: Signals,
+    signals_token: Token,
+    /// There are more processes to reap than one turn takes.
+    unreaped: bool,
     guarded: Option<Guarded>,
+    pulse: Arc<Pulse>,
     announced: Announced,
     strays: Strays,
     window: Option<Window>,
@@ -163,6 +172,12 @@ impl PoolState {
     }
 }
 
+impl Drop for Supervisor {
+    fn drop(&mut self) {
+        self.leave_loop();
+    }
+}
+
 /// An effect that waits to be carried out.
 enum Todo {
     Engine(RunId, engine::Effect),
@@ -177,13 +192,19 @@ impl Supervisor {
         if let Err(error) = sys::raise_open_files() {
             debug!("no more files can be opened than at first: {error}");
         }
+        if let Some(limit) = sys::largest_file().filter(|limit| *limit < SMALL_FILE) {
+            warn!(
+                "files may not become larger than {limit} bytes here (`ulimit -f`): tasks whose values or output need more \
+                 fail with \"File too large\""
+            );
+        }
         let poll = Poll::new().map_err(SupervisorError::Setup)?;
         let mut sources = Sources::default();
         // nohup(1) and its like want the end of the terminal to mean nothing.
         let hangup = (!sys::is_ignored(sys::Signal::SIGHUP)).then_some(SIGHUP);
         let wanted = [SIGINT, SIGTERM, SIGCHLD, SIGUSR1].into_iter().chain(hangup);
         let mut signals = Signals::new(wanted).map_err(SupervisorError::Setup)?;
-        sources.add(&poll, &mut signals, Source::Signals).map_err(SupervisorError::Setup)?;
+        let signals_token = sources.add(&poll, &mut signals, Source::Signals).map_err(SupervisorError::Setup)?;
         let announced = Announced::new(&poll, &mut sources).map_err(SupervisorError::Setup)?;
         Ok(Supervisor {
             interpreter: Interpreter::of(&workflow),
@@ -192,7 +213,10 @@ impl Supervisor {
             poll,
             events: Events::with_capacity(256),
             signals,
+            signals_token,
+            unreaped: false,
             guarded: None,
+            pulse: Arc::default(),
             announced,
             strays: Strays::default(),
             window: None,
@@ -236,7 +260,10 @@ impl Supervisor {
             let mut events = std::mem::replace(&mut self.events, Events::with_capacity(0));
             let timeout =
                 self.next_time().into_iter().chain(wake).min().map(|at| at.saturating_duration_since(Instant::now()));
-            match self.poll.poll(&mut events, timeout) {
+            self.pulse.rests();
+            let polled = self.poll.poll(&mut events, timeout);
+            self.pulse.works();
+            match polled {
                 Err(error) if error.kind() != io::ErrorKind::Interrupted => return Err(SupervisorError::Poll(error)),
                 _ => {}
             }
@@ -274,7 +301,7 @@ impl Supervisor {
             Some(Source::Forkserver(pool)) => self.on_forkserver_ready(pool, writable),
             Some(Source::Worker(pool, worker)) => self.on_worker_ready(pool, worker, readable, writable),
             Some(Source::Output) => self.on_output_ready(token),
-            Some(Source::Doorway) => self.on_doorway_ready(),
+            Some(Source::Doorway) => self.on_doorway_ready(token),
             Some(Source::Stranger) => self.on_stranger_ready(token),
             // The loop is awake, which is all that was wanted.
             Some(Source::Waker) | None => {}
@@ -308,6 +335,7 @@ impl Supervisor {
         self.strays_on_time(now);
         self.recorder_on_time(now);
         self.recording_on_time(now);
+        self.doorway_on_time(now);
     }
 
     fn next_time(&self) -> Option<Instant> {
@@ -318,7 +346,13 @@ impl Supervisor {
         let beat = self.heartbeat.as_ref().map(Heartbeat::next_time);
         let pools = self.pools.iter().filter_map(|state| state.pool.next_time());
         let later = self.later.iter().map(|(at, _)| *at).min();
-        let others = [self.next_stray_time(), self.next_recorder_time(), self.next_recording_time(), later];
+        let others = [
+            self.next_stray_time(),
+            self.next_recorder_time(),
+            self.next_recording_time(),
+            self.next_doorway_time(),
+            later,
+        ];
         runs.chain(beat).chain(pools).chain(others.into_iter().flatten()).min()
     }
 

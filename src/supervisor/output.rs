@@ -2,6 +2,7 @@
 
 use std::io::{self, Read};
 use std::os::fd::{AsFd, OwnedFd};
+use std::time::{Duration, Instant};
 
 use mio::Token;
 use mio::unix::pipe::Receiver;
@@ -10,6 +11,7 @@ use tracing::info;
 use super::sources::Source;
 use super::{RunId, Supervisor};
 use crate::graph::{ActorId, PoolId};
+use crate::log_queue;
 use crate::pool::WorkerId;
 use crate::process::sys;
 use crate::text;
@@ -23,6 +25,8 @@ const MOST_A_TURN: usize = 64 * 1024;
 /// At the end of a task what its pipe holds at that moment is read, and no more than this: the largest pipe that a process may have
 /// without privileges (`/proc/sys/fs/pipe-max-size`).
 const MOST_AT_AN_END: usize = 1024 * 1024;
+/// While the log is behind, what is printed is looked at so often.
+const LOG_AGAIN: Duration = Duration::from_millis(20);
 /// How many of the last lines are kept for an error message.
 const KEPT_LINES: usize = 20;
 
@@ -109,6 +113,10 @@ impl Supervisor {
     }
 
     pub(super) fn on_output_ready(&mut self, token: Token) {
+        if log_queue::is_behind() {
+            // Who reads the log is slower than what is printed: that waits in its pipe, as if it were printed there.
+            return self.look_again(token, Instant::now() + LOG_AGAIN);
+        }
         if let Some((pool, worker)) = self.followed_worker(token) {
             // It may have gone on to the next task before it printed. Nothing can begin between here and the reading.
             self.take_back(pool, worker);

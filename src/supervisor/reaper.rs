@@ -21,9 +21,13 @@ pub(super) enum Child {
     LetGo,
 }
 
+/// So many processes are reaped in one turn of the loop: a task may start them faster than they are.
+const REAPED_A_TURN: usize = 512;
+
 impl Supervisor {
     pub(super) fn on_signals(&mut self) {
-        for signal in self.signals.pending().collect::<Vec<_>>() {
+        let left = std::mem::take(&mut self.unreaped).then_some(SIGCHLD);
+        for signal in self.signals.pending().chain(left).collect::<Vec<_>>() {
             match signal {
                 SIGCHLD => self.reap_children(),
                 SIGUSR1 => self.log_tree(),
@@ -33,7 +37,14 @@ impl Supervisor {
     }
 
     fn reap_children(&mut self) {
-        while let Ok(Some(reaped)) = sys::reap() {
+        for number in 0.. {
+            if number == REAPED_A_TURN {
+                // No signal tells of them again.
+                self.unreaped = true;
+                self.is_unfinished(self.signals_token);
+                break;
+            }
+            let Ok(Some(reaped)) = sys::reap() else { break };
             self.reaped += 1;
             let child = self.children.remove(&reaped.pid);
             self.account_reaped(child.as_ref(), &reaped);

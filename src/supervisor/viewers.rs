@@ -1,10 +1,11 @@
 //! The socket at which a running workflow shows its process tree: who connects gets a [`Listing`](super::listing::Listing)
 //! as JSON, and is hung up on. It is in the runtime folder, under the supervisor's number.
 
-use std::fs::{self, DirBuilder};
+use std::fs::{self, DirBuilder, Permissions};
 use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use mio::net::{UnixListener, UnixStream};
 use mio::{Interest, Token};
@@ -16,11 +17,14 @@ use crate::process::sys::Pid;
 
 /// So many may read at once; the one that has waited longest goes for a further one.
 const MOST_VIEWERS: usize = 16;
+/// After a failure to accept a connection, the next try.
+const ACCEPT_AGAIN: Duration = Duration::from_millis(100);
 
 /// Where viewers connect; the socket is removed with the value.
 pub(super) struct Window {
     path: PathBuf,
     listener: UnixListener,
+    token: Token,
     viewers: Vec<Viewer>,
 }
 
@@ -70,7 +74,10 @@ fn open(folder: &Path) -> io::Result<(PathBuf, UnixListener)> {
     let path = folder.join(format!("{}.sock", Pid::this()));
     // Left over by one that had the same number.
     let _ = fs::remove_file(&path);
-    Ok((path.clone(), UnixListener::bind(path)?))
+    let listener = UnixListener::bind(&path)?;
+    // Whatever the umask is.
+    fs::set_permissions(&path, Permissions::from_mode(0o600))?;
+    Ok((path, listener))
 }
 
 impl Supervisor {
@@ -83,8 +90,8 @@ impl Supervisor {
         for folder in runtime_folders() {
             match open(&folder) {
                 Ok((path, mut listener)) => {
-                    self.sources.add(&self.poll, &mut listener, Source::Window)?;
-                    self.window = Some(Window { path, listener, viewers: Vec::new() });
+                    let token = self.sources.add(&self.poll, &mut listener, Source::Window)?;
+                    self.window = Some(Window { path, listener, token, viewers: Vec::new() });
                     return Ok(());
                 }
                 Err(error) => last = error,
@@ -95,12 +102,15 @@ impl Supervisor {
 
     pub(super) fn on_window_ready(&mut self) {
         let mut text = None;
-        while let Some(window) = &mut self.window {
+        for _ in 0..MOST_VIEWERS {
+            let Some(window) = &mut self.window else { return };
+            let token = window.token;
             let mut stream = match window.listener.accept() {
                 Ok((stream, _)) => stream,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-                // Who could not be let in will try again.
-                Err(_) => return,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
+                // No more files can be opened: who waits there is not told of again.
+                Err(_) => return self.look_again(token, Instant::now() + ACCEPT_AGAIN),
             };
             let text = text.get_or_insert_with(|| {
                 // A listing is plain data.
@@ -114,6 +124,10 @@ impl Supervisor {
             }
             window.viewers.push(Viewer { stream, token, text: text.clone(), sent: 0 });
             self.on_viewer_ready(token);
+        }
+        // There may be more; others have their turn first.
+        if let Some(token) = self.window.as_ref().map(|window| window.token) {
+            self.is_unfinished(token);
         }
     }
 

@@ -7,13 +7,15 @@ use std::fs::File;
 use std::io;
 use std::os::fd::AsFd;
 use std::os::unix::fs::MetadataExt;
+use std::sync::Arc;
 
 use tracing::field::{Field, Value, Visit};
 use tracing::{Event, Subscriber};
 use tracing_journald::{Layer as Lines, Priority, PriorityMappings};
-use tracing_subscriber::Layer;
-use tracing_subscriber::layer::Context;
-use tracing_subscriber::registry::LookupSpan;
+use tracing_subscriber::layer::{Context, Layered, SubscriberExt};
+use tracing_subscriber::{Layer, Registry, registry};
+
+use crate::log_queue::{self, Source};
 
 use crate::text;
 
@@ -28,12 +30,15 @@ const MESSAGE_IDS: [(&str, &str); 4] = [
 /// The fields that an event carries as `run`, `actor`, `pool` and `worker_pid` are `PUSHFLOW_RUN` and so on there.
 const PREFIX: &str = "PUSHFLOW";
 
-/// Writes events to the journal.
+/// Writes events to the journal, through the queue of the log: journald may not answer.
 pub struct Journal {
-    plain: Lines,
+    plain: Sink,
     /// The same with a MESSAGE_ID each.
-    marked: Vec<(&'static str, Lines)>,
+    marked: Vec<(&'static str, Sink)>,
 }
+
+/// What sends events to journald. It is no subscriber of this process: it gets its events from the thread that writes.
+type Sink = Arc<Layered<Lines, Registry>>;
 
 impl Journal {
     /// The journal, if it reads what this process prints anyway (`$JOURNAL_STREAM`, systemd.exec(5)). Every line carries
@@ -42,15 +47,16 @@ impl Journal {
         if !prints_to_the_journal() {
             return None;
         }
+        log_queue::set_reader("the journal did not answer");
         let plain = lines(workflow, None).ok()?;
         let marked = MESSAGE_IDS.iter().map(|(target, id)| Ok((*target, lines(workflow, Some(id))?)));
         Some(Journal { plain, marked: marked.collect::<io::Result<_>>().ok()? })
     }
 }
 
-fn lines(workflow: &str, message_id: Option<&str>) -> io::Result<Lines> {
+fn lines(workflow: &str, message_id: Option<&str>) -> io::Result<Sink> {
     let fields = [("PUSHFLOW_WORKFLOW", workflow)].into_iter().chain(message_id.map(|id| ("MESSAGE_ID", id)));
-    Ok(tracing_journald::layer()?
+    let lines = tracing_journald::layer()?
         .with_field_prefix(Some(PREFIX.to_owned()))
         .with_syslog_identifier("pushflow".to_owned())
         .with_priority_mappings(PriorityMappings {
@@ -58,7 +64,8 @@ fn lines(workflow: &str, message_id: Option<&str>) -> io::Result<Lines> {
             debug: Priority::Debug,
             ..PriorityMappings::new()
         })
-        .with_custom_fields(fields))
+        .with_custom_fields(fields);
+    Ok(Arc::new(registry().with(lines)))
 }
 
 /// Whether standard error is the journal's stream.
@@ -71,20 +78,25 @@ fn prints_to_the_journal() -> bool {
     }
 }
 
-impl<S: Subscriber + for<'span> LookupSpan<'span>> Layer<S> for Journal {
-    fn on_event(&self, event: &Event<'_>, context: Context<'_, S>) {
-        let target = event.metadata().target();
+impl<S: Subscriber> Layer<S> for Journal {
+    fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
+        let metadata = event.metadata();
+        let target = metadata.target();
         let marked = self.marked.iter().find(|(marked, _)| *marked == target);
-        let lines = marked.map_or(&self.plain, |(_, lines)| lines);
+        let lines = Arc::clone(marked.map_or(&self.plain, |(_, lines)| lines));
         let mut fields = Fields::default();
         event.record(&mut fields);
         fields.complete_the_message(target == "task");
-        let Some(first) = fields.0.first() else { return lines.on_event(event, context) };
-        let mut values: [(&Field, Option<&dyn Value>); MOST_FIELDS] = [(&first.0, None); MOST_FIELDS];
-        for (place, (field, text)) in values.iter_mut().zip(&fields.0) {
-            *place = (field, Some(text));
         }
-        lines.on_event(&Event::new(event.metadata(), &event.metadata().fields().value_set(&values)), context);
+        let source = if target == "task" { Source::Task } else { Source::Pushflow };
+        log_queue::write(source, fields.0.iter().map(|(_, text)| text.len()).sum(), move || {
+            let Some(first) = fields.0.first() else { return };
+            let mut values: [(&Field, Option<&dyn Value>); MOST_FIELDS] = [(&first.0, None); MOST_FIELDS];
+            for (place, (field, text)) in values.iter_mut().zip(&fields.0) {
+                *place = (field, Some(text));
+            }
+            lines.event(&Event::new(metadata, &metadata.fields().value_set(&values)));
+        });
     }
 }
 

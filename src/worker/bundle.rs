@@ -15,11 +15,12 @@ const BOOT: &str = include_str!("python/boot.py");
 /// folder, which is on `sys.path` until [`BOOT`] takes it away.
 const READ: &str = "import posix;exec(posix.read(fd,";
 
-/// What it runs behind a launcher: it connects to the address in its environment, shows the token, and reads.
+/// What it runs behind a launcher: it connects to the address in its environment, or as another user (EACCES) to the one beside it, shows
+/// the token, and reads.
 const CONNECT: &str = "import sys;sys.path[0]or sys.path.pop(0);import os,_socket;\
     a,t=[os.environ.pop(n,0)or sys.exit('pushflow: the launcher has not passed on '+n)\
     for n in('PUSHFLOW_WORKER_ADDRESS','PUSHFLOW_WORKER_TOKEN')];s=_socket.socket(1);e=s.connect_ex(a);\
-    e and sys.exit('pushflow: cannot connect to %s: %s'%(a,os.strerror(e)));s.sendall(t.encode());fd=None;exec(s.recv(";
+    e=s.connect_ex(a+'-for-others')if e==13 else e;e and sys.exit('pushflow: cannot connect to %s: %s'%(a,os.strerror(e)));s.sendall(t.encode());fd=None;exec(s.recv(";
 
 /// What other programs for `python -c` begin with: takes the current folder from `sys.path`, where somebody may have left modules.
 pub const WITHOUT_CURRENT_FOLDER: &str =

@@ -198,6 +198,11 @@ impl Channel {
         }
     }
 
+    /// What is left is received later, although nothing more may be told of it: [`Channel::receive`] has not said that there is nothing.
+    pub fn stop_reading(&mut self) {
+        self.drained = false;
+    }
+
     /// Reads what is there; false if nothing is.
     fn read_once(&mut self) -> Result<bool, ChannelError> {
         let mut buffers = [IoSliceMut::new(&mut self.scratch)];

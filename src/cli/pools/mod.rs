@@ -15,7 +15,7 @@ use std::time::Duration;
 use clap::ValueEnum;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use super::logging;
+use super::logging::ProgressLine;
 use super::run::PoolArg;
 use crate::config::parse_duration;
 use crate::graph::{Context, PoolType};
@@ -108,7 +108,7 @@ impl PoolsArgs {
 }
 
 /// A line on a terminal that says what is tried at the moment.
-struct Line(Option<ProgressBar>);
+struct Line(Option<ProgressLine>);
 
 impl Line {
     fn new() -> Self {
@@ -117,8 +117,7 @@ impl Line {
             bar.set_style(
                 ProgressStyle::with_template("{wide_msg}").unwrap_or_else(|_| ProgressStyle::default_spinner()),
             );
-            logging::write_above(bar.clone());
-            bar
+            ProgressLine::new(bar)
         }))
     }
 
@@ -126,8 +125,7 @@ impl Line {
         if let Some(bar) = &self.0 {
             let gevent = if candidate.gevent { ", gevent" } else { "" };
             let (kind, context) = (candidate.kind.word(), candidate.context_word());
-            bar.set_message(format!("{done}/{all} · {kind} ({context}{gevent}): {task}"));
-            bar.tick();
+            bar.show(format!("{done}/{all} · {kind} ({context}{gevent}): {task}"));
         }
     }
 }
@@ -135,7 +133,7 @@ impl Line {
 impl Drop for Line {
     fn drop(&mut self) {
         if let Some(bar) = &self.0 {
-            bar.finish_and_clear();
+            bar.finish();
         }
     }
 }

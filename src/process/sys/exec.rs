@@ -9,7 +9,7 @@ use std::ptr;
 use nix::libc;
 use nix::sys::signal::{SigSet, SigmaskHow, Signal, sigprocmask};
 
-use super::{OPEN_FILES_BEFORE, Pid, PidFd};
+use super::{OPEN_FILES_BEFORE, Pid, PidFd, UMASK_BEFORE};
 
 /// Room for the child's calls between clone and exec; a page or two of it is used.
 const STACK: usize = 64 * 1024;
@@ -25,7 +25,7 @@ const RESET: [Signal; 8] = [
     Signal::SIGTSTP,
 ];
 /// What this process ignores for itself alone.
-const RESTORED: [Signal; 2] = [Signal::SIGPIPE, Signal::SIGTTOU];
+const RESTORED: [Signal; 3] = [Signal::SIGPIPE, Signal::SIGTTOU, Signal::SIGXFSZ];
 
 /// All that the child needs: it allocates nothing.
 #[derive(Debug)]
@@ -62,6 +62,8 @@ struct Start {
     supervisor: libc::pid_t,
     /// How many files it may open, where this process may open more.
     open_files: Option<libc::rlimit>,
+    /// The mode bits that are taken from what it makes, where this process takes others.
+    umask: Option<libc::mode_t>,
     /// Why it has not become the program.
     error: c_int,
 }
@@ -89,6 +91,7 @@ pub fn exec(image: &Image<'_>) -> io::Result<(Pid, PidFd)> {
         leaf: image.leaf.map(|fd| fd.as_raw_fd()),
         supervisor: Pid::this().as_raw(),
         open_files: OPEN_FILES_BEFORE.get().map(|&(soft, hard)| libc::rlimit { rlim_cur: soft, rlim_max: hard }),
+        umask: UMASK_BEFORE.get().map(|mode| mode.bits()),
         error: 0,
     };
     let mut stack: Vec<u128> = Vec::with_capacity(STACK / size_of::<u128>());
@@ -174,6 +177,9 @@ unsafe fn enter(start: &mut Start) -> c_int {
             && libc::setrlimit(libc::RLIMIT_NOFILE, limit) < 0
         {
             return errno();
+        }
+        if let Some(mask) = start.umask {
+            libc::umask(mask);
         }
         default_signals();
         execute(start)
