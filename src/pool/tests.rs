@@ -216,7 +216,7 @@ fn a_program_that_the_system_has_no_room_for_waits_for_others_and_is_not_started
     let mut bench = Bench::new(&spec(Workers::Fixed(2)));
     bench.program(1);
     bench.program(2);
-    let mut not_started = |bench: &mut Bench, worker| {
+    let not_started = |bench: &mut Bench, worker| {
         let waits = bench.pool.on_program_not_started(WorkerId(worker), bench.now, &mut bench.effects);
         (waits, bench.taken())
     };

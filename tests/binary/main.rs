@@ -16,6 +16,7 @@ mod programs;
 mod ps;
 mod scale;
 mod signals;
+mod started;
 mod support;
 mod terminal;
 mod values;

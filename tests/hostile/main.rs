@@ -10,6 +10,7 @@ mod support;
 mod deaf;
 mod deaths;
 mod frozen;
+mod held_up;
 mod killed;
 mod matrix;
 mod needs_root;

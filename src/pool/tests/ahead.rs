@@ -210,7 +210,7 @@ impl World {
                 Effect::Retire(worker) => {
                     assert!(self.queue(worker).is_empty());
                     self.queues.remove(&worker);
-                    bench.pool.on_worker_ended(worker, &mut bench.effects);
+                    bench.pool.on_worker_ended(worker, bench.now, &mut bench.effects);
                 }
                 other => panic!("{other:?}"),
             }
@@ -235,7 +235,7 @@ impl World {
 
     fn die(&mut self, bench: &mut Bench, worker: WorkerId) {
         if let Some(queue) = self.queues.remove(&worker) {
-            let orphan = bench.pool.on_worker_ended(worker, &mut bench.effects);
+            let orphan = bench.pool.on_worker_ended(worker, bench.now, &mut bench.effects);
             assert_eq!(orphan.map(|orphan| orphan.job), queue.front().copied());
             orphan.into_iter().for_each(|orphan| *self.ended.entry(orphan.job).or_default() += 1);
         }
