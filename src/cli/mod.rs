@@ -26,7 +26,7 @@ mod whose;
 
 pub use exit::Exit;
 
-use std::io;
+use std::io::{self, Write};
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};

@@ -16,7 +16,6 @@ use tracing_subscriber::layer::{Context, Layered, SubscriberExt};
 use tracing_subscriber::{Layer, Registry, registry};
 
 use crate::log_queue::{self, Source};
-
 use crate::text;
 
 /// The targets of events that have a MESSAGE_ID, which `packaging/journal/pushflow.catalog` explains.
@@ -87,7 +86,6 @@ impl<S: Subscriber> Layer<S> for Journal {
         let mut fields = Fields::default();
         event.record(&mut fields);
         fields.complete_the_message(target == "task");
-        }
         let source = if target == "task" { Source::Task } else { Source::Pushflow };
         log_queue::write(source, fields.0.iter().map(|(_, text)| text.len()).sum(), move || {
             let Some(first) = fields.0.first() else { return };
