@@ -94,7 +94,7 @@ fn a_launcher_that_fails_is_an_error_with_its_last_words() {
         finished.stderr
     );
     let finished = run("['env', '-u', 'PUSHFLOW_WORKER_TOKEN']");
-    assert!(finished.stderr.contains("the launcher has not passed on PUSHFLOW_WORKER_ADDRESS"), "{}", finished.stderr);
+    assert!(finished.stderr.contains("the launcher has not passed on PUSHFLOW_WORKER_TOKEN"), "{}", finished.stderr);
 }
 
 #[test]
