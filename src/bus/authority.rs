@@ -36,7 +36,7 @@ impl Action {
 /// What is known of callers.
 #[derive(Debug, Default)]
 pub(super) struct Authority {
-    /// Users by unique bus names, which are never used again.
+    /// Users by unique bus names, which one bus never uses again. Another connection has another [`Authority`].
     users: Mutex<HashMap<String, u32>>,
 }
 

@@ -53,7 +53,7 @@ impl Which {
 }
 
 /// The way to the loop.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Loop {
     requests: mpsc::Sender<Request>,
     waker: Arc<Waker>,
@@ -83,7 +83,9 @@ impl Loop {
     }
 }
 
-/// What the objects on the bus have in common.
+/// What the objects on the bus have in common: one for each connection. Unique names mean something on one bus only, and a bus
+/// that is started again gives them anew: what is known of callers and of objects ends with the connection, also for
+/// calls that are answered while the next one is made.
 #[derive(Debug)]
 struct Office {
     which: Which,
@@ -94,7 +96,7 @@ struct Office {
     authority: Authority,
     census: Census,
     shown: Shown,
-    figures: Figures,
+    figures: Arc<Figures>,
 }
 
 /// The pause before the bus is tried again: the first, and the longest.
@@ -110,7 +112,7 @@ pub fn start(
     notices: async_channel::Receiver<Notice>,
     cgroup: Option<(&str, &Path)>,
 ) -> io::Result<thread::JoinHandle<()>> {
-    let office = Arc::new(Office {
+    let office = Office {
         which,
         name: name.to_owned(),
         board,
@@ -118,16 +120,17 @@ pub fn start(
         authority: Authority::default(),
         census: Census::default(),
         shown: Shown::default(),
-        figures: Figures::of(cgroup),
-    });
-    thread::Builder::new().name("bus".to_owned()).spawn(move || stay(&office, &notices))
+        figures: Arc::new(Figures::of(cgroup)),
+    };
+    thread::Builder::new().name("bus".to_owned()).spawn(move || stay(office, &notices))
 }
 
-fn stay(office: &Arc<Office>, notices: &async_channel::Receiver<Notice>) {
+fn stay(office: Office, notices: &async_channel::Receiver<Notice>) {
     let (mut pause, longest) = PAUSES;
     let mut said = String::new();
+    let mut office = Arc::new(office);
     loop {
-        match zbus::block_on(presence::be_present(office, notices)) {
+        match zbus::block_on(presence::be_present(&office, notices)) {
             Ok(presence::Left::Asked) => return,
             Ok(presence::Left::Lost) => {
                 warn!("the connection to the {} is lost: runs go on, and it is tried again", office.which.word());
@@ -135,7 +138,7 @@ fn stay(office: &Arc<Office>, notices: &async_channel::Receiver<Notice>) {
                 said.clear();
             }
             Err(error) => {
-                let why = presence::explain(office, &error);
+                let why = presence::explain(&office, &error);
                 if why != said {
                     warn!("{why}; the workflow runs without, and it is tried again");
                     said = why;
@@ -143,6 +146,7 @@ fn stay(office: &Arc<Office>, notices: &async_channel::Receiver<Notice>) {
                 office.to_loop.tell(Ask::BusTried);
             }
         }
+        office = Arc::new(office.of_next_connection());
         // Who waits for this thread wakes it up.
         thread::park_timeout(pause);
         pause = (pause * 2).min(longest);
@@ -158,6 +162,20 @@ fn stay(office: &Arc<Office>, notices: &async_channel::Receiver<Notice>) {
 }
 
 impl Office {
+    /// The same service on another connection, of whose callers nothing is known yet.
+    fn of_next_connection(&self) -> Self {
+        Office {
+            which: self.which,
+            name: self.name.clone(),
+            board: Arc::clone(&self.board),
+            to_loop: self.to_loop.clone(),
+            authority: Authority::default(),
+            census: Census::default(),
+            shown: Shown::default(),
+            figures: Arc::clone(&self.figures),
+        }
+    }
+
     fn came(&self) {
         info!("on the {} as {}", self.which.word(), names::service(&self.name));
         self.to_loop.tell(Ask::BusTried);

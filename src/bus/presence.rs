@@ -67,7 +67,6 @@ pub(super) async fn be_present(office: &Arc<Office>, notices: &Receiver<Notice>)
 /// Shows what there is, takes the name, and tells what happens.
 async fn attend(office: &Arc<Office>, connection: &Connection, notices: &Receiver<Notice>) -> zbus::Result<Left> {
     let server = connection.object_server();
-    office.shown.forget();
     let mut workflow = office.board.with(|state| Arc::clone(&state.workflow));
     put_actors(office, server, &workflow).await?;
     let runs = office.board.with(|state| state.runs.keys().copied().collect::<Vec<_>>());

@@ -88,11 +88,6 @@ struct Objects {
 }
 
 impl Shown {
-    /// A new connection has no objects.
-    pub(super) fn forget(&self) {
-        *self.objects() = Objects::default();
-    }
-
     fn objects(&self) -> MutexGuard<'_, Objects> {
         self.objects.lock().unwrap_or_else(PoisonError::into_inner)
     }
