@@ -6,29 +6,40 @@ use std::path::{Path, PathBuf};
 use anyhow::anyhow;
 
 use super::{Exit, Failure};
+use crate::systemd::escape::instance;
 
-/// The file that `FILE|NAME` means: a path if it looks like one or exists, else a workflow installed under that name.
+/// Whether `FILE|NAME` is a file: it has a slash, or ends in `.toml`.
+pub(super) fn is_path(name: &str) -> bool {
+    name.contains('/') || name.ends_with(".toml")
+}
+
+/// The file that `FILE|NAME` means. A name is that of an installed workflow, whatever is in the current folder: that may be
+/// anybody's.
 pub(super) fn workflow_file(name: &str) -> Result<PathBuf, Failure> {
-    let path = Path::new(name);
-    if path.is_file() {
-        return Ok(path.to_owned());
+    if is_path(name) {
+        let path = Path::new(name);
+        return match path.is_file() {
+            true => Ok(path.to_owned()),
+            false if path.exists() => Err(not_found(format!("{name} is not a file"))),
+            false => Err(not_found(format!("{name} does not exist"))),
+        };
     }
-    if name.contains('/') || name.ends_with(".toml") {
-        let what = if path.exists() { "is not a file" } else { "does not exist" };
-        return Err(not_found(format!("{name} {what}")));
-    }
-    installed(name, &workflow_folders()).map_err(|failure| match failure {
-        Failure::Because(exit, error) if Path::new(&format!("{name}.toml")).is_file() => {
-            Failure::Because(exit, anyhow!("{error:#}; for the file in this folder, say {name}.toml"))
+    installed(name, &workflow_folders()).map_err(|failure| {
+        let here = [format!("./{name}"), format!("./{name}.toml")];
+        let here = here.into_iter().find(|path| !name.is_empty() && Path::new(path).is_file());
+        match (failure, here) {
+            (Failure::Because(exit, error), Some(here)) => {
+                Failure::Because(exit, anyhow!("{error:#}; to use the file in this folder, write {here}"))
+            }
+            (failure, _) => failure,
         }
-        failure => failure,
     })
 }
 
 /// Whether a service that runs this file ends with its first run, as far as the file, or else the defaults, can be read.
 pub(super) fn runs_once(file: &Path, defaults: Option<&Path>) -> bool {
     let mode = |path: &Path| {
-        let table: toml::Table = std::fs::read_to_string(path).ok()?.parse().ok()?;
+        let table: toml::Table = crate::config::read_text(path).ok()?.parse().ok()?;
         Some(
             table
                 .get("service")
@@ -70,11 +81,19 @@ impl Whose {
         }
     }
 
+    /// Where the history of a service of this name is.
+    pub(super) fn state_folder_of(self, name: &str) -> Option<PathBuf> {
+        let folder = self.state_folder()?;
+        // What a unit has is made for it.
+        let made = of_unit("STATE_DIRECTORY").filter(|made| made.parent() == Some(&*folder));
+        made.or_else(|| Some(folder.join(instance(name))))
+    }
+
     /// A folder of one of them that is in memory, and there for as long as the host is up or the user is logged in. It may
     /// have to be made.
     pub(super) fn runtime_folder(self, name: &str) -> Option<PathBuf> {
-        // What a unit has is made for it.
-        absolute("RUNTIME_DIRECTORY").or_else(|| match self {
+        let name = instance(name);
+        of_unit("RUNTIME_DIRECTORY").or_else(|| match self {
             Whose::System => Some(Path::new("/run/pushflow").join(name)),
             Whose::User => absolute("XDG_RUNTIME_DIR").map(|folder| folder.join("pushflow").join(name)),
         })
@@ -136,6 +155,14 @@ pub(super) fn defaults_file() -> Option<PathBuf> {
 
 fn absolute(name: &str) -> Option<PathBuf> {
     env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute())
+}
+
+/// The first of the folders that systemd has made for a unit (systemd.exec(5)).
+fn of_unit(variable: &str) -> Option<PathBuf> {
+    let folders = env::var(variable).ok().filter(|folders| folders.starts_with('/'))?;
+    // A colon is between two of them, or part of one's name.
+    let first = if Path::new(&folders).is_dir() { &folders } else { folders.split(':').next()? };
+    Some(first.into())
 }
 
 fn user_folder() -> Option<PathBuf> {
