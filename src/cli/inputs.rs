@@ -1,6 +1,6 @@
 //! The inputs of a run, as the command line gives them.
 
-use std::fs;
+use std::fs::File;
 use std::io::{self, Read};
 
 use anyhow::{Context, anyhow};
@@ -23,6 +23,9 @@ pub(super) struct InputArgs {
     #[arg(long = "arg", value_name = "VALUE", value_parser = argument, allow_hyphen_values = true)]
     args: Vec<Json>,
 }
+
+/// Larger inputs are passed in a file that a task reads.
+const LARGEST: u64 = 1 << 30;
 
 impl InputArgs {
     /// The inputs alone, as one JSON object.
@@ -53,17 +56,23 @@ impl InputArgs {
 }
 
 fn read_object(file: &str) -> anyhow::Result<Map<String, Json>> {
-    let (place, text) = if file == "-" {
-        let mut text = String::new();
-        io::stdin().read_to_string(&mut text).context("cannot read inputs from standard input")?;
-        ("standard input", text)
-    } else {
-        (file, fs::read_to_string(file).with_context(|| format!("cannot read inputs from {file}"))?)
-    };
+    let place = if file == "-" { "standard input" } else { file };
+    let read = if file == "-" { bounded(io::stdin()) } else { File::open(file).and_then(bounded) };
+    let text = read.with_context(|| format!("cannot read inputs from {place}"))?;
     match serde_json::from_str(&text) {
         Ok(Json::Object(object)) => Ok(object),
         Ok(other) => Err(anyhow!("the inputs in {place} must be a JSON object, not {}", kind(&other))),
         Err(error) => Err(anyhow!("the inputs in {place} are not valid JSON: {error}")),
+    }
+}
+
+/// A text of a length that can be inputs: devices have no end.
+fn bounded(from: impl Read) -> io::Result<String> {
+    let mut text = String::new();
+    from.take(LARGEST + 1).read_to_string(&mut text)?;
+    match text.len() as u64 > LARGEST {
+        true => Err(io::Error::new(io::ErrorKind::FileTooLarge, format!("they are larger than {} MiB", LARGEST >> 20))),
+        false => Ok(text),
     }
 }
 

@@ -38,10 +38,16 @@ pub(super) fn again(file: &Path, defaults: Option<&Path>) -> Result<Workflow, St
     config::load(file, defaults).map(with_warnings).map_err(|errors| errors.to_string())
 }
 
+/// So many warnings are logged.
+const MOST_WARNINGS: usize = 50;
+
 fn with_warnings(loaded: Loaded) -> Workflow {
-    for warning in &loaded.warnings {
+    for warning in loaded.warnings.iter().take(MOST_WARNINGS) {
         let line = warning.position().map_or_else(String::new, |position| format!(":{}", position.line));
         warn!("{}{line}: {}", warning.file(), warning.message);
+    }
+    if loaded.warnings.len() > MOST_WARNINGS {
+        warn!("and {} more warnings: see pushflow check", loaded.warnings.len() - MOST_WARNINGS);
     }
     let mut workflow = loaded.workflow;
     record::settle(&mut workflow);

@@ -103,6 +103,9 @@ impl fmt::Display for ConfigErrors {
 
 impl std::error::Error for ConfigErrors {}
 
+/// So many are kept.
+const MOST_KEPT: usize = 100_000;
+
 /// What was found so far, and in which files.
 #[derive(Debug, Default)]
 pub(super) struct Problems {
@@ -112,6 +115,8 @@ pub(super) struct Problems {
     pub missing: bool,
     /// Whether to look at this host too: for programs, and into scripts.
     pub thorough: bool,
+    /// There was an error, kept or not.
+    failed: bool,
     pub guesses: Guesses,
 }
 
@@ -153,12 +158,17 @@ impl Problems {
         labels: Vec<Label>,
     ) -> &mut Diagnostic {
         let source = self.sources[source as usize].clone();
+        self.failed |= severity == Severity::Error;
+        if self.found.len() == MOST_KEPT {
+            // Nobody reads so many.
+            self.found.pop();
+        }
         self.found.push((at, Diagnostic { severity, message, help: None, source, labels }));
         &mut self.found.last_mut().expect("one was just pushed").1
     }
 
     pub fn has_errors(&self) -> bool {
-        self.found.iter().any(|(_, diagnostic)| diagnostic.severity == Severity::Error)
+        self.failed
     }
 
     /// The warnings, or all of it where there is an error: in the order of the text, each once (a submodel's file may

@@ -1,7 +1,9 @@
 //! Reading files: the workflow's, the defaults beneath it, and those of submodels.
 
 use std::collections::HashMap;
-use std::io::ErrorKind;
+use std::fs::File;
+use std::io::{self, ErrorKind, Read};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -38,14 +40,39 @@ pub(super) struct DraftFile {
     pub graph: Draft,
 }
 
-/// Larger files are no workflows.
-const LARGEST: u64 = 1 << 30;
+/// Larger files are no workflows: one of 100,000 actors has 10 MiB.
+const LARGEST: u64 = 64 << 20;
+
+/// The text of a file that is to be a workflow. Nothing is waited for: what is no file (a pipe, a device) has no end that could be
+/// relied on.
+///
+/// # Errors
+/// Where it cannot be read, is no file, is too large, or no UTF-8.
+pub fn read_text(path: &Path) -> io::Result<String> {
+    String::from_utf8(read_bytes(path)?)
+        .map_err(|_| io::Error::new(ErrorKind::InvalidData, "the file is not UTF-8 text"))
+}
+
+fn read_bytes(path: &Path) -> io::Result<Vec<u8>> {
+    let nonblocking = nix::fcntl::OFlag::O_NONBLOCK.bits();
+    let file = File::options().read(true).custom_flags(nonblocking).open(path)?;
+    let kind = file.metadata()?.file_type();
+    if !kind.is_file() {
+        let what = if kind.is_dir() { "it is a folder" } else { "it is a pipe or a device, and not a file" };
+        return Err(io::Error::other(what));
+    }
+    let mut bytes = Vec::new();
+    file.take(LARGEST + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > LARGEST {
+        let what = format!("it is larger than {} MiB, which no workflow file is", LARGEST >> 20);
+        return Err(io::Error::new(ErrorKind::FileTooLarge, what));
+    }
+    Ok(bytes)
+}
 
 /// Reads a file's text. A name of a file that is not there is for the caller to report.
 pub(super) fn read(name: &str, path: &Path, problems: &mut Problems) -> Result<(u32, Arc<Source>), ErrorKind> {
-    let size = std::fs::metadata(path).map_or(0, |metadata| metadata.len());
-    let bytes = if size > LARGEST { Err(ErrorKind::FileTooLarge.into()) } else { std::fs::read(path) };
-    match bytes.map(String::from_utf8) {
+    match read_bytes(path).map(String::from_utf8) {
         Ok(Ok(text)) => Ok(problems.add_source(Source::new(name, path, text))),
         Ok(Err(error)) => {
             let at = error.utf8_error().valid_up_to();
@@ -73,7 +100,7 @@ pub(super) fn parse<'s>(id: u32, source: &'s Source, problems: &mut Problems) ->
     let mut last_line = None;
     for (at, message) in &wrong.broken {
         // The first error of a line often makes the others.
-        let line = source.position(at.span().start).line;
+        let line = source.line(at.span().start);
         if last_line.replace(line) != Some(line) {
             problems.error(*at, format!("this is not TOML: {message}")).label("here");
         }
@@ -83,7 +110,7 @@ pub(super) fn parse<'s>(id: u32, source: &'s Source, problems: &mut Problems) ->
         return None;
     }
     // The reader puts the keys of a second table into the first one, where they do not belong.
-    match without_tables(source.text(), &wrong.doubled) {
+    match without_tables(source, &wrong.doubled) {
         None => Some(table),
         Some(text) => {
             let Syntax { table, wrong } = syntax::read(id, source.set_reduced(text));
@@ -111,10 +138,11 @@ fn report_doubled(source: &Source, doubled: &[Place], problems: &mut Problems) -
 }
 
 /// The text with spaces in place of the tables whose heads are at these places; none where there is no such table.
-fn without_tables(text: &str, heads: &[Place]) -> Option<String> {
+fn without_tables(source: &Source, heads: &[Place]) -> Option<String> {
+    let text = source.text();
     let mut reduced: Option<Vec<u8>> = None;
     for head in heads {
-        let start = text[..head.span().start].rfind('\n').map_or(0, |end| end + 1);
+        let start = source.line_span(head.span().start).start;
         if !text[start..].trim_start().starts_with('[') {
             continue;
         }

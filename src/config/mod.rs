@@ -35,6 +35,7 @@ mod units;
 mod words;
 
 pub use diagnostics::{ConfigErrors, Diagnostic, Label, Severity};
+pub use files::read_text;
 pub use json_schema::json_schema;
 pub use reference::{KeyReference, TableReference, reference};
 pub use render::{Style, render};

@@ -41,7 +41,7 @@ pub(super) struct Place {
 
 impl Place {
     pub fn new(source: u32, span: Range<usize>) -> Self {
-        let offset = |at: usize| u32::try_from(at).expect("files larger than 1 GiB are refused");
+        let offset = |at: usize| u32::try_from(at).expect("larger files are refused");
         Place { source, start: offset(span.start), end: offset(span.end) }
     }
 
@@ -118,6 +118,11 @@ impl Source {
         let line = self.line_index(offset);
         let start = self.line_starts()[line];
         Position { line: line + 1, column: self.text[start..offset].chars().count() + 1 }
+    }
+
+    /// The line of a byte offset, from 1.
+    pub(super) fn line(&self, offset: usize) -> usize {
+        self.line_index(self.boundary(offset)) + 1
     }
 
     /// The bytes of the line around an offset, without its end.

@@ -115,7 +115,7 @@ fn installed(args: &ListArgs) -> Lines {
 
 /// The description in a file, which need not be valid otherwise.
 fn description(path: &std::path::Path) -> Option<String> {
-    let table: toml::Table = fs::read_to_string(path).ok()?.parse().ok()?;
+    let table: toml::Table = crate::config::read_text(path).ok()?.parse().ok()?;
     Some(table.get("workflow")?.get("description")?.as_str()?.to_owned())
 }
 
