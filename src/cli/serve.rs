@@ -1,5 +1,6 @@
 //! `pushflow serve`: one workflow as a service.
 
+use std::convert::Infallible;
 use std::rc::Rc;
 use std::sync::{Arc, mpsc};
 
@@ -15,6 +16,7 @@ use crate::log_queue;
 use crate::service::{Board, End, Line, Service};
 use crate::supervisor::{CgroupUse, Supervisor, subtree_for};
 use crate::systemd::Notifier;
+use crate::systemd::escape::name_of_instance;
 
 /// The arguments of `pushflow serve`.
 #[derive(Debug, clap::Args)]
@@ -29,7 +31,8 @@ The section [service] of the workflow says whether it runs once (mode = \"run\")
 Example:
   pushflow serve --user hello")]
 pub(super) struct ServeArgs {
-    /// The name of an installed workflow
+    /// The name of an installed workflow, as it is or as systemd-escape writes it
+    #[arg(value_parser = name)]
     name: String,
 
     #[command(flatten)]
@@ -44,6 +47,11 @@ impl ServeArgs {
     pub(super) fn name(&self) -> &str {
         &self.name
     }
+}
+
+/// The instance of a unit is escaped where the name of the workflow has spaces and the like.
+fn name(instance: &str) -> Result<String, Infallible> {
+    Ok(name_of_instance(instance))
 }
 
 pub(super) fn run(args: &ServeArgs) -> Result<Exit, Failure> {

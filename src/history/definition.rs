@@ -2,10 +2,11 @@
 
 use crate::graph::Workflow;
 
-/// What the graph is, in a few characters: its actors, links, retries and limits, and the version of pushflow. What is in the scripts
-/// is not part of it: one that was mended is meant to be used.
+/// What the graph is, in a few characters: its file, its actors, links, retries and limits, and the version of pushflow. What is in the
+/// scripts is not part of it: one that was mended is meant to be used.
 pub fn definition(workflow: &Workflow) -> String {
-    let text = format!("{:?}{:?}{:?}{:?}", workflow.actors, workflow.scopes, workflow.start, workflow.stop);
+    let Workflow { file, actors, scopes, start, stop, .. } = workflow;
+    let text = format!("{file:?}{actors:?}{scopes:?}{start:?}{stop:?}");
     // FNV-1a: told apart are versions of one file, not the forgeries of somebody.
     let hash = text
         .bytes()

@@ -37,7 +37,8 @@ pub(super) fn claim(file: &mut Connection, owner: &str, settings: &Settings) -> 
     };
     let change = transaction.query_row("SELECT change FROM state", [], |row| row.get(0))?;
     let mut rows = Rows::default();
-    let mut store = Store { connection: &transaction, rows: &mut rows, change, owner };
+    let workflow = settings.file.to_string_lossy();
+    let mut store = Store { connection: &transaction, rows: &mut rows, change, owner, file: &workflow };
     let refused = settings.refused.read();
     for record in unfinished(&transaction)? {
         if is_alive(&record.owner) {

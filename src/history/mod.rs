@@ -16,6 +16,7 @@
 //! the configuration keeps are deleted: that is no change. A run that is `running` whose owner is not there any
 //! more ([`is_alive`]) is ended as `interrupted` by the next pushflow that writes the file.
 
+mod age;
 mod aside;
 mod clock;
 mod definition;
@@ -38,13 +39,13 @@ mod store;
 mod tests;
 mod writer;
 
-pub use clock::now;
+pub use clock::{RunClock, now};
 pub use definition::definition;
 pub use entry::{Attempt, End, Fate, KeptResult, LeftRun, NewRun, Part, Recorded, RunEnd, Word};
 pub use error::HistoryError;
 pub use handle::{History, TaskNews, Wake};
 pub use offer::{Offer, Refused};
-pub use open::open_for_writing;
+pub use open::{claim, open_for_writing};
 pub use owner::{is_alive, this_process};
 pub use reader::{Changes, Filter, Reader};
 pub use record::{ActorRecord, Figures, Requester, RunError, RunRecord, TaskRecord};

@@ -1,7 +1,7 @@
 //! Opening a history to write it: making the file and its folder, bringing it to today's version.
 
-use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::fs::{DirBuilder, File, OpenOptions, Permissions, TryLockError};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 use std::time::Duration;
 
@@ -22,10 +22,10 @@ const LONG_LOG: i64 = 256;
 const LOCK: &str = "service.lock";
 
 /// Makes sure that this is the only service that takes the runs of a history, as long as the file is open.
-pub(super) fn alone(path: &Path) -> Result<File, HistoryError> {
-    make_folder(path)?;
+pub(super) fn alone(path: &Path, private: bool) -> Result<File, HistoryError> {
+    make_folder(path, private)?;
     let folder = |error| HistoryError::Folder { path: path.to_owned(), error };
-    let lock = OpenOptions::new().append(true).create(true).mode(0o640).open(path.with_file_name(LOCK));
+    let lock = OpenOptions::new().append(true).create(true).mode(mode(private)).open(path.with_file_name(LOCK));
     let lock = lock.map_err(folder)?;
     match lock.try_lock() {
         Ok(()) => Ok(lock),
@@ -34,17 +34,29 @@ pub(super) fn alone(path: &Path) -> Result<File, HistoryError> {
     }
 }
 
-fn make_folder(path: &Path) -> Result<(), HistoryError> {
-    let made = path.parent().map(|parent| DirBuilder::new().recursive(true).mode(0o750).create(parent));
+/// Inputs and outputs are not for everyone: those of the system's services are for the group pushflow, a user's for nobody else.
+fn mode(private: bool) -> u32 {
+    if private { 0o600 } else { 0o640 }
+}
+
+fn make_folder(path: &Path, private: bool) -> Result<(), HistoryError> {
+    let mode = if private { 0o700 } else { 0o750 };
+    let made = path.parent().map(|parent| DirBuilder::new().recursive(true).mode(mode).create(parent));
     made.unwrap_or(Ok(())).map_err(|error| HistoryError::Folder { path: path.to_owned(), error })
 }
 
-/// Opens a history for writing, and makes it if there is none.
-pub fn open_for_writing(path: &Path) -> Result<Connection, HistoryError> {
+/// Opens a history for writing, and makes it if there is none. One that is `private` is for its user alone.
+pub fn open_for_writing(path: &Path, private: bool) -> Result<Connection, HistoryError> {
     let folder = |error| HistoryError::Folder { path: path.to_owned(), error };
-    make_folder(path)?;
-    // Inputs and outputs are not for everyone; what SQLite makes beside the file gets the same mode.
-    OpenOptions::new().append(true).create(true).mode(0o640).open(path).map_err(folder)?;
+    make_folder(path, private)?;
+    // What SQLite makes beside the file gets the same mode.
+    let file = OpenOptions::new().append(true).create(true).mode(mode(private)).open(path).map_err(folder)?;
+    if private && file.metadata().is_ok_and(|found| found.permissions().mode() & 0o077 != 0) {
+        // Made by an earlier version. On a file system without modes it stays as it is.
+        let _ = file.set_permissions(Permissions::from_mode(mode(private)));
+    }
+    // SQLite's locks on the file would end with a descriptor that is closed later.
+    drop(file);
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let cannot = |error| HistoryError::database("open", path)(error);
     let mut connection = Connection::open_with_flags(path, flags).map_err(cannot)?;
@@ -59,4 +71,13 @@ pub fn open_for_writing(path: &Path) -> Result<Connection, HistoryError> {
     connection.set_prepared_statement_cache_capacity(64);
     schema::migrate(&mut connection, path)?;
     Ok(connection)
+}
+
+/// Makes a private history this workflow file's, if it is nobody's; whether it is. It is made if there is none.
+pub fn claim(path: &Path, file: &Path) -> Result<bool, HistoryError> {
+    let connection = open_for_writing(path, true)?;
+    let file = file.to_string_lossy();
+    let claimed = connection.execute("UPDATE state SET file = ?1 WHERE file IS NULL", [&file]);
+    let its = claimed.and_then(|_| connection.query_row("SELECT file IS ?1 FROM state", [&file], |row| row.get(0)));
+    its.map_err(HistoryError::database("write", path))
 }

@@ -16,7 +16,8 @@ pub fn is_alive(owner: &str) -> bool {
     booted == boot() && started(pid).is_some_and(|started| started.to_string() == since)
 }
 
-fn boot() -> String {
+/// Which boot of the host this is.
+pub(super) fn boot() -> String {
     fs::read_to_string("/proc/sys/kernel/random/boot_id").map_or_else(|_| String::new(), |id| id.trim().to_owned())
 }
 

@@ -6,6 +6,8 @@ use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, OptionalExtension, Result, TransactionBehavior, params};
 
+use super::age::{EARLIEST, HistoryTime};
+use super::clock::uptime;
 use super::{HistoryError, Settings, now};
 
 /// How often it is looked whether there is something to forget,
@@ -27,12 +29,20 @@ pub(super) struct Pruner {
     news: usize,
     /// It is becoming smaller, down to this size.
     down_to: Option<u64>,
+    /// By which ages are measured; none before the file was opened.
+    time: Option<HistoryTime>,
 }
 
 impl Pruner {
     pub(super) fn new(settings: &Settings) -> Self {
         let keep_us = u64::try_from(settings.keep.as_micros()).unwrap_or(u64::MAX);
-        Pruner { keep_us, max_size: settings.max_size, next: Instant::now(), news: 0, down_to: None }
+        Pruner { keep_us, max_size: settings.max_size, next: Instant::now(), news: 0, down_to: None, time: None }
+    }
+
+    /// The file was opened, and nothing was written into it yet.
+    pub(super) fn opened(&mut self, file: &Connection) -> Result<()> {
+        self.time = Some(HistoryTime::read(file, now())?);
+        Ok(())
     }
 
     /// So many pieces of news were written.
@@ -70,7 +80,17 @@ impl Pruner {
         if !too_large {
             self.down_to = None;
         }
-        let forgotten = forget_some(file, now().saturating_sub(self.keep_us), too_large)?;
+        let (now, keep_us) = (now(), self.keep_us);
+        let time = self.time.as_mut().and_then(|time| time.go_on(now, uptime()));
+        // Nobody waits for it.
+        file.pragma_update(None, "synchronous", "NORMAL")?;
+        let transaction = file.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let due = Due { now, before: time.map_or(0, |time| time.saturating_sub(keep_us)), too_large };
+        let forgotten = forget_some(&transaction, due)?;
+        if let Some(time) = &mut self.time {
+            time.write(&transaction)?;
+        }
+        transaction.commit()?;
         if !forgotten {
             self.down_to = None;
         }
@@ -92,22 +112,32 @@ fn size(file: &Connection) -> Result<u64> {
     Ok(u64::try_from(pages * number("page_size")?).unwrap_or_default())
 }
 
+/// What is to be forgotten.
+#[derive(Debug, Clone, Copy)]
+struct Due {
+    /// What the host's clock says, microseconds since the epoch.
+    now: u64,
+    /// Runs that ended before this are too old.
+    before: u64,
+    /// The file is too large.
+    too_large: bool,
+}
+
 /// Forgets the oldest run that is over, or some of its tasks; where none is over, the oldest tasks that are. Whether there
 /// was something.
-fn forget_some(file: &mut Connection, before: u64, too_large: bool) -> Result<bool> {
-    let transaction = file.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    let oldest: Option<(i64, i64)> = transaction
-        .query_row("SELECT id, ended_at FROM runs WHERE ended_at IS NOT NULL ORDER BY id LIMIT 1", [], |row| {
-            Ok((row.get(0)?, row.get(1)?))
-        })
-        .optional()?;
+fn forget_some(transaction: &Connection, due: Due) -> Result<bool> {
+    let first = |query, values: &[i64]| {
+        transaction.query_row(query, rusqlite::params_from_iter(values), |row| row.get::<_, i64>(0)).optional()
+    };
+    let oldest = first("SELECT id FROM runs WHERE ended_at IS NOT NULL ORDER BY id LIMIT 1", &[])?;
+    // A run that ended while the clock was wrong has the age of the next one whose time can be right.
+    let ended = first(
+        "SELECT ended_at FROM runs WHERE ended_at BETWEEN ?1 AND ?2 ORDER BY id LIMIT 1",
+        &[EARLIEST as i64, due.now as i64],
+    )?;
     let run = match oldest {
-        Some((id, ended)) if too_large || ended < before as i64 => id,
-        _ if too_large => {
-            let done = forget_tasks_of_runs_that_go_on(&transaction)?;
-            transaction.commit()?;
-            return Ok(done);
-        }
+        Some(id) if due.too_large || ended.is_some_and(|ended| ended < due.before as i64) => id,
+        _ if due.too_large => return forget_tasks_of_runs_that_go_on(transaction),
         _ => return Ok(false),
     };
     let tasks = transaction.execute(
@@ -121,7 +151,6 @@ fn forget_some(file: &mut Connection, before: u64, too_large: bool) -> Result<bo
         // Seen meanwhile, it says what it lacks.
         transaction.execute("UPDATE runs SET left_out = left_out + ?2 WHERE id = ?1", params![run, tasks as i64])?;
     }
-    transaction.commit()?;
     Ok(true)
 }
 

@@ -18,6 +18,8 @@ const PATIENCE: Duration = Duration::from_secs(5);
 pub struct Reader {
     connection: Connection,
     path: PathBuf,
+    /// The columns of a run, as this file has them.
+    run: &'static str,
 }
 
 /// Which runs are wanted.
@@ -64,11 +66,21 @@ impl Reader {
             Ok(true) if std::fs::File::open(path).is_ok() => HistoryError::database("read", path)(error),
             _ => HistoryError::Denied(path.to_owned()),
         })?;
-        if schema::version(&connection, path)? == 0 {
+        let run = match schema::version(&connection, path)? {
             // Made this moment, and not filled yet.
-            return Err(HistoryError::Missing(path.to_owned()));
+            0 => return Err(HistoryError::Missing(path.to_owned())),
+            1 => RUN_1,
+            _ => RUN,
+        };
+        Ok(Reader { connection, path: path.to_owned(), run })
+    }
+
+    /// The workflow file whose history this is, where that was recorded.
+    pub fn file(&self) -> Result<Option<String>, HistoryError> {
+        if self.run == RUN_1 {
+            return Ok(None);
         }
-        Ok(Reader { connection, path: path.to_owned() })
+        self.connection.query_row("SELECT file FROM state", [], |row| row.get(0)).map_err(self.cannot())
     }
 
     /// What tells this file from another that takes its place.
@@ -78,13 +90,13 @@ impl Reader {
 
     /// One run.
     pub fn run(&self, id: u64) -> Result<Option<RunRecord>, HistoryError> {
-        let query = format!("SELECT {RUN} FROM runs WHERE id = ?1");
+        let query = format!("SELECT {} FROM runs WHERE id = ?1", self.run);
         self.connection.query_row(&query, [id as i64], run).optional().map_err(self.cannot())
     }
 
     /// The runs that are wanted, newest first.
     pub fn runs(&self, filter: &Filter) -> Result<Vec<RunRecord>, HistoryError> {
-        let mut query = format!("SELECT {RUN} FROM runs");
+        let mut query = format!("SELECT {} FROM runs", self.run);
         let mut wanted = Vec::new();
         let mut values: Vec<Sql> = Vec::new();
         if let Some(status) = &filter.status {
@@ -140,7 +152,7 @@ impl Reader {
     pub fn changes(&mut self, cursor: u64, limit: u32) -> Result<Changes, HistoryError> {
         let cannot = HistoryError::database("read", &self.path);
         let snapshot = self.connection.transaction().map_err(cannot)?;
-        let changes = changes(&snapshot, cursor as i64, limit.max(1));
+        let changes = changes(&snapshot, self.run, cursor as i64, limit.max(1));
         changes.map_err(HistoryError::database("read", &self.path))
     }
 
@@ -196,7 +208,7 @@ fn rows<T>(
     connection.prepare_cached(query)?.query_map(parameters, read)?.collect()
 }
 
-fn changes(snapshot: &Connection, cursor: i64, limit: u32) -> rusqlite::Result<Changes> {
+fn changes(snapshot: &Connection, columns: &str, cursor: i64, limit: u32) -> rusqlite::Result<Changes> {
     let top: i64 = snapshot.query_row("SELECT change FROM state", [], |row| row.get(0))?;
     // Up to the change at which one of the two tables has had its share.
     let cut = |table: &str| {
@@ -210,7 +222,7 @@ fn changes(snapshot: &Connection, cursor: i64, limit: u32) -> rusqlite::Result<C
     ids.extend(rows(snapshot, "SELECT id FROM runs WHERE change > ?1 AND change <= ?2", [cursor, last], |row| {
         row.get::<_, i64>(0)
     })?);
-    let query = format!("SELECT {RUN} FROM runs WHERE id = ?1");
+    let query = format!("SELECT {columns} FROM runs WHERE id = ?1");
     let mut found = snapshot.prepare_cached(&query)?;
     let runs = ids.iter().filter_map(|id| found.query_row([id], run).optional().transpose());
     let runs = runs.collect::<rusqlite::Result<Vec<_>>>()?;
@@ -219,9 +231,15 @@ fn changes(snapshot: &Connection, cursor: i64, limit: u32) -> rusqlite::Result<C
 
 const FIGURES: &str = "cpu_user_us, cpu_system_us, memory_peak, read_bytes, written_bytes, origin";
 
+/// The columns of a run in a file of version 1, which has not been written since,
+const RUN_1: &str = "id, change, workflow, status, label, priority, uid, timeout_us, queued_at, started_at, ended_at, \
+    begun, inputs, outputs, error_actor, error, traceback, request_id, initiator, host, port, tasks, failed_tasks, \
+    left_out, owner, cpu_user_us, cpu_system_us, memory_peak, read_bytes, written_bytes, origin, NULL";
+
+/// and of today.
 pub(super) const RUN: &str = "id, change, workflow, status, label, priority, uid, timeout_us, queued_at, started_at, ended_at, \
     begun, inputs, outputs, error_actor, error, traceback, request_id, initiator, host, port, tasks, failed_tasks, \
-    left_out, owner, cpu_user_us, cpu_system_us, memory_peak, read_bytes, written_bytes, origin";
+    left_out, owner, cpu_user_us, cpu_system_us, memory_peak, read_bytes, written_bytes, origin, file";
 
 const TASK: &str = "tasks.id, tasks.change, tasks.run, path, name, kind, script, pool, number, attempt, status, \
     queued_at, started_at, ended_at, worker, inputs, outputs, error, traceback, tasks.cpu_user_us, tasks.cpu_system_us, \
@@ -239,6 +257,7 @@ pub(super) fn run(row: &Row<'_>) -> rusqlite::Result<RunRecord> {
         id: count(row, 0)?,
         change: count(row, 1)?,
         workflow: row.get(2)?,
+        file: row.get(31)?,
         status: row.get(3)?,
         label: row.get(4)?,
         priority: row.get(5)?,

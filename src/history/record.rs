@@ -13,6 +13,8 @@ pub struct RunRecord {
     pub change: u64,
     /// The workflow's name.
     pub workflow: String,
+    /// The workflow file that ran.
+    pub file: Option<String>,
     /// `queued`, `running`, or how it ended.
     pub status: String,
     /// What who asked for it called it.

@@ -8,7 +8,7 @@ use rusqlite::{Connection, TransactionBehavior};
 use super::HistoryError;
 
 /// The steps, oldest first: a file of version N has had the first N.
-const STEPS: [&str; 1] = [include_str!("schema/1.sql")];
+const STEPS: [&str; 2] = [include_str!("schema/1.sql"), include_str!("schema/2.sql")];
 
 /// The version of today.
 pub const VERSION: i64 = STEPS.len() as i64;

@@ -12,6 +12,10 @@ use crate::graph::OnCrash;
 pub struct Settings {
     /// The file.
     pub path: PathBuf,
+    /// The workflow file whose runs are recorded, absolute.
+    pub file: PathBuf,
+    /// Whether it is for its user alone, and not for the group too.
+    pub private: bool,
     /// How long runs that are over are kept.
     pub keep: Duration,
     /// How large the file may become, bytes.

@@ -59,6 +59,8 @@ pub(super) struct Store<'c> {
     /// The last change number that was given.
     pub(super) change: i64,
     pub(super) owner: &'c str,
+    /// The workflow file whose runs these are.
+    pub(super) file: &'c str,
 }
 
 impl Store<'_> {
@@ -77,8 +79,8 @@ impl Store<'_> {
         let status = if begun_at.is_some() { "running" } else { "queued" };
         self.prepare(
             "INSERT INTO runs (id, change, workflow, status, label, priority, uid, timeout_us, queued_at, started_at, \
-             begun, inputs, request_id, initiator, host, port, owner) \
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)",
+             begun, inputs, request_id, initiator, host, port, owner, file) \
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18)",
         )?
         .execute(params![
             number.map(|number| number as i64),
@@ -98,6 +100,7 @@ impl Store<'_> {
             run.requester.host,
             run.requester.port,
             self.owner,
+            self.file,
         ])?;
         let id = self.connection.last_insert_rowid();
         if run.survives {

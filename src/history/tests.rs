@@ -35,7 +35,7 @@ fn put_task(connection: &Connection, run: i64, number: i64, change: i64) {
 fn a_follower_gets_every_change_once_however_little_it_takes_at_a_time() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("w/history.sqlite");
-    let writer = open_for_writing(&path).unwrap();
+    let writer = open_for_writing(&path, true).unwrap();
     let mut reader = Reader::open(&path).unwrap();
     assert_eq!(reader.changes(0, 10).unwrap().cursor, 0);
 
@@ -69,7 +69,7 @@ fn a_follower_gets_every_change_once_however_little_it_takes_at_a_time() {
 fn runs_are_found_by_what_is_known_of_them_newest_first() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("history.sqlite");
-    let writer = open_for_writing(&path).unwrap();
+    let writer = open_for_writing(&path, true).unwrap();
     for (id, status) in [(1, "finished"), (2, "failed"), (3, "finished")] {
         put_run(&writer, id, id, status);
     }
@@ -87,9 +87,9 @@ fn a_file_of_a_newer_version_is_left_as_it_is_and_one_that_is_missing_is_missing
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("history.sqlite");
     assert!(matches!(Reader::open(&path), Err(HistoryError::Missing(_))));
-    open_for_writing(&path).unwrap().pragma_update(None, "user_version", VERSION + 1).unwrap();
+    open_for_writing(&path, true).unwrap().pragma_update(None, "user_version", VERSION + 1).unwrap();
     let before = std::fs::read(&path).unwrap();
-    assert!(matches!(open_for_writing(&path), Err(HistoryError::TooNew { .. })));
+    assert!(matches!(open_for_writing(&path, true), Err(HistoryError::TooNew { .. })));
     assert!(matches!(Reader::open(&path), Err(HistoryError::TooNew { .. })));
     assert_eq!(std::fs::read(&path).unwrap(), before);
 }

@@ -120,16 +120,18 @@ impl Writer {
     fn open(&mut self) -> Result<(), HistoryError> {
         let path = self.settings.path.clone();
         if self.settings.on_crash.is_some() && self.alone.is_none() {
-            self.alone = Some(open::alone(&path)?);
+            self.alone = Some(open::alone(&path, self.settings.private)?);
         }
-        let mut file = match open_for_writing(&path) {
+        let mut file = match open_for_writing(&path, self.settings.private) {
             Err(error) if is_broken(&error) => {
                 self.put_aside(&error)?;
-                open_for_writing(&path)?
+                open_for_writing(&path, self.settings.private)?
             }
             other => other?,
         };
         aside::go_on_counting(&file, self.last_run).map_err(HistoryError::database("write", &path))?;
+        let cannot = HistoryError::database("write", &path);
+        self.pruner.opened(&file).and_then(|()| self.claim_file(&file)).map_err(cannot)?;
         if !self.has_claimed {
             let left = leftover::claim(&mut file, &self.owner, &self.settings);
             let left = left.map_err(HistoryError::database("write", &path))?;
@@ -142,6 +144,13 @@ impl Writer {
         }
         self.file = Some(file);
         Ok(())
+    }
+
+    /// Says whose history it is. A service's is the one of its name, whoever had it before.
+    fn claim_file(&self, file: &Connection) -> rusqlite::Result<()> {
+        let workflow = self.settings.file.to_string_lossy();
+        let unless = if self.settings.on_crash.is_some() { "file IS NOT ?1" } else { "file IS NULL" };
+        file.execute(&format!("UPDATE state SET file = ?1 WHERE {unless}"), [workflow]).map(drop)
     }
 
     fn put_aside(&mut self, error: &HistoryError) -> Result<(), HistoryError> {
@@ -245,10 +254,11 @@ impl Writer {
         self.open()?;
         let path = self.settings.path.clone();
         let Some(file) = &mut self.file else { return Ok(()) };
+        let workflow = self.settings.file.to_string_lossy();
         let restore = |file: &mut Connection, rows: &mut Rows| {
             let transaction = file.transaction_with_behavior(TransactionBehavior::Immediate)?;
             let change = transaction.query_row("SELECT change FROM state", [], |row| row.get(0))?;
-            let mut store = Store { connection: &transaction, rows, change, owner: &self.owner };
+            let mut store = Store { connection: &transaction, rows, change, owner: &self.owner, file: &workflow };
             for (id, live) in &self.live {
                 store.put_run(&live.run, Some(*id), live.begun_at)?;
             }
@@ -271,9 +281,11 @@ impl Writer {
         let safe = entries.iter().any(|entry| !matches!(entry, Entry::TaskStarted(_) | Entry::TaskEnded(..)));
         file.pragma_update(None, "synchronous", if safe { "FULL" } else { "NORMAL" }).map_err(cannot)?;
         let mut rows = self.rows.clone();
+        let workflow = self.settings.file.to_string_lossy();
         let transaction = file.transaction_with_behavior(TransactionBehavior::Immediate).map_err(cannot)?;
         let change = transaction.query_row("SELECT change FROM state", [], |row| row.get(0)).map_err(cannot)?;
-        let mut store = Store { connection: &transaction, rows: &mut rows, change, owner: &self.owner };
+        let mut store =
+            Store { connection: &transaction, rows: &mut rows, change, owner: &self.owner, file: &workflow };
         let written = write(&mut store, entries, &self.left_out, &self.live).map_err(cannot)?;
         let change = store.change;
         transaction.execute("UPDATE state SET change = ?1", [change]).map_err(cannot)?;

@@ -120,9 +120,14 @@ pub fn since_boot() -> Duration {
     Duration::new(now.tv_sec.unsigned_abs(), now.tv_nsec.unsigned_abs() as u32)
 }
 
-/// Forks; the child gets `None`. To be called while there is one thread.
+/// Forks; the child gets `None`. With a second thread it refuses: the child would have the locks that this one holds, and not the
+/// thread.
 pub fn fork() -> io::Result<Option<Pid>> {
-    // SAFETY: there is no other thread whose locks the child could miss.
+    let threads = std::fs::read_dir("/proc/self/task")?.count();
+    if threads != 1 {
+        return Err(io::Error::other(format!("{threads} threads are running, and only one can be")));
+    }
+    // SAFETY: there is no other thread, and none can be started meanwhile: that would take one.
     match unsafe { nix::unistd::fork() }? {
         ForkResult::Parent { child } => Ok(Some(child)),
         ForkResult::Child => Ok(None),

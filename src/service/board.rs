@@ -10,7 +10,7 @@ use serde_json::{Value as Json, json};
 use crate::accounting::{RunAccount, Totals};
 use crate::engine::ActorEnd;
 use crate::graph::{ActorId, Kind, Workflow};
-use crate::history::now;
+use crate::history::{RunClock, now};
 use crate::supervisor::RunId;
 
 /// So many runs that are over stay to be looked at,
@@ -93,6 +93,8 @@ pub struct RunFacts {
     pub queued_at: u64,
     /// When it began.
     pub started_at: Option<u64>,
+    /// What its times are told by, from then on.
+    pub clock: Option<RunClock>,
     /// When it ended.
     pub ended_at: Option<u64>,
     /// Its inputs as JSON.
@@ -115,6 +117,11 @@ impl RunFacts {
     /// Whose run it is: one that the service started by itself is the service's, whose user this is.
     pub fn owner(&self, service: u32) -> u32 {
         self.uid.unwrap_or(service)
+    }
+
+    /// The time, as it counts for this run.
+    pub fn now(&self) -> u64 {
+        self.clock.map_or_else(now, RunClock::now)
     }
 
     fn bytes(&self) -> usize {
@@ -250,7 +257,8 @@ impl State {
     /// A run is over. Those that had to make place for it are returned.
     pub fn ended(&mut self, id: RunId) -> Vec<RunId> {
         let Some(run) = self.runs.get_mut(&id) else { return Vec::new() };
-        run.ended_at.get_or_insert_with(now);
+        let now = run.now();
+        run.ended_at.get_or_insert(now);
         run.running.clear();
         self.over_bytes += run.bytes();
         self.over.push_back(id);

@@ -12,7 +12,7 @@ use super::queue::Waiting;
 use super::{End, Ending, Notice, Order, Refusal, Service};
 use crate::engine::{ActorEnd, FailureKind, Status};
 use crate::graph::{ActorId, ServiceMode};
-use crate::history::now;
+use crate::history::{RunClock, now};
 use crate::payload::{ERROR_KEY, Payload, placeholder, to_json};
 use crate::pool::Step;
 use crate::supervisor::RunId;
@@ -124,7 +124,9 @@ impl Service {
         let by = self.board.with(|state| {
             let run = state.runs.get_mut(&id)?;
             run.status = "running".to_owned();
-            run.started_at = Some(now());
+            let clock = RunClock::start();
+            run.started_at = Some(clock.started_at());
+            run.clock = Some(clock);
             run.uid
         });
         // Another user's name would have to be looked up, and that can take long.
@@ -188,7 +190,7 @@ impl Service {
             went_well: matches!(status, Status::Finished | Status::Word(_)),
             outputs: output.map(|output| Json::Object(output).to_string().into()),
             error: error.map(Arc::from),
-            at: now(),
+            at: self.board.run(run, RunFacts::now).unwrap_or_else(now),
         };
         self.keep_end(run, facts, answer);
     }

@@ -56,9 +56,9 @@ impl Supervisor {
         if self.recording.is_none() {
             return TaskRecord::default();
         }
-        let attempts = self.runs.get(&run).map(|run| &run.attempts);
-        let attempt = attempts.and_then(|attempts| attempts.get(&task)).copied().unwrap_or_default();
-        TaskRecord { attempt, queued_at: now(), ..TaskRecord::default() }
+        let run = self.runs.get(&run);
+        let attempt = run.and_then(|run| run.attempts.get(&task)).copied().unwrap_or_default();
+        TaskRecord { attempt, queued_at: time_of(run), ..TaskRecord::default() }
     }
 
     /// A worker or program works on it.
@@ -69,8 +69,8 @@ impl Supervisor {
             Some(program) => Some(program.process.0),
             None => state.workers.get(&worker).and_then(|it| it.process.as_ref()).map(|(pid, _)| *pid),
         };
-        let Some(Job::Task { record, .. }) = self.jobs.get_mut(&job) else { return };
-        record.started_at = Some(now());
+        let Some(Job::Task { run, record, .. }) = self.jobs.get_mut(&job) else { return };
+        record.started_at = Some(time_of(self.runs.get(run)));
         record.worker = process.map(|pid| pid.as_raw());
         recording.tell_at.get_or_insert_with(|| Instant::now() + TOLD_AFTER);
     }
@@ -131,7 +131,7 @@ impl Supervisor {
             }
         };
         let end = End {
-            at: now(),
+            at: active.clock.now(),
             outcome: recorded,
             position: recording.keeps_results.then_some(position),
             figures: usage.as_ref().map(Figures::from).unwrap_or_default(),
@@ -150,7 +150,7 @@ impl Supervisor {
         let Some(recording) = &self.recording else { return };
         let error = PythonError::new(ErrorClass::WorkflowStopped, "the run was stopped before the task could start");
         let outcome = Err(Box::new(Failure { kind: FailureKind::Stopped, error }));
-        let end = End { at: now(), outcome, position: None, figures: Figures::default() };
+        let end = End { at: time_of(self.runs.get(&whose.0)), outcome, position: None, figures: Figures::default() };
         recording.news.ended(attempt(&self.workflow, job, whose, record, &payload), end);
     }
 
@@ -219,6 +219,11 @@ impl Supervisor {
         self.todo.extend(effects.map(|effect| super::Todo::Engine(id, effect)));
         Ok(())
     }
+}
+
+/// The time, as it counts for a run.
+fn time_of(run: Option<&ActiveRun>) -> u64 {
+    run.map_or_else(now, |run| run.clock.now())
 }
 
 fn attempt(

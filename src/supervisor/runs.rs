@@ -11,6 +11,7 @@ use tracing::{debug, error, info, warn};
 use super::{Happening, RunId, Supervisor};
 use crate::engine::{Effect, Failure, FailureKind, Run, TaskId};
 use crate::graph::{ActorId, Kind, Stdin};
+use crate::history::RunClock;
 use crate::payload::{ErrorClass, Payload};
 use crate::pool::{JobId, Needs, Step};
 use crate::text;
@@ -27,11 +28,13 @@ pub(super) struct ActiveRun {
     pub(super) attempts: HashMap<TaskId, u32>,
     /// How many attempts have ended: while there is a record.
     pub(super) ends: u64,
+    /// What its times are told by.
+    pub(super) clock: RunClock,
 }
 
 impl ActiveRun {
     pub(super) fn new(engine: Run) -> Self {
-        ActiveRun { engine, jobs: FxHashMap::default(), attempts: HashMap::new(), ends: 0 }
+        ActiveRun { engine, jobs: FxHashMap::default(), attempts: HashMap::new(), ends: 0, clock: RunClock::start() }
     }
 }
 

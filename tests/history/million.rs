@@ -22,7 +22,7 @@ UPDATE state SET change = 2000000;
 #[test]
 fn history_answers_in_a_tenth_of_a_second_over_a_million_tasks() {
     let project = Project::new();
-    let writer = open_for_writing(&file(&project)).unwrap();
+    let writer = open_for_writing(&file(&project), true).unwrap();
     writer.execute_batch(FILL).unwrap();
     drop(writer);
     let questions: [&[&str]; 4] =

@@ -13,7 +13,7 @@ pub struct History {
 impl History {
     pub fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let connection = open_for_writing(&folder.path().join("history.sqlite")).unwrap();
+        let connection = open_for_writing(&folder.path().join("history.sqlite"), true).unwrap();
         History { folder, connection }
     }
 

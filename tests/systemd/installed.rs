@@ -5,7 +5,7 @@ use std::path::Path;
 use crate::machine::Machine;
 
 /// Where the files of the repository go.
-const FILES: [(&str, &str); 12] = [
+const FILES: [(&str, &str); 13] = [
     ("units/system", "/usr/lib/systemd/system"),
     ("units/user", "/usr/lib/systemd/user"),
     ("packaging/dbus/org.pushflow.conf", "/usr/share/dbus-1/system.d/org.pushflow.conf"),
@@ -17,6 +17,7 @@ const FILES: [(&str, &str); 12] = [
     ("packaging/sysusers/pushflow.conf", "/usr/lib/sysusers.d/pushflow.conf"),
     ("packaging/tmpfiles/pushflow.conf", "/usr/lib/tmpfiles.d/pushflow.conf"),
     ("packaging/journal/pushflow.catalog", "/usr/lib/systemd/catalog/pushflow.catalog"),
+    ("units/examples", "/usr/share/pushflow/units"),
     ("conf/workflows", "/usr/share/pushflow/workflows"),
 ];
 

@@ -1,15 +1,16 @@
 //! Which histories there are.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::anyhow;
 use tracing::warn;
 
-use super::FILE;
-use crate::cli::locate::Whose;
+use super::{FILE, place};
+use crate::cli::locate::{Whose, is_path};
 use crate::cli::{Exit, Failure};
 use crate::history::{HistoryError, Reader};
+use crate::systemd::escape::name_of_instance;
 
 /// Whose histories.
 #[derive(Debug, Clone, Copy, clap::Args)]
@@ -46,13 +47,13 @@ pub(in crate::cli) fn all(place: WhereArgs, name: Option<&str>) -> Result<Vec<Fo
     let places = place.places().into_iter().filter_map(|whose| Some((whose, whose.state_folder()?)));
     let places: Vec<(Whose, PathBuf)> = places.collect();
     for (whose, folder) in &places {
-        let names = match name {
-            Some(name) => vec![name.to_owned()],
-            None => names_in(folder),
-        };
-        for name in names {
-            match Reader::open(&folder.join(&name).join(FILE)) {
-                Ok(reader) => found.push(Found { name, reader }),
+        for (below, called) in names_in(folder) {
+            if name.is_some_and(|name| !may_be(name, &called)) {
+                continue;
+            }
+            match Reader::open(&folder.join(&below).join(FILE)) {
+                Ok(reader) if name.is_some_and(|name| !is_meant(name, &called, &reader)) => {}
+                Ok(reader) => found.push(Found { name: called, reader }),
                 Err(HistoryError::Missing(_)) => {}
                 Err(error) => unread.push((*whose, error)),
             }
@@ -60,7 +61,7 @@ pub(in crate::cli) fn all(place: WhereArgs, name: Option<&str>) -> Result<Vec<Fo
     }
     match (found.is_empty(), unread.as_slice(), name) {
         (true, [], Some(name)) => {
-            let places: Vec<_> = places.iter().map(|(_, place)| place.join(name).display().to_string()).collect();
+            let places: Vec<_> = places.iter().map(|(_, place)| place.display().to_string()).collect();
             let why = anyhow!("there is no history of {name}: looked in {}", places.join(", "));
             Err(Failure::Because(Exit::NotFound, why))
         }
@@ -92,11 +93,29 @@ fn what_to_do(unread: &[(Whose, HistoryError)]) -> String {
     format!("{error}{more}{remedy}")
 }
 
-fn names_in(folder: &std::path::Path) -> Vec<String> {
+/// The folders in which histories may be, and what the workflows are called.
+fn names_in(folder: &Path) -> Vec<(String, String)> {
     let entries = fs::read_dir(folder).into_iter().flatten().flatten();
     let mut names: Vec<_> = entries.filter_map(|entry| entry.file_name().into_string().ok()).collect();
     names.sort();
-    names
+    names.into_iter().map(|name| (name.clone(), name_of_instance(&name))).collect()
+}
+
+/// Whether the history of this name can be meant, without a look into it.
+fn may_be(wanted: &str, called: &str) -> bool {
+    is_path(wanted) || called == wanted || place::without_number(called) == Some(wanted)
+}
+
+/// Whether it is: a file's own, or one of those of the files of this name.
+fn is_meant(wanted: &str, called: &str, reader: &Reader) -> bool {
+    if called == wanted {
+        return true;
+    }
+    let file = reader.file().ok().flatten().map(PathBuf::from);
+    file.is_some_and(|file| match is_path(wanted) {
+        true => file == place::real(&std::path::absolute(wanted).unwrap_or_default()),
+        false => file.file_stem().is_some_and(|stem| stem == wanted),
+    })
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! `pushflow history`: the runs that were recorded, newest first.
 
 mod find;
+mod place;
 mod time;
 mod writing;
 
@@ -8,8 +9,9 @@ pub(super) use find::{Found, WhereArgs, all};
 pub(super) use time::{at, since};
 pub(super) use writing::{Recorded, of_run, of_service};
 
+use std::collections::BTreeMap;
 use std::ffi::OsStr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::builder::{PossibleValue, TypedValueParser};
@@ -25,9 +27,9 @@ use crate::history::{Figures, Filter, RunRecord, is_alive};
 /// The file in a workflow's folder.
 const FILE: &str = "history.sqlite";
 
-/// The history of a service, or of what runs in the foreground, of this name.
+/// The history of a service of this name.
 pub(super) fn file(whose: Whose, name: &str) -> Option<PathBuf> {
-    whose.state_folder().map(|folder| folder.join(name).join(FILE))
+    whose.state_folder_of(name).map(|folder| folder.join(FILE))
 }
 
 /// The arguments of `pushflow history`.
@@ -40,12 +42,12 @@ Examples:
   pushflow history --actor integrate --json
   pushflow show data-reduction/12")]
 pub(super) struct HistoryArgs {
-    /// Only runs of this workflow
-    #[arg(value_name = "NAME")]
+    /// Only runs of this workflow: its name, or its file
+    #[arg(value_name = "NAME|FILE")]
     name: Option<String>,
 
-    /// The same as NAME
-    #[arg(long, value_name = "NAME", conflicts_with = "name")]
+    /// The same as NAME|FILE
+    #[arg(long, value_name = "NAME|FILE", conflicts_with = "name")]
     workflow: Option<String>,
 
     /// Only runs that ended so, or are `running` or `queued`
@@ -107,9 +109,25 @@ pub(super) fn history(args: &HistoryArgs) -> Result<Exit, Failure> {
     } else if runs.is_empty() {
         print("no such run is recorded")?;
     } else {
-        print_table(&HEADING, runs.iter().map(|(name, run)| row(name, run)).collect())?;
+        let files = several_files(&runs);
+        let heading: Vec<&str> = HEADING.into_iter().chain(files.then_some("file")).collect();
+        let rows = runs.iter().map(|(name, run)| {
+            let file = || run.file.clone().unwrap_or_else(|| "-".to_owned());
+            row(name, run).into_iter().chain(files.then(file)).collect()
+        });
+        print_table(&heading, rows.collect())?;
     }
     Ok(Exit::Finished)
+}
+
+/// Whether there are two files of one name among the runs: then people want to know which is which.
+fn several_files(runs: &[(String, RunRecord)]) -> bool {
+    let mut files: BTreeMap<&OsStr, &str> = BTreeMap::new();
+    let mut of_runs = runs.iter().filter_map(|(_, run)| run.file.as_deref());
+    of_runs.any(|file| {
+        let stem = Path::new(file).file_stem().unwrap_or_default();
+        files.insert(stem, file).is_some_and(|before| before != file)
+    })
 }
 
 /// A run whose process is gone without having said so counts as interrupted.
@@ -166,6 +184,7 @@ pub(super) fn run_json(name: &str, run: &RunRecord) -> Map<String, Json> {
     let json = json!({
         "id": format!("{name}/{}", run.id),
         "workflow": name,
+        "file": run.file,
         "run": run.id,
         "status": status(run),
         "label": run.label,

@@ -7,13 +7,14 @@ use anyhow::{Context, anyhow};
 use mio::Waker;
 use tracing::{info, warn};
 
-use super::FILE;
+use super::{FILE, place};
 use crate::cli::locate::Whose;
 use crate::engine::Status;
 use crate::graph::Workflow;
-use crate::history::{History, NewRun, Offer, Refused, Requester, RunEnd, RunError, Settings, Word, now};
+use crate::history::{History, NewRun, Offer, Refused, Requester, RunClock, RunEnd, RunError, Settings, Word};
 use crate::payload::{Payload, placeholder, to_json};
 use crate::supervisor::{RunId, Supervisor};
+use crate::systemd::escape::name_of_instance;
 
 /// A run in the foreground waits no longer for the disk: before its first task, and at its end.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -29,7 +30,7 @@ pub(in crate::cli) fn of_service(
         info!("[history] enabled = false: what is accepted is lost with the supervisor");
         return Ok(None);
     }
-    let Some(folder) = whose.state_folder().map(|folder| folder.join(name)) else {
+    let Some(file) = super::file(whose, name) else {
         warn!("there is no history: neither XDG_STATE_HOME nor HOME says where to put it");
         return Ok(None);
     };
@@ -37,7 +38,8 @@ pub(in crate::cli) fn of_service(
     let settings = Settings {
         on_crash: Some(workflow.service.on_crash),
         refused: refused.clone(),
-        ..settings(folder.join(FILE), workflow)
+        private: whose == Whose::User,
+        ..settings(file, workflow)
     };
     let wake = Box::new(move || {
         // A loop that cannot be woken still comes round.
@@ -48,7 +50,8 @@ pub(in crate::cli) fn of_service(
 
 fn settings(path: std::path::PathBuf, workflow: &Workflow) -> Settings {
     let (keep, max_size) = (workflow.history.keep, workflow.history.max_size);
-    Settings { path, keep, max_size, on_crash: None, refused: Refused::default(), pulse: None }
+    let file = place::real(&workflow.file);
+    Settings { path, file, private: true, keep, max_size, on_crash: None, refused: Refused::default(), pulse: None }
 }
 
 /// A run in the foreground that is recorded.
@@ -56,6 +59,7 @@ pub(in crate::cli) struct Recorded {
     history: History,
     run: u64,
     name: String,
+    clock: RunClock,
 }
 
 /// Records a run in the foreground, in the user's history of the workflow. A history that cannot be written costs no run: it
@@ -67,9 +71,8 @@ pub(in crate::cli) fn of_run(workflow: &Workflow, inputs: &Payload, timeout: Opt
 
 fn try_of_run(workflow: &Workflow, inputs: &Payload, timeout: Option<Duration>) -> anyhow::Result<Recorded> {
     let folder = Whose::User.state_folder().ok_or_else(|| anyhow!("neither XDG_STATE_HOME nor HOME is set"))?;
-    // The name that a service of this workflow would have.
-    let name =
-        workflow.file.file_stem().map_or_else(|| workflow.name.clone(), |stem| stem.to_string_lossy().into_owned());
+    let name = place::of_file(&folder, &workflow.file);
+    let clock = RunClock::start();
     let mut history = History::start(settings(folder.join(&name).join(FILE), workflow), Box::new(|| {}))?;
     let json = inputs.written().map(|(key, value)| (key, to_json(value).unwrap_or_else(|| placeholder(value))));
     let run = Arc::new(NewRun {
@@ -78,7 +81,7 @@ fn try_of_run(workflow: &Workflow, inputs: &Payload, timeout: Option<Duration>) 
         priority: 0,
         uid: None,
         timeout,
-        queued_at: now(),
+        queued_at: clock.started_at(),
         begins: true,
         inputs: inputs.clone(),
         inputs_json: serde_json::Value::Object(json.collect()).to_string().into(),
@@ -90,7 +93,7 @@ fn try_of_run(workflow: &Workflow, inputs: &Payload, timeout: Option<Duration>) 
     let ticket = history.accept(Arc::clone(&run));
     loop {
         match history.wait_for_word(PATIENCE) {
-            Some(Word::Done(done, Ok(run))) if done == ticket => return Ok(Recorded { history, run, name }),
+            Some(Word::Done(done, Ok(run))) if done == ticket => return Ok(Recorded { history, run, name, clock }),
             Some(Word::Done(done, Err(why))) if done == ticket => return Err(anyhow!(why)),
             // It is kept this moment.
             None if !run.offer.withdraw() => {}
@@ -103,7 +106,7 @@ fn try_of_run(workflow: &Workflow, inputs: &Payload, timeout: Option<Duration>) 
 impl Recorded {
     /// Where it is.
     pub(in crate::cli) fn file(&self) -> Option<std::path::PathBuf> {
-        super::file(Whose::User, &self.name)
+        Some(Whose::User.state_folder()?.join(&self.name).join(FILE))
     }
 
     /// Lets the supervisor record the tasks; the number of the run.
@@ -124,7 +127,7 @@ impl Recorded {
         let end = RunEnd {
             run: self.run,
             status: status.word().to_owned(),
-            at: now(),
+            at: self.clock.now(),
             outputs: (!outputs.is_null()).then(|| outputs.to_string().into()),
             error,
             figures,
@@ -132,7 +135,7 @@ impl Recorded {
         };
         self.history.end(end);
         if self.history.close(PATIENCE) {
-            info!("recorded as {}/{}", self.name, self.run);
+            info!("recorded as {}/{}", name_of_instance(&self.name), self.run);
         } else {
             warn!("the disk of the history does not answer: the end of the run is not in it");
         }

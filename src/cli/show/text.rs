@@ -18,6 +18,9 @@ pub(super) fn print_run(shown: &Shown, tasks: bool) -> Result<(), Failure> {
     let took = took(run).map_or_else(String::new, |took| format!(", took {}", time(took)));
     print(&format!("{}/{}: {}{took}", text::line(&shown.found.name), run.id, status(run)))?;
     let line = |what: &str, text: String| print(&format!("  {what:<9} {}", text::short(&text, text::LINE)));
+    if let Some(file) = &run.file {
+        line("file", file.clone())?;
+    }
     line("accepted", at(run.queued_at))?;
     if let Some(started) = run.started_at {
         let again = if run.begun > 1 { format!(", for the {} time", ordinal(run.begun)) } else { String::new() };
