@@ -94,7 +94,7 @@ impl Office {
         let reply = match reply {
             Ok(reply) => reply,
             Err(error) if is_absent(&error) => return Ok(user),
-            Err(error) => return Err(Refusal::AccessDenied(format!("polkit cannot be asked: {error}"))),
+            Err(error) => return Err(Refusal::AccessDenied(refused(&error))),
         };
         let body = reply.body();
         let ((allowed, challenge, _),) = body.deserialize::<((bool, bool, HashMap<String, String>),)>()?;
@@ -103,6 +103,19 @@ impl Office {
             (false, true) => Err(Refusal::AuthorizationRequired(format!("{} needs a password", action.id()))),
             (false, false) => Err(denied()),
         }
+    }
+}
+
+/// Why polkit does not answer. It answers root, and the users that its action names.
+fn refused(error: &zbus::Error) -> String {
+    let unknown = answered(error).is_some_and(|(name, _)| name == "org.freedesktop.PolicyKit1.Error.NotAuthorized");
+    match unknown {
+        true => format!(
+            "polkit does not answer the user of this service ({}): it is to be named in org.pushflow.policy; pushflow doctor \
+             says how",
+            nix::unistd::geteuid()
+        ),
+        false => format!("polkit cannot be asked: {error}"),
     }
 }
 

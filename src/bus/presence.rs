@@ -14,6 +14,7 @@ use zbus::{Connection, ObjectPath, ObjectServer, Variant, fdo};
 
 use super::actor::ActorObject;
 use super::census::FOR_NEWS;
+use super::refusal::text;
 use super::run::RunObject;
 use super::workflow::WorkflowObject;
 use super::{Office, Which, answered, names, process};
@@ -152,7 +153,7 @@ async fn tell(office: &Arc<Office>, connection: &Connection, workflow: &Workflow
         }
         Notice::Ended(run) => {
             run_changed(office, connection, run).await?;
-            let Some(status) = office.board.run(run, |run| run.status.clone()) else { return Ok(()) };
+            let Some(status) = office.board.run(run, |run| text(&run.status).into_owned()) else { return Ok(()) };
             RunObject::completed(&SignalEmitter::new(connection, path(run)?)?, &status).await?;
             WorkflowObject::run_finished(&root, path(run)?, &status).await?;
         }
@@ -174,7 +175,7 @@ async fn tell(office: &Arc<Office>, connection: &Connection, workflow: &Workflow
 
 /// Tells that a run has begun or ended.
 async fn run_changed(office: &Office, connection: &Connection, id: RunId) -> zbus::Result<()> {
-    let facts = office.board.run(id, |run| (run.status.clone(), run.started_at, run.ended_at));
+    let facts = office.board.run(id, |run| (text(&run.status).into_owned(), run.started_at, run.ended_at));
     let Some((status, started, ended)) = facts else { return Ok(()) };
     let mut changed = HashMap::from([("Status", Variant::new(status))]);
     changed.extend(started.map(|at| ("StartedAt", Variant::new(at))));
@@ -208,7 +209,7 @@ impl Told {
             state: state.phase.word(),
             active: state.active,
             queued: state.queued,
-            description: state.workflow.description.clone().unwrap_or_default(),
+            description: text(state.workflow.description.as_deref().unwrap_or_default()).into_owned(),
         });
         let mut changed = HashMap::new();
         if now.state != self.state {

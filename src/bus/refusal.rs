@@ -1,5 +1,7 @@
 //! Refusals as D-Bus errors.
 
+use std::borrow::Cow;
+
 use zbus::DBusError;
 use zbus::Message;
 use zbus::message::Header;
@@ -37,7 +39,7 @@ impl Refusal {
 
 impl DBusError for Refusal {
     fn create_reply(&self, call: &Header<'_>) -> zbus::Result<Message> {
-        Message::error(call, self.name()).build(&self.parts().1)
+        Message::error(call, self.name()).build(&text(self.parts().1))
     }
 
     fn name(&self) -> ErrorName<'_> {
@@ -47,6 +49,11 @@ impl DBusError for Refusal {
     fn description(&self) -> Option<&str> {
         Some(self.parts().1)
     }
+}
+
+/// A text as the bus takes it: whoever sends a zero byte in one is disconnected.
+pub(super) fn text(text: &str) -> Cow<'_, str> {
+    if text.contains('\0') { text.replace('\0', "\u{2400}").into() } else { text.into() }
 }
 
 impl From<zbus::Error> for Refusal {

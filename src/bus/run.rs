@@ -7,6 +7,7 @@ use zbus::object_server::SignalEmitter;
 use zbus::{Connection, ObjectServer, fdo, interface};
 
 use super::figures::{UNKNOWN, cpu};
+use super::refusal::text;
 use super::{Office, names};
 use crate::accounting::Totals;
 use crate::service::{Ask, Refusal, RunFacts};
@@ -91,7 +92,7 @@ impl RunObject {
 
     #[zbus(property)]
     fn status(&self) -> fdo::Result<String> {
-        self.look(|run| run.status.clone())
+        self.look(|run| text(&run.status).into_owned())
     }
 
     #[zbus(property(emits_changed_signal = "const"))]

@@ -11,6 +11,7 @@ use super::authority::Action;
 use super::census::FOR_LISTS;
 use super::figures::{cpu, cpu_of_cgroup};
 use super::process::{Described, describe, people};
+use super::refusal::text;
 use super::run::RunObject;
 use super::{Office, names, values};
 use crate::payload::Payload;
@@ -127,7 +128,7 @@ impl WorkflowObject {
 
     #[zbus(property)]
     fn description(&self) -> String {
-        self.0.board.with(|state| state.workflow.description.clone().unwrap_or_default())
+        self.0.board.with(|state| text(state.workflow.description.as_deref().unwrap_or_default()).into_owned())
     }
 
     #[zbus(property(emits_changed_signal = "const"))]

@@ -13,12 +13,13 @@ use tracing::{Event, Level, Metadata, Subscriber};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::fmt::format::Writer;
-use tracing_subscriber::fmt::time::{ChronoLocal, FormatTime};
+use tracing_subscriber::fmt::time::FormatTime;
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
 use tracing_subscriber::layer::{Layer as _, SubscriberExt};
 use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt;
 
+use super::history::TimeOfDay;
 use crate::config::Style;
 use crate::log_queue::{self, Source};
 use crate::systemd::journal::{Journal, one_line, whose};
@@ -59,7 +60,7 @@ pub(super) fn init(args: &LoggingArgs, usual: &str, service: Option<&str>) {
         .with_env_filter(filter)
         .with_ansi(Style::colours_on_stderr())
         .with_writer(Queued)
-        .event_format(Lines { clock: ChronoLocal::new("%H:%M:%S".to_owned()), runs: service.is_some() })
+        .event_format(Lines { runs: service.is_some() })
         .init();
 }
 
@@ -165,7 +166,6 @@ impl ProgressLine {
 /// `12:00:01 error integrate: no spots found`: the time, the level where it is not the usual one, the actor, the text. The
 /// runs of a service overlap: there it is `run 9 integrate`.
 struct Lines {
-    clock: ChronoLocal,
     runs: bool,
 }
 
@@ -179,7 +179,7 @@ where
         event.record(&mut fields);
         let (dim, reset) = if out.has_ansi_escapes() { ("\x1b[2m", "\x1b[0m") } else { ("", "") };
         write!(out, "{dim}")?;
-        self.clock.format_time(&mut out)?;
+        TimeOfDay.format_time(&mut out)?;
         write!(out, "{reset} ")?;
         let (word, colour) = match *event.metadata().level() {
             Level::ERROR => ("error ", "\x1b[1;31m"),

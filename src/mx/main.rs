@@ -36,6 +36,8 @@ const REST: Duration = Duration::from_secs(10);
 const LATER: u8 = 75;
 
 fn main() -> ExitCode {
+    // It knows the password of the server: neither a core dump nor a process of the same user gets that from its memory.
+    let _ = nix::sys::prctl::set_dumpable(false);
     let arguments = Arguments::parse();
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,

@@ -11,6 +11,7 @@ mod foreign_text;
 mod inputs;
 mod interpreters;
 mod lost_workers;
+mod names;
 mod output;
 mod programs;
 mod ps;

@@ -1,5 +1,6 @@
 //! A bus of one's own, and services on it.
 
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
@@ -17,6 +18,16 @@ pub(crate) struct Bus {
 impl Bus {
     pub(crate) fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
+        let daemon = start_daemon(folder.path());
+        Bus { daemon, folder }
+    }
+
+    /// One with a configuration of its own, in which ADDRESS is the path of the socket. All users can reach it.
+    pub(crate) fn with_configuration(text: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
+        let socket = folder.path().join("bus").display().to_string();
+        std::fs::write(folder.path().join(CONFIGURATION), text.replace("ADDRESS", &socket)).unwrap();
         let daemon = start_daemon(folder.path());
         Bus { daemon, folder }
     }
@@ -134,10 +145,18 @@ fn address(folder: &Path) -> String {
     format!("unix:path={}", folder.join("bus").display())
 }
 
+/// The file in a bus's folder that it is configured by, if it is there.
+const CONFIGURATION: &str = "bus.conf";
+
 fn start_daemon(folder: &Path) -> Process {
+    let configuration = folder.join(CONFIGURATION);
+    let configuration = match configuration.exists() {
+        true => format!("--config-file={}", configuration.display()),
+        false => "--session".to_owned(),
+    };
     let mut command = Command::new("dbus-daemon");
     command
-        .args(["--session", "--nofork", "--nopidfile", "--print-address=1"])
+        .args([&configuration, "--nofork", "--nopidfile", "--print-address=1"])
         .arg(format!("--address={}", address(folder)))
         .stdin(Stdio::null());
     let mut daemon = Process::start(&mut command);

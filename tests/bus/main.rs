@@ -8,6 +8,7 @@ mod ending;
 mod figures;
 mod hostile;
 mod interfaces;
+mod needs_root;
 mod places;
 mod processes;
 mod reload;

@@ -14,6 +14,41 @@ fn change(project: &Project, from: &str, to: &str) {
 }
 
 #[test]
+fn a_wrong_file_of_any_shape_is_refused_in_a_few_lines_and_ends_nothing() {
+    let (bus, project) = (Bus::new(), Installed::resident("", WAITS));
+    let mut service = bus.serve(&project, "w");
+    bus.run_until(&project, "gate");
+    service.wait_for("waiting for");
+    let file = project.path("pushflow/workflows/w.toml");
+    let good = std::fs::read_to_string(&file).unwrap();
+    let link = "{ from = 'start', to = 'stop' }";
+    for wrong in [
+        format!("links = [{link},{}{link}]", " ".repeat(70_000)),
+        format!("links = [{}]", format!("{link},").repeat(2600)),
+        format!("x = {}", "[".repeat(200_000)),
+        "\0".repeat(100_000),
+    ] {
+        std::fs::write(&file, wrong).unwrap();
+        // busctl shows the beginning of a long error, and cuts within characters.
+        let arguments = ["--user", "call", "org.pushflow.Workflow1.w", "/org/pushflow/workflow"];
+        let reload = [&arguments[..], &["org.pushflow.Workflow1", "Reload"]].concat();
+        let refused = bus.command("busctl", &reload).output().unwrap();
+        let said = String::from_utf8_lossy(&refused.stderr);
+        assert!(!refused.status.success() && said.contains("×"), "{said}");
+    }
+    // What has no end is not waited for either.
+    std::fs::remove_file(&file).unwrap();
+    nix::unistd::mkfifo(&file, nix::sys::stat::Mode::S_IRWXU).unwrap();
+    let refused = bus.call("w", "Reload", &[]);
+    assert!(refused.stderr.contains("it is a pipe or a device, and not a file"), "{}", refused.stderr);
+    std::fs::remove_file(&file).unwrap();
+    std::fs::write(&file, good).unwrap();
+    assert_eq!(bus.call("w", "Reload", &[]).code, Some(0));
+    std::fs::write(project.path("gate"), "").unwrap();
+    service.wait_for("run ended: finished");
+}
+
+#[test]
 fn how_many_may_wait_and_how_long_a_stop_waits_hold_at_once() {
     let (bus, project) = (Bus::new(), Installed::resident("max_queued_runs = 1\nstop_timeout = '10m'", WAITS));
     let mut service = bus.serve(&project, "w");

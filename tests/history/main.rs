@@ -5,8 +5,10 @@
 #[path = "../bus/bus.rs"]
 #[allow(dead_code)]
 mod bus;
+mod clock;
 mod crash;
 mod disk;
+mod files;
 #[path = "../hostile/frozen.rs"]
 mod frozen;
 mod kills;

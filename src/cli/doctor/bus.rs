@@ -20,6 +20,7 @@ const INSTALL: &str = "install the package pushflow: services of the system need
 pub(super) fn look() -> Vec<Finding> {
     let names = ask(Which::System);
     let mut findings = vec![system_bus(&names)];
+    let has_polkit = names.iter().flatten().any(|name| name == POLKIT);
     findings.extend(names.ok().as_deref().map(polkit));
     if !geteuid().is_root() {
         findings.push(session_bus(ask(Which::Session).map(drop)));
@@ -35,6 +36,7 @@ pub(super) fn look() -> Vec<Finding> {
         "org.pushflow.conf",
     ));
     findings.push(person());
+    findings.extend(super::users::look(has_polkit));
     findings
 }
 

@@ -7,6 +7,7 @@ mod finding;
 mod groups;
 mod host;
 mod python;
+mod users;
 
 use std::io::{self, IsTerminal, Write};
 

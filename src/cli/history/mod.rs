@@ -6,7 +6,7 @@ mod time;
 mod writing;
 
 pub(super) use find::{Found, WhereArgs, all};
-pub(super) use time::{at, since};
+pub(super) use time::{TimeOfDay, at, since};
 pub(super) use writing::{Recorded, of_run, of_service};
 
 use std::collections::BTreeMap;
@@ -167,7 +167,12 @@ fn row(name: &str, run: &RunRecord) -> Vec<String> {
 
 /// For how long it has run.
 pub(super) fn took(run: &RunRecord) -> Option<Duration> {
-    let until = run.ended_at.or_else(|| (status(run) == "running").then(crate::history::now))?;
+    let until = match status(run) {
+        // When its supervisor died nobody knows.
+        "interrupted" => None,
+        "running" => run.ended_at.or_else(|| Some(crate::history::now())),
+        _ => run.ended_at,
+    }?;
     Some(Duration::from_micros(until.saturating_sub(run.started_at?)))
 }
 

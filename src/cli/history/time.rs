@@ -1,16 +1,39 @@
 //! Times of day, as people write and read them.
 
+use std::fmt;
 use std::time::Duration;
 
-use chrono::{DateTime, Local, NaiveDate, NaiveDateTime, NaiveTime, TimeZone, Utc};
+use chrono::{DateTime, Datelike, Local, NaiveDate, NaiveDateTime, NaiveTime, TimeZone, Utc};
+
+use tracing_subscriber::fmt::format::Writer;
+use tracing_subscriber::fmt::time::FormatTime;
 
 use crate::config::parse_duration;
 use crate::history::now;
 
+/// Later times are nobody's (9999-01-01, microseconds): what computes with dates has an end.
+const LATEST: u64 = 253_370_764_800_000_000;
+
 /// Microseconds since the epoch as local time.
 pub(in crate::cli) fn at(micros: u64) -> String {
-    let time = i64::try_from(micros).ok().and_then(DateTime::<Utc>::from_timestamp_micros);
-    time.map_or_else(|| "-".to_owned(), |time| time.with_timezone(&Local).format("%Y-%m-%d %H:%M:%S").to_string())
+    local(micros).map_or_else(|| "-".to_owned(), |time| time.format("%Y-%m-%d %H:%M:%S").to_string())
+}
+
+fn local(micros: u64) -> Option<DateTime<Local>> {
+    let micros = i64::try_from(micros).ok().filter(|micros| *micros < LATEST as i64)?;
+    Some(DateTime::<Utc>::from_timestamp_micros(micros)?.with_timezone(&Local))
+}
+
+/// The time of day of log lines. (chrono's own clock panics where the host's was never set and is before 1970.)
+pub(in crate::cli) struct TimeOfDay;
+
+impl FormatTime for TimeOfDay {
+    fn format_time(&self, to: &mut Writer<'_>) -> fmt::Result {
+        match local(now()) {
+            Some(time) => write!(to, "{}", time.format("%H:%M:%S")),
+            None => to.write_str("--:--:--"),
+        }
+    }
 }
 
 /// A time in the past: a duration before now, or a date with or without a time of day.
@@ -20,14 +43,18 @@ pub(in crate::cli) fn since(text: &str) -> Result<u64, String> {
     }
     let formats = ["%Y-%m-%d %H:%M", "%Y-%m-%d %H:%M:%S", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S"];
     let midnight = |date: NaiveDate| date.and_time(NaiveTime::MIN);
+    let today = || local(now()).map(|now| now.date_naive());
     let named = match text {
-        "today" => Some(midnight(Local::now().date_naive())),
-        "yesterday" => Local::now().date_naive().pred_opt().map(midnight),
+        "today" => today().map(midnight),
+        "yesterday" => today().and_then(|today| today.pred_opt()).map(midnight),
         _ => NaiveDate::parse_from_str(text, "%Y-%m-%d").ok().map(midnight),
     };
-    let local = named.or_else(|| formats.iter().find_map(|format| NaiveDateTime::parse_from_str(text, format).ok()));
-    if let Some(local) = local {
-        let time = Local.from_local_datetime(&local).earliest().ok_or("there was no such time here")?;
+    let wanted = named.or_else(|| formats.iter().find_map(|format| NaiveDateTime::parse_from_str(text, format).ok()));
+    if let Some(wanted) = wanted {
+        if wanted.year() >= 9999 {
+            return Err("it is after the year 9998".to_owned());
+        }
+        let time = Local.from_local_datetime(&wanted).earliest().ok_or("there was no such time here")?;
         return micros(time.to_utc());
     }
     let ago: Duration =
@@ -51,5 +78,14 @@ mod tests {
         let ago = since("2h").expect("a duration");
         assert!(now() - ago >= 7_200_000_000 && now() - ago < 7_260_000_000);
         assert!(since("soon").is_err() && since("1960-01-01").is_err());
+        assert!(since("+262142-12-31").is_err() && since("9999-12-31").is_err());
+        assert!(since("30000d") == Ok(0));
+    }
+
+    #[test]
+    fn times_that_no_clock_shows_are_left_out() {
+        for micros in [LATEST, 8_210_266_876_799_999_999, i64::MAX as u64, u64::MAX] {
+            assert_eq!(at(micros), "-", "{micros}");
+        }
     }
 }

@@ -23,6 +23,12 @@ pub(super) fn find(text: &str, place: WhereArgs) -> Result<(Found, RunRecord), F
             runs.push((found, run));
         }
     }
+    // Of the files of one name, one has the name without a number.
+    if let Some(name) = workflow
+        && runs.iter().any(|(found, _)| found.name == name)
+    {
+        runs.retain(|(found, _)| found.name == name);
+    }
     if runs.len() > 1 {
         let names: Vec<_> = runs.iter().map(|(found, run)| format!("{}/{}", found.name, run.id)).collect();
         let same = names.windows(2).all(|pair| pair[0] == pair[1]);

@@ -32,6 +32,46 @@ fn around(text: &str) -> String {
     format!("links = [{{ from = \"start\", to = \"a\" }}, {{ from = \"a\", to = \"stop\" }}]\n{text}")
 }
 
+/// Refused, with a text that somebody can read.
+fn refused(text: &str) -> String {
+    let told = Folder::new().load(text).map(|_| ()).unwrap_err().to_string();
+    assert!(told.len() < 300 << 10, "{} bytes", told.len());
+    let longest = told.lines().map(|line| line.chars().count()).max();
+    assert!(longest < Some(1000), "{longest:?}");
+    told
+}
+
+#[test]
+fn places_that_are_far_from_each_other_on_a_line_have_a_picture_each() {
+    let link = "{ from = 'start', to = 'stop' }";
+    let told = refused(&format!("links = [{link},{}{link}]", " ".repeat(70_000)));
+    assert_eq!(told.matches("╭─[").count(), 2, "{told}");
+    assert!(told.contains("integrate.toml:1:70042") && told.contains("integrate.toml:1:10"), "{told}");
+}
+
+#[test]
+fn many_mistakes_are_shown_up_to_a_number() {
+    let told = refused(&format!("links = [{}]", "{ from = 'start', to = 'stop' },".repeat(2600)));
+    assert!(told.ends_with("… and 2549 more"), "{told}");
+}
+
+#[test]
+fn texts_of_any_length_and_depth_are_refused_in_a_few_lines() {
+    let long = "k".repeat(1 << 20);
+    for text in [
+        format!("x = {}", "[".repeat(500_000)),
+        format!("x = {}1{}", "{ a = ".repeat(100_000), " }".repeat(100_000)),
+        format!("a{} = 1", ".a".repeat(100_000)),
+        format!("x = [{}]", " = ".repeat(50_000)),
+        format!("x = {{ {} }}", "a = 1, ".repeat(50_000)),
+        format!("{long} = 1\n{long} = '{long}'"),
+        format!("links = [{{ from = '{long}', to = '{long}' }}]"),
+        "\0".repeat(1000),
+    ] {
+        refused(&text);
+    }
+}
+
 mistakes! {
     unknown_keys_name_the_nearest: &around(r#"
 actor = 1

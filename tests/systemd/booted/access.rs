@@ -99,3 +99,26 @@ fn polkit_decides_beyond_that() {
         "#
     ));
 }
+
+#[test]
+fn a_workflow_with_a_user_of_its_own_works_once_the_bus_and_polkit_know_that_user_and_doctor_tells() {
+    Machine::container().check(&format!(
+        r#"{PEOPLE}
+        as member pushflow submit res --wait >/dev/null || exit 1
+        useradd --system --no-create-home beamline
+        mkdir -p /etc/systemd/system/pushflow@res.service.d
+        cp /usr/share/pushflow/units/user.conf /etc/systemd/system/pushflow@res.service.d/
+        systemctl daemon-reload && systemctl restart pushflow@res
+        has "bus" "$(pushflow doctor)" 'the D-Bus policy does not let beamline have the names of workflows'
+        echo '<busconfig><policy user="beamline"><allow own_prefix="org.pushflow.Workflow1"/></policy></busconfig>' > /etc/dbus-1/system.d/pushflow-beamline.conf
+        systemctl reload dbus && systemctl restart pushflow@res
+        has "polkit" "$(pushflow doctor)" 'polkit does not answer beamline'
+        has "refusal" "$(as member pushflow submit res --wait 2>&1)" 'polkit does not answer the user of this service'
+        sed -i 's/unix-user:pushflow/& unix-user:beamline/' /usr/share/polkit-1/actions/org.pushflow.policy
+        systemctl restart polkit
+        has "output" "$(as member pushflow submit res --wait)" "\"user\":$(id -u beamline)"
+        has "doctor" "$(pushflow doctor)" 'beamline: known to the bus and polkit'
+        has "history" "$(as member pushflow history res)" 'res/1'
+        "#
+    ));
+}

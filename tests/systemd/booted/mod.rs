@@ -2,6 +2,8 @@
 
 mod access;
 mod clients;
+mod hardening;
+mod instances;
 mod limits;
 mod packages;
 mod printed;

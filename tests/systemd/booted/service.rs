@@ -14,6 +14,8 @@ fn a_workflow_that_runs_once_leaves_its_result_in_the_journal() {
         has story "$story" 'run 1 started'
         has story "$story" 'output: {"name":"you","reply":"Hello you!"}'
         has catalogue "$(journalctl -x -o short PUSHFLOW_RUN=1)" 'A run of the workflow hello has ended'
+        # Anybody can write lines with these fields; the unit cannot be forged.
+        has command "$(journalctl -x -o short PUSHFLOW_RUN=1)" 'journalctl _SYSTEMD_UNIT=pushflow@hello.service PUSHFLOW_WORKFLOW=hello PUSHFLOW_RUN=1'
         "#,
     );
 }
