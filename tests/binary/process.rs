@@ -200,14 +200,25 @@ impl Process {
     }
 
     /// Waits until it has ended, and nobody writes into its pipes any more.
-    pub(crate) fn end(mut self) -> Output {
+    pub(crate) fn end(self) -> Output {
+        self.end_with_cpu_time().0
+    }
+
+    /// The same, and how long CPUs have worked for it and for those of its children that it has waited for.
+    pub(crate) fn end_with_cpu_time(mut self) -> (Output, Duration) {
         drop(self.stdin());
         let until = Instant::now() + PATIENCE;
         let ended = self.stderr.to_its_end(until).and_then(|()| self.stdout.to_its_end(until));
-        let status = ended.and_then(|()| ended_by(&mut self.child, until));
-        let Ok(status) = status else { self.fail(&format!("has not ended in {PATIENCE:?}")) };
+        if ended.is_err() || !wait_for_end(self.child.id() as i32, until) {
+            self.fail(&format!("has not ended in {PATIENCE:?}"));
+        }
+        // It has ended, and is not reaped yet.
+        let stat = procfs::process::Process::new(self.child.id() as i32).and_then(|process| process.stat());
+        let ticks = stat.map_or(0, |stat| stat.utime + stat.stime + (stat.cutime + stat.cstime) as u64);
+        let cpu_time = Duration::from_secs_f64(ticks as f64 / procfs::ticks_per_second() as f64);
         let take = std::mem::take::<Vec<u8>>;
-        Output { status, stdout: take(&mut self.stdout.seen), stderr: take(&mut self.stderr.seen) }
+        let status = self.child.wait().unwrap();
+        (Output { status, stdout: take(&mut self.stdout.seen), stderr: take(&mut self.stderr.seen) }, cpu_time)
     }
 
     /// Ends it with SIGKILL, and it alone.

@@ -2,16 +2,20 @@
 
 use std::fmt::Write;
 use std::os::unix::process::ExitStatusExt;
-use std::time::Instant;
+use std::time::Duration;
 
-use crate::support::Project;
-use crate::support::process::output;
+use crate::support::process::{Process, output, output_within};
+use crate::support::{Project, finished};
+
+/// How long a million iterations take at most, on a machine that does much else.
+const A_MILLION: Duration = Duration::from_secs(30 * 60);
 
 /// Runs and returns the supervisor's own peak memory, in KiB: VmHWM, read when it says that its run has ended.
 fn peak_memory(project: &Project, arguments: &[&str]) -> u64 {
     let status = project.path("peak");
     // The shell's child is the supervisor itself; its memory is read from its own /proc by the last task.
-    let finished = project.run(arguments);
+    let mut command = project.command(&[&["run", "w.toml"], arguments].concat());
+    let finished = finished(output_within(&mut command, A_MILLION));
     assert_eq!(finished.code, Some(0), "{}", finished.stderr);
     std::fs::read_to_string(status).unwrap().trim().parse().unwrap()
 }
@@ -73,7 +77,7 @@ def run(image=None, **_):
 }
 
 #[test]
-fn ten_thousand_actors_are_checked_in_under_a_second_and_run() {
+fn ten_thousand_actors_are_checked_in_under_a_second_of_computing_and_run() {
     let mut text = String::from("links = [");
     for index in 0..9_999 {
         writeln!(text, "{{ from = 'a{index}', to = 'a{}' }},", index + 1).unwrap();
@@ -83,9 +87,9 @@ fn ten_thousand_actors_are_checked_in_under_a_second_and_run() {
         writeln!(text, "[actors.a{index}]\nkind = 'fork'").unwrap();
     }
     let project = Project::new().file("w.toml", &text);
-    let started = Instant::now();
-    let checked = project.pushflow(&["check", "w.toml"]);
-    let took = started.elapsed();
+    // Not by the clock on the wall: others use the machine too.
+    let (checked, took) = Process::start(&mut project.command(&["check", "w.toml"])).end_with_cpu_time();
+    let checked = finished(checked);
     assert_eq!(checked.code, Some(0), "{}{}", checked.stdout, checked.stderr);
     assert!(took.as_secs_f64() < 1.0, "{took:?}");
     assert_eq!(project.run(&["-i", "x=1"]).json()["x"], 1);
