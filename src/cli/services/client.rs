@@ -8,10 +8,11 @@ use serde::Serialize;
 use zbus::connection::Builder;
 use zbus::{Connection, Message, OwnedObjectPath, OwnedVariant, wire};
 
-use super::{Place, PlaceArgs, unit, units};
+use super::{Place, PlaceArgs, units};
 use crate::bus::{Which, answered, names};
 use crate::cli::locate;
 use crate::cli::{Exit, Failure};
+use crate::systemd::escape::unit_for_shell;
 
 /// A bus on which services may be.
 pub(super) struct Client {
@@ -117,7 +118,7 @@ impl Clients {
                 let what = anyhow!(
                     "{name} is not running: it {}. See: {more}; start it again with: {systemctl} start {}",
                     failed.text(),
-                    unit(name)
+                    unit_for_shell(name)
                 );
                 return Failure::Because(Exit::NotFound, what);
             }
@@ -138,7 +139,7 @@ impl Clients {
                     }
                 }
             }
-            starts.push(format!("{} start {}", place.systemctl(), unit(name)));
+            starts.push(format!("{} start {}", place.systemctl(), unit_for_shell(name)));
         }
         match (starts.is_empty(), missing) {
             (true, Some(_)) if self.places().count() > 1 => locate::not_installed(name),

@@ -18,6 +18,7 @@ pub(super) use text::{print, print_json, print_table};
 
 use super::locate::Whose;
 use crate::bus::Which;
+use crate::systemd::escape::unit_for_shell;
 
 /// Where the services are.
 #[derive(Debug, Clone, clap::Args)]
@@ -94,17 +95,11 @@ impl Place {
 
     /// The command that shows what a service has said, and how it ended.
     fn journalctl(&self, name: &str) -> String {
-        let unit = unit(name);
+        let unit = unit_for_shell(name);
         match (&self.host, self.whose) {
             (Some(host), _) => format!("ssh {host} journalctl -e -u {unit}"),
             (None, Whose::System) => format!("journalctl -e -u {unit}"),
             (None, Whose::User) => format!("journalctl --user -e -u {unit}"),
         }
     }
-}
-
-/// The unit of a service, as a shell takes it.
-fn unit(name: &str) -> String {
-    let plain = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.:".contains(&byte));
-    if plain { format!("pushflow@{name}") } else { format!("'pushflow@{}'", name.replace('\'', "'\\''")) }
 }

@@ -8,6 +8,7 @@ use zbus::wire::OwnedObjectPath;
 use zbus::{Connection, OwnedVariant, Variant};
 
 use crate::history::now;
+use crate::systemd::escape::name_of_instance;
 
 const SYSTEMD: &str = "org.freedesktop.systemd1";
 const MANAGER: &str = "org.freedesktop.systemd1.Manager";
@@ -99,17 +100,9 @@ fn why(result: &str, status: i32) -> String {
     }
 }
 
-/// The name of the service whose unit this is. Of what systemd escapes in it, only what no name has as it is.
+/// The name of the service whose unit this is.
 fn name_of(unit: &str) -> Option<String> {
-    let instance = unit.strip_prefix("pushflow@")?.strip_suffix(".service")?;
-    let mut parts = instance.split("\\x");
-    let mut bytes = parts.next()?.as_bytes().to_vec();
-    for part in parts {
-        let (code, rest) = part.split_at_checked(2)?;
-        bytes.push(u8::from_str_radix(code, 16).ok()?);
-        bytes.extend(rest.as_bytes());
-    }
-    String::from_utf8(bytes).ok()
+    unit.strip_prefix("pushflow@")?.strip_suffix(".service").map(name_of_instance)
 }
 
 /// About how long: `5 min`.
