@@ -13,6 +13,7 @@ use super::units::{self, FailedUnit};
 use crate::bus::names;
 use crate::cli::locate::Whose;
 use crate::cli::{Exit, Failure};
+use crate::systemd::escape::instance;
 
 /// The arguments of `pushflow list`.
 #[derive(Debug, clap::Args)]
@@ -62,7 +63,7 @@ pub(in crate::cli) fn list(args: &ListArgs) -> Result<Exit, Failure> {
             .map(|((name, whose), line)| {
                 let failed = line.failed.as_ref();
                 json!({
-                    "name": name, "bus": whose.word(), "file": line.file, "state": line.state,
+                    "name": name, "unit": format!("pushflow@{}.service", instance(name)), "bus": whose.word(), "file": line.file, "state": line.state,
                     "active_runs": line.active, "queued_runs": line.queued, "description": line.description,
                     "failure": failed.map(|failed| &failed.why), "failed_at": failed.and_then(|failed| failed.at),
                 })

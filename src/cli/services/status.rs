@@ -11,6 +11,7 @@ use super::units::{self, FailedUnit};
 use super::{Place, PlaceArgs};
 use crate::bus::names;
 use crate::cli::{Exit, Failure};
+use crate::systemd::escape::unit_for_shell;
 use crate::text as safe;
 
 /// So many runs are shown, the newest.
@@ -133,6 +134,7 @@ fn show(name: &str, place: &Place, (found, objects): &Seen) -> Result<(), Failur
     };
     let title = format!("{name} ({} service){description}", place.word());
     print(&safe::short(&title, safe::LINE))?;
+    print(&format!("  unit   {}", unit_for_shell(name)))?;
     print(&format!("  file   {}", safe::line(text(found, "FragmentPath"))))?;
     print(&format!(
         "  state  {}: {} active, {} queued; {} over, {} of them failed",
