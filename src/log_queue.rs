@@ -106,21 +106,23 @@ pub fn set_reader(why: &'static str) {
     state().reader = why;
 }
 
-/// Has something written, in its turn; `size`: how long about it is. It never waits once [`start`] was called.
-pub fn write(source: Source, size: usize, work: impl FnOnce() + Send + 'static) {
+/// Has something written, in its turn; `size`: how long about it is. It never waits once [`start`] was called. False where it was dropped.
+pub fn write(source: Source, size: usize, work: impl FnOnce() + Send + 'static) -> bool {
     if IS_WRITER.get() {
-        return work();
+        work();
+        return true;
     }
     let mut state = state();
     if !state.started {
         drop(state);
-        return work();
+        work();
+        return true;
     }
     let size = size + OVERHEAD;
     let most = if source == Source::Task { MOST_OF_TASKS } else { MOST };
     if state.bytes + size > most && !state.entries.is_empty() {
         state.lost += 1;
-        return;
+        return false;
     }
     let lost = std::mem::take(&mut state.lost);
     if lost > 0 {
@@ -132,6 +134,7 @@ pub fn write(source: Source, size: usize, work: impl FnOnce() + Send + 'static) 
     if state.waits {
         QUEUE.changed.notify_all();
     }
+    true
 }
 
 /// Whether much waits for a reader that does read: what is printed had better wait too. A reader that does not read at all is not

@@ -144,12 +144,16 @@ impl ProgressLine {
             return;
         }
         let this = self.clone();
-        log_queue::write(Source::Task, size, move || {
+        let taken = log_queue::write(Source::Task, size, move || {
             // Taken before it is drawn: what is said meanwhile is drawn next.
             let line = this.next().take();
             this.bar.set_message(line.unwrap_or_default());
             this.bar.tick();
         });
+        if !taken {
+            // Nobody would draw it: the next one is tried again.
+            self.next().take();
+        }
     }
 
     /// Takes the line away.
