@@ -3,21 +3,35 @@
 use mongodb::bson::{Binary, Bson, DateTime, Document, oid::ObjectId, spec::BinarySubtype};
 use serde_json::{Map, Number, Value as Json};
 
+/// A value is nested so deep in a document; what is deeper is its JSON text. MongoDB takes 100 levels (its manual, "MongoDB Limits and
+/// Thresholds"), and a value is in a document of an actor in a list.
+const MOST_DEPTH: usize = 90;
+
 /// A JSON object as a document.
 pub fn document(object: &Map<String, Json>) -> Document {
-    object.iter().map(|(key, value)| (clean(key), bson(value))).collect()
+    document_at(object, 0)
 }
 
 /// A value as BSON. What the history has as `{"$type", "$repr", …}` (see `src/worker/python/forms.py`) is what it stands for, or
 /// its repr.
-pub fn bson(json: &Json) -> Bson {
+#[cfg(test)]
+fn bson(json: &Json) -> Bson {
+    bson_at(json, 0)
+}
+
+fn document_at(object: &Map<String, Json>, depth: usize) -> Document {
+    object.iter().map(|(key, value)| (clean(key), bson_at(value, depth + 1))).collect()
+}
+
+fn bson_at(json: &Json, depth: usize) -> Bson {
     match json {
         Json::Null => Bson::Null,
         Json::Bool(value) => Bson::Boolean(*value),
         Json::Number(number) => self::number(number),
         Json::String(text) => Bson::String(text.clone()),
-        Json::Array(items) => Bson::Array(items.iter().map(bson).collect()),
-        Json::Object(object) => stands_for(object).unwrap_or_else(|| Bson::Document(document(object))),
+        Json::Array(_) | Json::Object(_) if depth == MOST_DEPTH => Bson::String(json.to_string()),
+        Json::Array(items) => Bson::Array(items.iter().map(|item| bson_at(item, depth + 1)).collect()),
+        Json::Object(object) => stands_for(object, depth).unwrap_or_else(|| Bson::Document(document_at(object, depth))),
     }
 }
 
@@ -38,7 +52,7 @@ fn integer(text: &str) -> Bson {
 }
 
 /// What an object with `$type` stands for.
-fn stands_for(object: &Map<String, Json>) -> Option<Bson> {
+fn stands_for(object: &Map<String, Json>, depth: usize) -> Option<Bson> {
     let kind = object.get("$type")?.as_str()?;
     if let Some(size) = object.get("$bytes").and_then(Json::as_u64) {
         let start = object.get("$start").and_then(Json::as_str).map_or(String::new(), |start| format!(" {start}…"));
@@ -55,7 +69,7 @@ fn stands_for(object: &Map<String, Json>) -> Option<Bson> {
     }
     let text = what.as_str();
     Some(match how.as_str() {
-        "$items" => bson(what),
+        "$items" => bson_at(what, depth),
         "$int" => integer(text?),
         "$text" => Bson::String(text?.to_owned()),
         "$float" => Bson::Double(text?.parse().ok()?),
@@ -167,6 +181,18 @@ mod tests {
         ] {
             assert!(matches!(bson(&json), Bson::Document(_)), "{json}");
         }
+    }
+
+    #[test]
+    fn what_is_nested_more_deeply_than_mongodb_takes_is_text() {
+        let nested: Json = serde_json::from_str(&("[".repeat(110) + &"]".repeat(110))).unwrap();
+        let mut depth = 0;
+        let mut at = bson(&nested);
+        while let Bson::Array(mut items) = at {
+            depth += 1;
+            at = items.pop().unwrap();
+        }
+        assert_eq!((depth, at), (MOST_DEPTH, Bson::String("[".repeat(20) + &"]".repeat(20))));
     }
 
     #[test]
