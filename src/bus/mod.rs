@@ -32,6 +32,7 @@ use census::Census;
 use figures::Figures;
 use process::Shown;
 pub use refusal::answered;
+pub(crate) use values::{MOST_INPUTS, too_large};
 
 /// Which bus.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

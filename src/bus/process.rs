@@ -23,6 +23,9 @@ use crate::supervisor::listing::{ListedProcess, Listing, ProcessKind};
 /// So many processes have an object: those nearest to the supervisor.
 const MOST_OBJECTS: usize = 256;
 
+/// In a list, a command is no longer, in characters.
+const LONGEST_COMMAND: usize = 4096;
+
 /// One process as `a{sv}`.
 pub(super) type Described = HashMap<&'static str, Variant<'static>>;
 
@@ -51,6 +54,11 @@ fn one(process: &ListedProcess, whole_command: bool) -> Described {
     let command = match &process.process {
         Some(its) if !whole_command => format!("[{}]", its.name),
         _ => process.command.clone(),
+    };
+    // A command can have millions of characters, and there can be thousands of processes in one message.
+    let command = match command.char_indices().nth(LONGEST_COMMAND) {
+        Some((end, _)) => format!("{}…", &command[..end]),
+        None => command,
     };
     let mut described = HashMap::from([
         ("Pid", id(process.pid)),

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use serde_json::{Value as Json, json};
 use zbus::message::Header;
 use zbus::object_server::SignalEmitter;
 use zbus::{Connection, ObjectServer, fdo, interface};
@@ -12,6 +13,11 @@ use super::{Office, names};
 use crate::accounting::Totals;
 use crate::service::{Ask, Refusal, RunFacts};
 use crate::supervisor::RunId;
+
+/// A text of a run is a property up to this length, bytes: a message of D-Bus holds 128 MiB, and all properties of a run.
+const MOST_TEXT: usize = 40 << 20;
+/// Of an error the beginning is enough.
+const MOST_ERROR: usize = 256 << 10;
 
 /// The object of a run.
 #[derive(Debug)]
@@ -57,8 +63,29 @@ impl RunObject {
         if caller != 0 && caller != owner {
             return Err(denied());
         }
-        Ok(self.look(look)?.map_or_else(String::new, |text| text.to_string()))
+        self.look(|run| match look(run) {
+            Some(text) if text.len() > MOST_TEXT => Err(too_large(&self.office.name, self.id, text.len())),
+            text => Ok(text.map_or_else(String::new, |text| text.to_string())),
+        })?
     }
+}
+
+/// What is said instead of a text that no message of D-Bus holds.
+fn too_large(name: &str, id: RunId, bytes: usize) -> fdo::Error {
+    let mib = bytes >> 20;
+    fdo::Error::LimitsExceeded(format!("it has {mib} MiB, too much for D-Bus: `pushflow show {name}/{id}` prints it"))
+}
+
+/// An error of a run as JSON. Of a very long one only the text, and of that the beginning.
+fn short_error(error: &Arc<str>) -> Arc<str> {
+    if error.len() <= MOST_ERROR {
+        return Arc::clone(error);
+    }
+    let json: Json = serde_json::from_str(error).unwrap_or_default();
+    let message = json.get("errorMessage").or_else(|| json.get("message")).and_then(Json::as_str).unwrap_or(error);
+    let start = &message[..message.floor_char_boundary(MOST_ERROR / 2)];
+    let left_out = message.len() - start.len();
+    json!({ "message": format!("{start}… [{left_out} bytes are left out]") }).to_string().into()
 }
 
 fn own_uid() -> u32 {
@@ -185,7 +212,7 @@ impl RunObject {
         #[zbus(connection)] connection: &Connection,
         #[zbus(header)] call: Option<Header<'_>>,
     ) -> fdo::Result<String> {
-        self.private(connection, call, |run| run.error.clone()).await
+        self.private(connection, call, |run| run.error.as_ref().map(short_error)).await
     }
 
     #[zbus(signal)]

@@ -35,13 +35,28 @@ pub(super) fn inputs(values: &BTreeMap<String, OwnedVariant>) -> Result<Payload,
         .collect()
 }
 
+/// Inputs have no more bytes: they are a property of their run, beside its output.
+pub(crate) const MOST_INPUTS: usize = 40 << 20;
+
 /// Inputs from a JSON object.
 pub(super) fn inputs_from_json(text: &str) -> Result<Payload, Refusal> {
+    if text.len() > MOST_INPUTS {
+        return Err(Refusal::InvalidInputs(too_large(text.len())));
+    }
     match serde_json::from_str(text) {
-        Ok(serde_json::Value::Object(object)) => Ok(payload_from_json(&object)),
+        Ok(serde_json::Value::Object(object)) => payload_from_json(&object)
+            .map_err(|why| Refusal::InvalidInputs(format!("the inputs cannot be used: {why}"))),
         Ok(_) => Err(Refusal::InvalidInputs("the inputs must be a JSON object".to_owned())),
         Err(error) => Err(Refusal::InvalidInputs(format!("the inputs are not valid JSON: {error}"))),
     }
+}
+
+/// Why inputs of so many bytes are refused.
+pub(crate) fn too_large(bytes: usize) -> String {
+    let (mib, most) = (bytes >> 20, MOST_INPUTS >> 20);
+    format!(
+        "the inputs have {mib} MiB; at most {most} MiB can be given over D-Bus: write them to a file and give its name"
+    )
 }
 
 /// A run with these inputs and `options`.

@@ -43,13 +43,15 @@ impl InputArgs {
     pub(super) fn over(&self, defaults: &Payload) -> anyhow::Result<Payload> {
         let mut payload = defaults.clone();
         if let Some(file) = &self.file {
-            payload.merge(&payload_from_json(&read_object(file)?));
+            payload.merge(&payload_from_json(&read_object(file)?).map_err(anyhow::Error::msg)?);
         }
         for (key, value) in &self.inputs {
-            payload.insert(key.clone(), Plain::from_json(value).to_value());
+            let value = Plain::from_json(value).map_err(|why| anyhow!("{key}: {why}"))?;
+            payload.insert(key.clone(), value.to_value());
         }
         for (position, value) in self.args.iter().enumerate() {
-            payload.insert(Key::Position(position as i64), Plain::from_json(value).to_value());
+            let value = Plain::from_json(value).map_err(|why| anyhow!("argument {position}: {why}"))?;
+            payload.insert(Key::Position(position as i64), value.to_value());
         }
         Ok(payload)
     }

@@ -8,7 +8,6 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use clap::ValueEnum;
-use serde_json::{Map, Value as Json};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use tracing::{debug, info, warn};
 
@@ -21,7 +20,7 @@ use crate::engine::Status;
 use crate::graph::{PoolType, Workers, Workflow};
 use crate::history::RunError;
 use crate::log_queue;
-use crate::payload::Payload;
+use crate::payload::{JsonObject, Payload};
 use crate::pool::Step;
 use crate::process::Signal;
 use crate::process::guardian::{self, Guardian};
@@ -150,7 +149,7 @@ pub(super) fn run(args: &RunArgs) -> Result<Exit, Failure> {
     let ended_by_signals = EndedBySignals::begin();
     log_queue::flush();
     // The result first: it matters more.
-    output.write(&ended.output)?;
+    output.write(&ended.output.as_deref().unwrap_or("null"))?;
     if let Some(report) = &ended.report {
         accounts.map_or(Ok(()), |file| file.write(&report.json()))?;
         if args.accounting {
@@ -168,8 +167,7 @@ pub(super) fn run(args: &RunArgs) -> Result<Exit, Failure> {
 
 fn dry_run(workflow: &Workflow, inputs: &Payload) -> Result<Exit, Failure> {
     let mut text = format!("{} would run with:\n", text::line(&workflow.name));
-    for (key, value) in inputs.iter() {
-        let json = crate::payload::to_json(value).unwrap_or_else(|| crate::payload::placeholder(value));
+    for (key, json) in JsonObject::without_python(inputs).iter() {
         text.push_str(&text::line(&format!("  {key} = {json}")));
         text.push('\n');
     }
@@ -199,7 +197,7 @@ impl Output {
         Ok(Output::File(what, path.to_owned(), file))
     }
 
-    fn write(self, output: &Json) -> Result<(), Failure> {
+    fn write(self, output: &impl std::fmt::Display) -> Result<(), Failure> {
         let text = format!("{output}\n");
         match self {
             Output::Stdout => {
@@ -221,7 +219,8 @@ impl Output {
 struct Ended {
     status: Status,
     signal: Option<i32>,
-    output: Json,
+    /// The JSON text of the output; none where the run has none.
+    output: Option<Arc<str>>,
     /// What it has used, where that was asked for.
     report: Option<Report>,
     /// What the recorder is still a child of.
@@ -315,8 +314,8 @@ impl<'a> Foreground<'a> {
         let early = matches!(status, Status::Timeout | Status::Stopped | Status::Aborted);
         let grace = self.supervisor.grace();
         let output = match output {
-            None => Json::Null,
-            Some(output) => Json::Object(self.describe(&output, early.then_some(grace))?),
+            None => None,
+            Some(output) => Some(Arc::from(self.describe(&output, early.then_some(grace))?.to_string())),
         };
         self.progress.finish();
         let patience = match (self.signal, self.stop_by) {
@@ -330,7 +329,7 @@ impl<'a> Foreground<'a> {
         self.supervisor.leave_loop();
         self.say_what_was_left();
         if let Some(history) = history {
-            history.end(&self.supervisor, &status, &output, error);
+            history.end(&self.supervisor, &status, output.clone(), error);
         }
         let report = self.supervisor.take_account(run).map(|account| {
             let (tree, itself) = (self.supervisor.usage_of_the_tree(), usage_of_the_supervisor());
@@ -360,7 +359,7 @@ impl<'a> Foreground<'a> {
     }
 
     /// The output as JSON; what needs a worker's help is left out if that takes longer than `patience`, or at a signal.
-    fn describe(&mut self, output: &Payload, patience: Option<Duration>) -> Result<Map<String, Json>, SupervisorError> {
+    fn describe(&mut self, output: &Payload, patience: Option<Duration>) -> Result<JsonObject, SupervisorError> {
         self.describing = true;
         self.patience_ends = patience.and_then(|patience| Instant::now().checked_add(patience));
         self.supervisor.describe(output);

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use serde_json::{Value as Json, json};
 
 use super::entry::{Part, Recorded};
-use crate::payload::{Key, Payload, Value, builtin_repr, to_json};
+use crate::payload::{Key, Payload, Value, builtin_repr, json_text};
 
 /// The text of one value is not longer,
 const LONGEST_VALUE: usize = 16 << 10;
@@ -98,15 +98,12 @@ fn put(text: &mut String, key: &Key, value: &Value) {
     if put_scalar(text, pickle).is_some() {
         return;
     }
-    match to_json(value) {
-        Some(json) => {
-            let written = json.to_string();
-            if written.len() <= LONGEST_VALUE {
-                text.push_str(&written);
-            } else {
-                text.push_str(&shortened(&json, written.len()).to_string());
-            }
-        }
+    match json_text(value) {
+        Some(written) if written.len() <= LONGEST_VALUE => text.push_str(&written),
+        Some(written) => match serde_json::from_str(&written) {
+            Ok(json) => text.push_str(&shortened(&json, written.len()).to_string()),
+            Err(_) => text.push_str(&large(pickle.len() as u64, pickle).to_string()),
+        },
         None => text.push_str(&foreign(pickle).to_string()),
     }
 }
@@ -160,10 +157,10 @@ fn shortened(json: &Json, bytes: usize) -> Json {
 
 /// A value that JSON has no form for.
 fn foreign(pickle: &[u8]) -> Json {
-    if let Some((kind, repr)) = builtin_repr(pickle) {
-        return match repr.len() {
-            0..=LONGEST_VALUE => json!({ "$type": kind, "$repr": repr }),
-            _ => {
+    if let Some((kind, repr, cut)) = builtin_repr(pickle, LONGEST_VALUE) {
+        return match cut {
+            false => json!({ "$type": kind, "$repr": repr }),
+            true => {
                 json!({ "$type": kind, "$bytes": pickle.len(), "$start": repr.chars().take(SHOWN).collect::<String>() })
             }
         };
@@ -269,7 +266,7 @@ mod tests {
             let value = scalar.to_value();
             let mut text = String::new();
             put_scalar(&mut text, value.stream().bytes().expect("small")).expect("a scalar");
-            assert_eq!(Some(text), to_json(&value).map(|json| json.to_string()), "{scalar:?}");
+            assert_eq!(Some(text), json_text(&value), "{scalar:?}");
         }
         // As Python 3.8 and later write small integers and texts.
         for (pickle, written) in [

@@ -3,18 +3,20 @@
 //! A merge or a join moves handles, never bytes. What Rust must look into (a router's item, output as JSON) it decodes
 //! as JSON ([`to_json`]), or reads from the [`Look`] that the worker sent along.
 
+mod decoded;
 mod exception;
 mod json;
 mod key;
-mod opcodes;
 mod pickle;
 mod plain;
+#[cfg(test)]
+mod property_tests;
 mod repr;
 mod text;
 mod value;
 
 pub use exception::{ERROR_INSTANCE_KEY, ERROR_KEY, ErrorClass, PythonError};
-pub use json::{placeholder, to_json};
+pub use json::{JsonObject, MOST_DIGITS, json_text, to_json};
 pub use key::Key;
 pub use plain::{Plain, payload_from_json};
 pub use repr::builtin_repr;

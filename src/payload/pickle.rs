@@ -1,7 +1,7 @@
 //! Writing pickles: plain values and exceptions, in protocol 4.
 //!
 //! serde's data model has neither integers beyond 128 bits nor calls such as `datetime.date(2026, 1, 1)`, so these few
-//! opcodes are written here (their source: Lib/pickletools.py). Reading is `serde-pickle`'s.
+//! opcodes are written here (their source: Lib/pickletools.py). They are read in `decoded.rs`.
 
 use num_bigint::BigInt;
 

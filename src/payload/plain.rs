@@ -5,7 +5,7 @@ use std::str::FromStr;
 use num_bigint::BigInt;
 use serde_json::Value as Json;
 
-use super::{Key, Look, Payload, Value, pickle};
+use super::{Key, Look, MOST_DIGITS, Payload, Value, pickle};
 
 /// A Python value built in Rust, from TOML, JSON or a program's output.
 #[derive(Debug, Clone, PartialEq)]
@@ -35,18 +35,19 @@ pub enum Plain {
 }
 
 impl Plain {
-    /// From JSON; integers of any size stay exact.
-    pub fn from_json(json: &Json) -> Plain {
-        match json {
+    /// From JSON; integers stay exact. The error says what Python could not read either.
+    pub fn from_json(json: &Json) -> Result<Plain, String> {
+        Ok(match json {
             Json::Null => Plain::None,
             Json::Bool(value) => Plain::Bool(*value),
-            Json::Number(number) => number_from_json(&number.to_string()),
+            Json::Number(number) => number_from_json(&number.to_string())?,
             Json::String(text) => Plain::Text(text.clone()),
-            Json::Array(items) => Plain::List(items.iter().map(Plain::from_json).collect()),
-            Json::Object(entries) => Plain::Dict(
-                entries.iter().map(|(key, value)| (Plain::Text(key.clone()), Plain::from_json(value))).collect(),
-            ),
-        }
+            Json::Array(items) => Plain::List(items.iter().map(Plain::from_json).collect::<Result<_, _>>()?),
+            Json::Object(entries) => {
+                let entry = |(key, value): (&String, &Json)| Ok((Plain::Text(key.clone()), Plain::from_json(value)?));
+                Plain::Dict(entries.iter().map(entry).collect::<Result<_, String>>()?)
+            }
+        })
     }
 
     /// The pickled value, with its look.
@@ -80,17 +81,42 @@ impl From<i128> for Plain {
 }
 
 /// JSON's one kind of number is Python's two: a point or an exponent makes a float, as in Python's `json`.
-fn number_from_json(number: &str) -> Plain {
+fn number_from_json(number: &str) -> Result<Plain, String> {
     if let Ok(int) = i64::from_str(number) {
-        return Plain::Int(int);
+        return Ok(Plain::Int(int));
     }
-    if let Ok(int) = BigInt::from_str(number) {
-        return Plain::BigInt(int);
+    let digits = number.trim_start_matches('-');
+    if digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        if digits.len() > MOST_DIGITS {
+            return Err(format!("an integer has {} digits; Python reads at most {MOST_DIGITS}", digits.len()));
+        }
+        if let Ok(int) = BigInt::from_str(number) {
+            return Ok(Plain::BigInt(int));
+        }
     }
-    Plain::Float(number.parse().unwrap_or(f64::NAN))
+    Ok(Plain::Float(number.parse().unwrap_or(f64::NAN)))
 }
 
 /// A payload from a JSON object; keys that are written as integers become positions, as they are printed.
-pub fn payload_from_json(object: &serde_json::Map<String, Json>) -> Payload {
-    object.iter().map(|(key, value)| (Key::from_written(key), Plain::from_json(value).to_value())).collect()
+pub fn payload_from_json(object: &serde_json::Map<String, Json>) -> Result<Payload, String> {
+    let entry = |(key, value): (&String, &Json)| {
+        let value = Plain::from_json(value).map_err(|why| format!("{key}: {why}"))?;
+        Ok((Key::from_written(key), value.to_value()))
+    };
+    object.iter().map(entry).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_integer_with_more_digits_than_python_reads_is_an_error() {
+        let digits = |count: usize| Plain::from_json(&serde_json::from_str(&"7".repeat(count)).expect("a number"));
+        assert!(matches!(digits(MOST_DIGITS), Ok(Plain::BigInt(_))));
+        let started = std::time::Instant::now();
+        let why = digits(5_000_000).expect_err("it is too long");
+        assert_eq!(why, "an integer has 5000000 digits; Python reads at most 4300");
+        assert!(started.elapsed() < std::time::Duration::from_secs(5));
+    }
 }

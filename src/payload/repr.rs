@@ -2,78 +2,109 @@
 
 use std::fmt::Write;
 
-use serde_pickle::{DeOptions, HashableValue, Value as Pickle};
+use num_bigint::BigInt;
 
-use super::opcodes;
+use super::decoded::{Decoded, Node, NodeId};
+use super::json::{MOST_DEPTH, MOST_LONG_BYTES};
 
-/// The type's name and `repr` of a pickled value; none where a class is in it that is not Python's own.
-pub fn builtin_repr(pickle: &[u8]) -> Option<(&'static str, String)> {
-    if !opcodes::is_builtin(pickle) {
-        return None;
+/// The type's name and the `repr` of a pickled value, or its beginning: about so many bytes of it, and whether it is longer. None
+/// where a class is in it that is not Python's own.
+pub fn builtin_repr(pickle: &[u8], most: usize) -> Option<(&'static str, String, bool)> {
+    let decoded = Decoded::from_pickle(pickle)?;
+    let (text, cut) = of(&decoded, most);
+    Some((decoded.get(decoded.root()).kind(), text, cut))
+}
+
+/// The `repr`, or its beginning, and whether it is longer.
+pub(super) fn of(decoded: &Decoded<'_>, most: usize) -> (String, bool) {
+    let mut writer = Writer { decoded, out: String::new(), most, path: Vec::new() };
+    writer.write(decoded.root());
+    let Writer { mut out, .. } = writer;
+    let cut = out.len() > most;
+    out.truncate(out.floor_char_boundary(most));
+    (out, cut)
+}
+
+struct Writer<'d> {
+    decoded: &'d Decoded<'d>,
+    out: String,
+    /// What is longer is not written to its end.
+    most: usize,
+    /// The containers that are being written, outermost first.
+    path: Vec<NodeId>,
+}
+
+impl Writer<'_> {
+    fn write(&mut self, id: NodeId) {
+        let decoded = self.decoded;
+        let room = self.most.saturating_sub(self.out.len()) + 1;
+        match decoded.get(id) {
+            Node::None => self.out.push_str("None"),
+            Node::Bool(value) => self.out.push_str(if *value { "True" } else { "False" }),
+            Node::Int(value) => _ = write!(self.out, "{value}"),
+            Node::Long(bytes) if bytes.len() > MOST_LONG_BYTES => {
+                _ = write!(self.out, "<an integer of {} bytes>", bytes.len());
+            }
+            Node::Long(bytes) => _ = write!(self.out, "{}", BigInt::from_signed_bytes_le(bytes)),
+            Node::Float(value) => self.out.push_str(&float(*value)),
+            Node::Bytes(bytes) => self.out.push_str(&bytes_text(bytes, room)),
+            Node::Text(text) => self.out.push_str(&string(text, room)),
+            Node::List(items) => self.series(id, "[", items, "]"),
+            Node::Tuple(items) if items.len() == 1 => self.series(id, "(", items, ",)"),
+            Node::Tuple(items) => self.series(id, "(", items, ")"),
+            Node::Set(items) if items.is_empty() => self.out.push_str("set()"),
+            Node::Set(items) => self.series(id, "{", items, "}"),
+            Node::FrozenSet(items) if items.is_empty() => self.out.push_str("frozenset()"),
+            Node::FrozenSet(items) => self.series(id, "frozenset({", items, "})"),
+            Node::Dict(items) => self.dict(id, items),
+        }
     }
-    let value = serde_pickle::value_from_slice(pickle, DeOptions::new()).ok()?;
-    let mut text = String::new();
-    write(&value, &mut text);
-    Some((kind(&value), text))
-}
 
-fn kind(value: &Pickle) -> &'static str {
-    match value {
-        Pickle::None => "NoneType",
-        Pickle::Bool(_) => "bool",
-        Pickle::I64(_) | Pickle::Int(_) => "int",
-        Pickle::F64(_) => "float",
-        Pickle::Bytes(_) => "bytes",
-        Pickle::String(_) => "str",
-        Pickle::List(_) => "list",
-        Pickle::Tuple(_) => "tuple",
-        Pickle::Set(_) => "set",
-        Pickle::FrozenSet(_) => "frozenset",
-        Pickle::Dict(_) => "dict",
+    fn is_full(&self) -> bool {
+        self.out.len() > self.most
     }
-}
 
-fn write(value: &Pickle, out: &mut String) {
-    let _ = match value {
-        Pickle::None => out.write_str("None"),
-        Pickle::Bool(value) => out.write_str(if *value { "True" } else { "False" }),
-        Pickle::I64(value) => write!(out, "{value}"),
-        Pickle::Int(value) => write!(out, "{value}"),
-        Pickle::F64(value) => out.write_str(&float(*value)),
-        Pickle::Bytes(bytes) => out.write_str(&bytes_text(bytes)),
-        Pickle::String(text) => out.write_str(&string(text)),
-        Pickle::List(items) => series(out, "[", items.iter(), "]", write),
-        Pickle::Tuple(items) if items.len() == 1 => series(out, "(", items.iter(), ",)", write),
-        Pickle::Tuple(items) => series(out, "(", items.iter(), ")", write),
-        Pickle::Set(items) if items.is_empty() => out.write_str("set()"),
-        Pickle::Set(items) => series(out, "{", items.iter(), "}", write_key),
-        Pickle::FrozenSet(items) if items.is_empty() => out.write_str("frozenset()"),
-        Pickle::FrozenSet(items) => series(out, "frozenset({", items.iter(), "})", write_key),
-        Pickle::Dict(entries) => series(out, "{", entries.iter(), "}", |(key, value), out| {
-            write_key(key, out);
-            out.push_str(": ");
-            write(value, out);
-        }),
-    };
-}
-
-fn write_key(value: &HashableValue, out: &mut String) {
-    write(&value.clone().into_value(), out);
-}
-
-fn series<T>(
-    out: &mut String,
-    open: &str,
-    items: impl Iterator<Item = T>,
-    close: &str,
-    mut put: impl FnMut(T, &mut String),
-) -> std::fmt::Result {
-    out.push_str(open);
-    for (index, item) in items.enumerate() {
-        out.push_str(if index == 0 { "" } else { ", " });
-        put(item, out);
+    /// Whether the parts of a container are left out: it is in itself, as in Python's `repr`, or nested too deeply.
+    fn enter(&mut self, id: NodeId) -> bool {
+        if self.path.len() == MOST_DEPTH || self.path.contains(&id) {
+            self.out.push_str("...");
+            return false;
+        }
+        self.path.push(id);
+        true
     }
-    out.write_str(close)
+
+    fn series(&mut self, id: NodeId, open: &str, items: &[NodeId], close: &str) {
+        self.out.push_str(open);
+        if self.enter(id) {
+            for (index, item) in items.iter().enumerate() {
+                if self.is_full() {
+                    break;
+                }
+                self.out.push_str(if index == 0 { "" } else { ", " });
+                self.write(*item);
+            }
+            self.path.pop();
+        }
+        self.out.push_str(close);
+    }
+
+    fn dict(&mut self, id: NodeId, items: &[NodeId]) {
+        self.out.push('{');
+        if self.enter(id) {
+            for (index, entry) in items.chunks_exact(2).enumerate() {
+                if self.is_full() {
+                    break;
+                }
+                self.out.push_str(if index == 0 { "" } else { ", " });
+                self.write(entry[0]);
+                self.out.push_str(": ");
+                self.write(entry[1]);
+            }
+            self.path.pop();
+        }
+        self.out.push('}');
+    }
 }
 
 /// A float as Python's `repr` and `str` write it.
@@ -94,10 +125,11 @@ pub(super) fn float(value: f64) -> String {
     format!("{value:?}")
 }
 
-fn bytes_text(bytes: &[u8]) -> String {
+/// The `repr` of bytes; at most of so many.
+fn bytes_text(bytes: &[u8], most: usize) -> String {
     let quote = if bytes.contains(&b'\'') && !bytes.contains(&b'"') { '"' } else { '\'' };
     let mut text = format!("b{quote}");
-    for byte in bytes {
+    for byte in bytes.iter().take(most) {
         match byte {
             b'\\' => text.push_str("\\\\"),
             b'\n' => text.push_str("\\n"),
@@ -117,10 +149,12 @@ fn bytes_text(bytes: &[u8]) -> String {
     text
 }
 
-fn string(text: &str) -> String {
+/// The `repr` of a string; at most of so many characters.
+fn string(text: &str, most: usize) -> String {
     let quote = if text.contains('\'') && !text.contains('"') { '"' } else { '\'' };
     let mut out = String::from(quote);
-    put_escaped(text, quote, &mut out);
+    let end = text.char_indices().nth(most).map_or(text.len(), |(end, _)| end);
+    put_escaped(&text[..end], quote, &mut out);
     out.push(quote);
     out
 }
@@ -189,10 +223,18 @@ mod tests {
             (Plain::Float(f64::NEG_INFINITY), "-inf"),
         ];
         for (value, expected) in cases {
-            assert_eq!(builtin_repr(&pickle(&value)).map(|(_, text)| text), Some(expected.to_owned()));
+            assert_eq!(builtin_repr(&pickle(&value), 1000).map(|(_, text, _)| text), Some(expected.to_owned()));
         }
         assert_eq!(string_with_surrogates(b"bad\xed\xb3\xbf'.\xc3\xa9\xed\xa0\x80"), "\"bad\\udcff'.é\\ud800\"");
         let instance = Plain::Call("datetime".into(), "date".into(), vec![Plain::Int(2026)]);
-        assert_eq!(builtin_repr(&pickle(&Plain::List(vec![instance]))), None);
+        assert_eq!(builtin_repr(&pickle(&Plain::List(vec![instance])), 1000), None);
+    }
+
+    #[test]
+    fn a_long_repr_is_cut_and_says_so() {
+        let (kind, text, cut) = builtin_repr(&pickle(&Plain::Text("é".repeat(100_000))), 100).expect("a string");
+        assert_eq!((kind, text.len(), cut), ("str", 99, true));
+        let (_, text, cut) = builtin_repr(&pickle(&Plain::List(vec![Plain::Int(7); 1000])), 10).expect("a list");
+        assert_eq!((text.as_str(), cut), ("[7, 7, 7, ", true));
     }
 }

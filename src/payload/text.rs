@@ -12,8 +12,8 @@ use num_bigint::BigInt;
 use super::repr::float;
 use super::{Chunk, Look, Plain, Value};
 
-/// Integers of more bytes have no text: nobody wants half a million digits in a command, and to write them takes long.
-const LONGEST_INTEGER: usize = 64 * 1024;
+/// Integers of more bytes have no text, as in Python: to write them takes a time that grows with the square of their length.
+const LONGEST_INTEGER: usize = super::json::MOST_LONG_BYTES;
 
 /// A single value of one of Python's own types.
 #[derive(Debug, Clone, PartialEq)]

@@ -1,8 +1,13 @@
 //! One Python value: a pickle and its out-of-band buffers, never copied.
 
 use std::ffi::OsStr;
+use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
+
+use nix::fcntl::{FcntlArg, SealFlag, fcntl};
+use nix::sys::stat::fstat;
+use nix::sys::uio::pread;
 
 /// A handle on a pickled Python value. Cloning copies no data.
 #[derive(Debug, Clone)]
@@ -29,13 +34,37 @@ pub enum Chunk {
     Changed(MemoryFile, Box<Chunk>),
 }
 
-/// A sealed memory file. Cloning copies no data.
+/// A piece of a sealed memory file, in which there may be others. Cloning copies no data.
 #[derive(Debug, Clone)]
 pub struct MemoryFile {
-    /// Its descriptor.
+    /// The descriptor of the file.
     pub file: Arc<OwnedFd>,
-    /// Its length in bytes.
+    /// Where the piece begins, bytes.
+    pub offset: u64,
+    /// The length of the piece in bytes.
     pub length: u64,
+}
+
+impl MemoryFile {
+    /// The piece as text. The file is read only where it is one in memory that nobody can change or shrink any more: reading it
+    /// waits for nobody.
+    pub fn read_text(&self) -> io::Result<String> {
+        let seals = SealFlag::from_bits_retain(fcntl(&*self.file, FcntlArg::F_GET_SEALS)?);
+        let size = fstat(&*self.file)?.st_size.unsigned_abs();
+        let is_there = self.offset.checked_add(self.length).is_some_and(|end| end <= size);
+        if !seals.contains(SealFlag::F_SEAL_SHRINK | SealFlag::F_SEAL_WRITE) || !is_there {
+            return Err(io::ErrorKind::InvalidData.into());
+        }
+        let mut bytes = vec![0; usize::try_from(self.length).map_err(|_| io::ErrorKind::OutOfMemory)?];
+        let mut at = 0;
+        while at < bytes.len() {
+            match pread(&*self.file, &mut bytes[at..], (self.offset + at as u64) as i64)? {
+                0 => return Err(io::ErrorKind::UnexpectedEof.into()),
+                count => at += count,
+            }
+        }
+        String::from_utf8(bytes).map_err(|_| io::ErrorKind::InvalidData.into())
+    }
 }
 
 impl Chunk {

@@ -17,6 +17,9 @@ use crate::supervisor::RunId;
 const KEPT_RUNS: usize = 1000;
 /// and their inputs and outputs may take so many bytes.
 const KEPT_BYTES: usize = 64 << 20;
+/// The output of a run is shown whole up to so many bytes. A message of D-Bus holds 128 MiB, the system's bus takes a little less,
+/// and the inputs are in it too.
+pub(super) const MOST_OUTPUT: usize = 32 << 20;
 
 /// The board. Locked for moments only.
 #[derive(Debug)]
@@ -99,7 +102,7 @@ pub struct RunFacts {
     pub ended_at: Option<u64>,
     /// Its inputs as JSON.
     pub inputs: Arc<str>,
-    /// Its output as JSON.
+    /// Its output as JSON, where it is not too large.
     pub outputs: Option<Arc<str>>,
     /// What went wrong, as JSON.
     pub error: Option<Arc<str>>,

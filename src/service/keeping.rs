@@ -339,7 +339,7 @@ impl Service {
             Fate::Over => {
                 let error = record.error.map(|error| error_text(&error.actor, &error.message));
                 let at = record.ended_at.unwrap_or_default();
-                let facts = EndFacts { status: record.status, went_well: false, outputs: None, error, at };
+                let facts = EndFacts { status: record.status, went_well: false, outputs: None, shown: None, error, at };
                 self.tell_end(id, facts);
             }
             Fate::Waits(inputs) => {
@@ -368,7 +368,11 @@ impl Service {
                         warn!(run = id.0, "{why}");
                         let error = Some(error_text("", &why));
                         let status = "interrupted".to_owned();
-                        self.keep_end(id, EndFacts { status, went_well: false, outputs: None, error, at: now() }, None);
+                        self.keep_end(
+                            id,
+                            EndFacts { status, went_well: false, outputs: None, shown: None, error, at: now() },
+                            None,
+                        );
                     }
                 }
             }

@@ -3,20 +3,23 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use serde_json::{Map, Value as Json, json};
+use serde_json::json;
 use tracing::{info, warn};
 
-use super::board::RunFacts;
+use super::board::{MOST_OUTPUT, RunFacts};
 use super::keeping::{Accepting, Reply, reply};
 use super::queue::Waiting;
 use super::{End, Ending, Notice, Order, Refusal, Service};
 use crate::engine::{ActorEnd, FailureKind, Status};
 use crate::graph::{ActorId, ServiceMode};
 use crate::history::{RunClock, now};
-use crate::payload::{ERROR_KEY, Payload, placeholder, to_json};
+use crate::payload::{ERROR_KEY, JsonObject, Payload};
 use crate::pool::Step;
 use crate::supervisor::RunId;
 use crate::text;
+
+/// So much of an output is logged, bytes; of larger values the type and the size.
+const MOST_LOGGED: usize = 32 << 10;
 
 /// A run that has begun.
 #[derive(Debug, Default)]
@@ -33,8 +36,10 @@ pub(super) struct EndFacts {
     /// In a word.
     pub(super) status: String,
     pub(super) went_well: bool,
-    /// Its output as JSON.
+    /// Its output as JSON,
     pub(super) outputs: Option<Arc<str>>,
+    /// and as it is shown over D-Bus: the same, unless it is large.
+    pub(super) shown: Option<Arc<str>>,
     /// The error in it, as JSON.
     pub(super) error: Option<Arc<str>>,
     /// When, microseconds since the epoch.
@@ -77,7 +82,7 @@ impl Service {
         let workflow = Arc::clone(self.replacement.as_ref().unwrap_or(self.supervisor.workflow()));
         let mut inputs = workflow.inputs.clone();
         inputs.merge(&order.inputs);
-        let text: Arc<str> = Json::Object(written(&inputs)).to_string().into();
+        let text: Arc<str> = JsonObject::without_python(&inputs).to_string().into();
         // The text, the values, and what a pickle of them takes.
         let bytes = 2 * text.len() + order.label.len();
         let most = self.settings().max_queued_runs;
@@ -162,13 +167,14 @@ impl Service {
         }
     }
 
-    pub(super) fn on_run_described(&mut self, run: RunId, output: Option<Map<String, Json>>) {
+    pub(super) fn on_run_described(&mut self, run: RunId, output: Option<JsonObject>) {
         let Some(status) = self.active.remove(&run).and_then(|active| active.ended) else { return };
         if self.only == Some(run)
             && let Some(output) = &output
         {
             // Nobody asked for it who could look it up: the journal has it.
-            info!(run = run.0, "output: {}", text::json(&Json::Object(output.clone()).to_string()));
+            let short = output.shortened(MOST_LOGGED);
+            info!(run = run.0, "output: {}", text::json(&short.as_ref().unwrap_or(output).to_string()));
         }
         self.put_end(run, &status, output, None);
         if self.only == Some(run) {
@@ -177,19 +183,17 @@ impl Service {
     }
 
     /// A run is over, whether it has begun or not: that is told once it is on the disk.
-    pub(super) fn put_end(
-        &mut self,
-        run: RunId,
-        status: &Status,
-        output: Option<Map<String, Json>>,
-        answer: Option<Reply>,
-    ) {
-        let error = output.as_ref().and_then(|output| output.get(ERROR_KEY)).map(Json::to_string);
+    pub(super) fn put_end(&mut self, run: RunId, status: &Status, output: Option<JsonObject>, answer: Option<Reply>) {
+        let error = output.as_ref().and_then(|output| output.get(ERROR_KEY)).map(Arc::from);
+        let short = output.as_ref().and_then(|output| output.shortened(MOST_OUTPUT));
+        let outputs: Option<Arc<str>> = output.map(|output| output.to_string().into());
+        let shown = short.map(|short| short.to_string().into()).or_else(|| outputs.clone());
         let facts = EndFacts {
             status: status.word().to_owned(),
             went_well: matches!(status, Status::Finished | Status::Word(_)),
-            outputs: output.map(|output| Json::Object(output).to_string().into()),
-            error: error.map(Arc::from),
+            outputs,
+            shown,
+            error,
             at: self.board.run(run, RunFacts::now).unwrap_or_else(now),
         };
         self.keep_end(run, facts, answer);
@@ -202,7 +206,7 @@ impl Service {
                 run.status = facts.status;
                 run.ended_at = Some(facts.at);
                 run.error = run.error.take().or(facts.error);
-                run.outputs = facts.outputs;
+                run.outputs = facts.shown;
             }
             state.finished += 1;
             state.failed += u64::from(!facts.went_well);
@@ -237,9 +241,4 @@ impl Service {
             self.supervisor.press_run(run, Step::Terminate);
         }
     }
-}
-
-/// Inputs as JSON, without asking Python.
-fn written(inputs: &Payload) -> Map<String, Json> {
-    inputs.written().map(|(key, value)| (key, to_json(value).unwrap_or_else(|| placeholder(value)))).collect()
 }

@@ -70,7 +70,7 @@ impl Supervisor {
                 this.job_ended(job, Outcome::Failed(Failure { kind, error }));
             }),
             Message::Described { task, json } => self.on_answer(pool, worker, task, |this, job| {
-                this.job_described(job, &json);
+                this.job_described(job, json);
             }),
             Message::Printed { task, text } => self.on_printed_by(pool, worker, JobId(task), &text),
             Message::Failed(why) => self.pools[pool.index()].failure = Some(why),

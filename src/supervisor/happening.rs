@@ -2,11 +2,9 @@
 
 use std::fmt;
 
-use serde_json::{Map, Value as Json};
-
 use crate::engine::{ActorEnd, Status};
 use crate::graph::ActorId;
-use crate::payload::Payload;
+use crate::payload::{JsonObject, Payload};
 
 /// One execution of the workflow, in this supervisor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -44,9 +42,9 @@ pub enum Happening {
         output: Option<Payload>,
     },
     /// A payload was written as JSON ([`Supervisor::describe`](super::Supervisor::describe)).
-    Described(Map<String, Json>),
+    Described(JsonObject),
     /// What a run gave was written as JSON ([`Supervisor::describe_run`](super::Supervisor::describe_run)).
-    RunDescribed(RunId, Map<String, Json>),
+    RunDescribed(RunId, JsonObject),
     /// The process got SIGINT, SIGTERM or SIGHUP, by number.
     Signal(i32),
 }

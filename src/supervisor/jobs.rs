@@ -2,13 +2,11 @@
 
 use std::time::Instant;
 
-use serde_json::{Map, Value as Json};
-
 use super::recording::TaskRecord;
 use super::{Happening, RunId, Supervisor};
 use crate::engine::{Failure, FailureKind, Outcome, TaskId};
 use crate::graph::{ActorId, Kind, PoolId};
-use crate::payload::{ErrorClass, Payload, PythonError, placeholder, to_json};
+use crate::payload::{ErrorClass, JsonObject, Payload, PythonError};
 use crate::pool::{JobId, Needs};
 
 /// A job: a task of a run, or a payload that only Python can write as JSON.
@@ -53,9 +51,7 @@ impl Supervisor {
     }
 
     pub(super) fn describe_then(&mut self, payload: &Payload, then: AfterDescribing) {
-        let plain: Option<Map<String, Json>> =
-            payload.written().map(|(key, value)| Some((key, to_json(value)?))).collect();
-        match plain {
+        match JsonObject::of(payload) {
             Some(json) => self.described(json, then),
             None => {
                 let job = self.new_job(Job::Describe { payload: payload.clone(), then });
@@ -76,16 +72,16 @@ impl Supervisor {
             // False where a worker is at it: its answer comes too late then.
             self.pools[pool.index()].pool.withdraw(id);
             if let Some(Job::Describe { payload, then }) = self.jobs.remove(&id) {
-                self.described(json_without_python(&payload), then);
+                self.described(JsonObject::without_python(&payload), then);
             }
         }
     }
 
-    fn described(&mut self, json: Map<String, Json>, then: AfterDescribing) {
+    fn described(&mut self, json: JsonObject, then: AfterDescribing) {
         match then {
             AfterDescribing::Tell => self.happenings.push(Happening::Described(json)),
             AfterDescribing::TellOfRun(run) => self.happenings.push(Happening::RunDescribed(run, json)),
-            AfterDescribing::Submit(job) => self.submit_program(job, Some(Json::Object(json).to_string())),
+            AfterDescribing::Submit(job) => self.submit_program(job, Some(json.to_string())),
         }
     }
 
@@ -114,23 +110,15 @@ impl Supervisor {
                 self.tell_run(run, |engine, effects| engine.on_task_ended(task, outcome, now, effects));
             }
             // No Python could be asked: the run's result matters more than the look of its values.
-            Some(Job::Describe { payload, then }) => self.described(json_without_python(&payload), then),
+            Some(Job::Describe { payload, then }) => self.described(JsonObject::without_python(&payload), then),
             None => {}
         }
     }
 
     /// A worker has written a payload as JSON.
-    pub(super) fn job_described(&mut self, job: JobId, json: &str) {
-        match serde_json::from_str(json) {
-            Ok(json) => {
-                if let Some(Job::Describe { then, .. }) = self.jobs.remove(&job) {
-                    self.described(json, then);
-                }
-            }
-            Err(error) => {
-                let message = format!("a worker wrote JSON that is none: {error}");
-                self.job_ended(job, failed(FailureKind::Lost, ErrorClass::WorkerLost, message));
-            }
+    pub(super) fn job_described(&mut self, job: JobId, json: JsonObject) {
+        if let Some(Job::Describe { then, .. }) = self.jobs.remove(&job) {
+            self.described(json, then);
         }
     }
 
@@ -154,9 +142,4 @@ impl Supervisor {
 /// The outcome of a task that failed for a reason that is known here.
 pub(super) fn failed(kind: FailureKind, class: ErrorClass, message: String) -> Outcome {
     Outcome::Failed(Failure { kind, error: PythonError::new(class, message) })
-}
-
-fn json_without_python(payload: &Payload) -> Map<String, Json> {
-    let json = |value| to_json(value).unwrap_or_else(|| placeholder(value));
-    payload.written().map(|(key, value)| (key, json(value))).collect()
 }

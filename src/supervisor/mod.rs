@@ -17,6 +17,7 @@ mod guarded;
 mod happening;
 mod interpreter;
 mod jobs;
+mod kept_output;
 mod launched;
 mod leaves;
 pub mod listing;
@@ -74,6 +75,7 @@ use guard::Pulse;
 use guarded::Guarded;
 use interpreter::Interpreter;
 use jobs::Job;
+use kept_output::KeptOutput;
 use launched::Doorway;
 use leaves::Leaves;
 use nearness::Nearness;
@@ -114,6 +116,8 @@ pub struct Supervisor {
     /// How many processes were reaped.
     reaped: u64,
     outputs: FxHashMap<Token, Output>,
+    /// What programs print that becomes a part of the payload.
+    kept_outputs: FxHashMap<Token, KeptOutput>,
     /// What output is read into.
     scratch: Vec<u8>,
     /// Where workers behind launchers connect; there from the first one on.
@@ -224,6 +228,7 @@ impl Supervisor {
             children: HashMap::new(),
             reaped: 0,
             outputs: FxHashMap::default(),
+            kept_outputs: FxHashMap::default(),
             scratch: Vec::new(),
             doorway: None,
             leaves: Leaves::default(),
@@ -301,6 +306,7 @@ impl Supervisor {
             Some(Source::Forkserver(pool)) => self.on_forkserver_ready(pool, writable),
             Some(Source::Worker(pool, worker)) => self.on_worker_ready(pool, worker, readable, writable),
             Some(Source::Output) => self.on_output_ready(token),
+            Some(Source::KeptOutput) => self.on_kept_output_ready(token),
             Some(Source::Doorway) => self.on_doorway_ready(token),
             Some(Source::Stranger) => self.on_stranger_ready(token),
             // The loop is awake, which is all that was wanted.

@@ -2,8 +2,8 @@
 
 use std::ffi::OsString;
 use std::fs::File;
-use std::io::{self, Read, Seek, Write};
-use std::os::fd::{AsFd, BorrowedFd};
+use std::io::{self, Seek, Write};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
 
 use mio::Token;
@@ -12,6 +12,7 @@ use serde_json::{Map, Value as Json};
 use tracing::warn;
 
 use super::jobs::{Job, failed};
+use super::kept_output::{MOST_KEPT_OUTPUT, Printed};
 use super::leaves::may_be_out_of_memory;
 use super::origin::{ORIGIN_VARIABLE, mark_of};
 use super::output::Context;
@@ -26,9 +27,6 @@ use crate::process::sys::{self, Pid, PidFd, Signal};
 use crate::process::{self};
 use crate::process::{Ended, tree};
 
-/// A program may print so much where its output is kept; more is an error.
-const MOST_KEPT_OUTPUT: u64 = 256 << 20;
-
 /// The exit code of a program that could not find what it was to execute.
 const NOT_FOUND: i32 = 127;
 
@@ -39,8 +37,8 @@ pub(super) struct Program {
     pub(super) task: (RunId, ActorId),
     /// What it prints: to the log, and the end of it into an error message.
     output: Token,
-    /// Where its standard output is kept, if the actor wants it.
-    stdout: Option<File>,
+    /// Its standard output, if the actor wants it kept.
+    stdout: Option<Token>,
 }
 
 /// A program that cannot be started, with what stood in the way.
@@ -60,6 +58,10 @@ impl CannotStart {
     }
 }
 
+fn unwatched(error: io::Error) -> CannotStart {
+    CannotStart::of(&error, format!("cannot watch what the program prints: {error}"))
+}
+
 impl Supervisor {
     /// A place of the pool is free for this program.
     pub(super) fn launch_program(&mut self, pool: PoolId, worker: WorkerId, job: JobId) {
@@ -67,7 +69,14 @@ impl Supervisor {
             let (run, task) = (*run, *task);
             self.tell_run(run, |engine, _| engine.on_task_started(task, Instant::now()));
         }
-        if let Err(CannotStart { why, short }) = self.try_launch(pool, worker, job) {
+        let launched = self.pipe_for_output(job).and_then(|kept| {
+            let launched = self.try_launch(pool, worker, job, kept.as_ref());
+            if let (Err(_), Some((token, _))) = (&launched, kept) {
+                self.take_kept_output(token);
+            }
+            launched
+        });
+        if let Err(CannotStart { why, short }) = launched {
             self.leave_leaf(pool, worker);
             let waits = self.tell_pool(pool, |pool, effects| {
                 let now = Instant::now();
@@ -98,8 +107,26 @@ impl Supervisor {
         }
     }
 
-    fn try_launch(&mut self, pool: PoolId, worker: WorkerId, job: JobId) -> Result<(), CannotStart> {
-        let unwatched = |error| CannotStart::of(&error, format!("cannot watch what the program prints: {error}"));
+    /// Where the job's program prints, if that becomes a part of the payload.
+    fn pipe_for_output(&mut self, job: JobId) -> Result<Option<(Token, OwnedFd)>, CannotStart> {
+        let keeps = self.job_actor(job).is_some_and(|(_, actor)| match &self.workflow.actor(actor).kind {
+            Kind::Exec(exec) => !matches!(exec.stdout, Stdout::Log),
+            _ => false,
+        });
+        if !keeps {
+            return Ok(None);
+        }
+        let (read, write) = sys::pipe().map_err(unwatched)?;
+        Ok(Some((self.keep_output(read).map_err(unwatched)?, write)))
+    }
+
+    fn try_launch(
+        &mut self,
+        pool: PoolId,
+        worker: WorkerId,
+        job: JobId,
+        kept: Option<&(Token, OwnedFd)>,
+    ) -> Result<(), CannotStart> {
         let (read, write) = sys::pipe().map_err(unwatched)?;
         let Some(task @ (_, actor)) = self.job_actor(job) else {
             return Err(CannotStart::because("the task is gone"));
@@ -116,16 +143,12 @@ impl Supervisor {
             return Err(CannotStart::because("the actor starts no program"));
         };
         let cannot_run = |error: io::Error| CannotStart::of(&error, cannot_start(exec, payload, &error));
-        let stdout = match exec.stdout {
-            Stdout::Log => None,
-            Stdout::Json | Stdout::Key(_) => Some(File::from(sys::memory_file("pushflow-stdout").map_err(cannot_run)?)),
-        };
         let mut program = program_of(exec, payload, write.as_fd())?.env(ORIGIN_VARIABLE, mark_of((pool, worker)));
         if let Some(text) = stdin {
             program = program.stdin(file_with(text).map_err(cannot_run)?);
         }
-        if let Some(file) = &stdout {
-            program = program.stdout(file.as_fd());
+        if let Some((_, stdout)) = kept {
+            program = program.stdout(stdout.as_fd());
         }
         let program = program.leaf(leaf.as_deref().map(Leaf::door));
         let (pid, pidfd) = self.nearness.start(program).map_err(cannot_run)?;
@@ -135,7 +158,9 @@ impl Supervisor {
         }
         self.children.insert(pid, Child::Program(pool, worker));
         self.meter_program(pool, worker, job);
-        self.pools[pool.index()].programs.insert(worker, Program { process: (pid, pidfd), task, output, stdout });
+        self.pools[pool.index()]
+            .programs
+            .insert(worker, Program { process: (pid, pidfd), task, output, stdout: kept.map(|(token, _)| *token) });
         Ok(())
     }
 
@@ -144,6 +169,7 @@ impl Supervisor {
         let Some(program) = self.pools[pool.index()].programs.remove(&worker) else { return };
         self.task_is_over((pool, worker), Some(program.task.1), true, Duration::ZERO);
         let last_lines = self.take_last_lines(program.output);
+        let printed = program.stdout.and_then(|token| self.take_kept_output(token));
         let oom = may_be_out_of_memory(Some(ended)).then(|| self.out_of_memory(pool, worker)).flatten();
         let orphan = self.tell_pool(pool, |pool, effects| pool.on_worker_ended(worker, Instant::now(), effects));
         let actor = orphan.and_then(|orphan| self.job_actor(orphan.job)).map(|(_, actor)| actor);
@@ -156,7 +182,7 @@ impl Supervisor {
                 let message = format!("the program was interrupted: it {ended}");
                 failed(FailureKind::Interrupted, ErrorClass::TaskInterrupted, message)
             }
-            Kind::Exec(exec) => match (&oom, program_outcome(exec, ended, program.stdout, &last_lines)) {
+            Kind::Exec(exec) => match (&oom, program_outcome(exec, ended, printed, &last_lines)) {
                 (Some(oom), Outcome::Failed(_)) => {
                     self.ran_out_of_memory((pool, Some(program.process.0)), orphan.job, oom, FailureKind::Raised)
                 }
@@ -230,27 +256,39 @@ fn file_with(text: &str) -> io::Result<File> {
     Ok(file)
 }
 
-fn program_outcome(exec: &Exec, ended: Ended, stdout: Option<File>, last_lines: &[String]) -> Outcome {
+fn program_outcome(exec: &Exec, ended: Ended, printed: Option<Printed>, last_lines: &[String]) -> Outcome {
+    let name = &exec.command[0];
+    let bytes = match printed {
+        Some(Printed::Whole(bytes)) => bytes,
+        None => Vec::new(),
+        // Whatever has become of it: that nobody read the rest may have been the reason.
+        Some(Printed::TooMuch) => {
+            let most = MOST_KEPT_OUTPUT >> 20;
+            let what =
+                format!("{name} has printed more on standard output than the {most} MiB that can be kept: it {ended}");
+            return program_failed(what, last_lines);
+        }
+    };
     let code = match ended {
         Ended::Exited(code) if exec.success_codes.contains(&code) => code,
         Ended::Exited(NOT_FOUND) => {
             // Of the shell, env(1) and the like: often it is the program itself that misses something.
             let path = exec.env.get("PATH").map(OsString::from);
-            let why = process::obstacle(exec.command[0].as_ref(), path.as_ref(), &exec.directory);
+            let why = process::obstacle(name.as_ref(), path.as_ref(), &exec.directory);
             let why = why.filter(|why| matches!(why, process::Obstacle::NoInterpreter(..)));
             let why = why.map(|why| format!(": {why}")).unwrap_or_default();
-            return program_failed(format!("{} {ended}{why}", exec.command[0]), last_lines);
+            return program_failed(format!("{name} {ended}{why}"), last_lines);
         }
-        _ => return program_failed(format!("{} {ended}", exec.command[0]), last_lines),
+        _ => return program_failed(format!("{name} {ended}"), last_lines),
     };
-    match collect(exec, stdout) {
+    match collect(exec, bytes) {
         Ok(mut result) => {
             if let Some(key) = &exec.returncode_key {
                 result.insert(key.as_str().into(), Plain::Int(i64::from(code)).to_value());
             }
             Outcome::Returned(result)
         }
-        Err(why) => program_failed(format!("{} {why}", exec.command[0]), last_lines),
+        Err(why) => program_failed(format!("{name} {why}"), last_lines),
     }
 }
 
@@ -264,22 +302,14 @@ fn program_failed(message: String, last_lines: &[String]) -> Outcome {
 }
 
 /// What the program's standard output adds to the payload.
-fn collect(exec: &Exec, stdout: Option<File>) -> Result<Payload, String> {
-    let Some(mut file) = stdout else { return Ok(Payload::new()) };
-    let unreadable = |error: io::Error| format!("has printed what cannot be read: {error}");
-    let length = file.metadata().map_err(unreadable)?.len();
-    if length > MOST_KEPT_OUTPUT {
-        return Err(format!("has printed {length} bytes on standard output; at most {MOST_KEPT_OUTPUT} can be kept"));
-    }
-    let mut bytes = Vec::new();
-    file.rewind().and_then(|()| file.read_to_end(&mut bytes)).map_err(unreadable)?;
+fn collect(exec: &Exec, bytes: Vec<u8>) -> Result<Payload, String> {
     match &exec.stdout {
         Stdout::Log => Ok(Payload::new()),
         Stdout::Key(key) => Ok(Payload::from_iter([(key.as_str().into(), Value::from_os_bytes(bytes))])),
         Stdout::Json => match serde_json::from_slice::<Map<String, Json>>(&bytes) {
-            Ok(object) => Ok(payload_from_json(&object)),
+            Ok(object) => payload_from_json(&object).map_err(|why| format!("has printed what cannot be used: {why}")),
             Err(error) => {
-                let start: String = String::from_utf8_lossy(&bytes).chars().take(200).collect();
+                let start: String = String::from_utf8_lossy(&bytes[..bytes.len().min(800)]).chars().take(200).collect();
                 Err(format!("has not printed one JSON object on standard output ({error}), but: {start:?}"))
             }
         },

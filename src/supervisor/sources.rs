@@ -29,6 +29,8 @@ pub(super) enum Source {
     Forkserver(PoolId),
     Worker(PoolId, WorkerId),
     Output,
+    /// What a program prints that becomes a part of the payload.
+    KeptOutput,
     /// The socket that workers behind launchers connect to.
     Doorway,
     /// A connection whose token has not been read yet.

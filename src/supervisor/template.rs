@@ -57,7 +57,7 @@ pub(super) fn fill(template: &str, payload: &Payload) -> Result<OsString, String
                     .get_written(key)
                     .ok_or_else(|| format!("\"{template}\" needs the key {key}, which the payload does not have (for a brace write it twice)"))?;
                 filled.push(value.text().ok_or_else(|| {
-                    format!("\"{template}\" needs the value of {key} as text: only strings, numbers, booleans and paths can be put there")
+                    format!("\"{template}\" needs the value of {key} as text: only strings of up to 128 KiB, numbers, booleans and paths can be put there")
                 })?);
             }
         }

@@ -66,6 +66,7 @@ const MODULES: &[(&str, &str)] = &[
 /// Modules that some workflows need.
 const LATER: &[(&str, &str)] = &[
     ("pushflow.pages", include_str!("python/pages.py")),
+    ("pushflow.described", include_str!("python/described.py")),
     ("pushflow.forms", include_str!("python/forms.py")),
     ("pushflow.namesakes", include_str!("python/namesakes.py")),
     ("pushflow.crowd", include_str!("python/crowd.py")),

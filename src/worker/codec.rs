@@ -3,13 +3,16 @@
 //! `<IBQ`: the length of what follows the length, the kind, the task; then the body. The Python side is
 //! `python/wire.py`. A frame that breaks the rules is a [`ProtocolError`], never a panic.
 
+use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::ffi::OsStr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::sync::Arc;
 
-use crate::payload::{Chunk, Key, Look, MemoryFile, Payload, PythonError, Value};
+use rustc_hash::{FxHashMap, FxHashSet};
+
+use crate::payload::{Chunk, JsonObject, Key, Look, MemoryFile, Payload, PythonError, Value};
 
 const SETUP: u8 = 1;
 const SPAWN: u8 = 2;
@@ -38,8 +41,16 @@ const GIVEN: u64 = 1 << 61;
 const ANYWHERE: u16 = u16::MAX;
 const FOLLOWED: u16 = u16::MAX - 1;
 
-/// No frame is longer: large values travel as memory files, beside the frame.
-pub const MAX_FRAME: usize = 256 << 20;
+/// No frame is longer: its length has 32 bits. Workers put what is large into memory files beside the frame (`Files` in
+/// `python/wire.py`), so that frames stay short.
+pub const MAX_FRAME: usize = u32::MAX as usize;
+
+/// How much of an error's text is kept, bytes: its beginning and its end.
+const LONGEST_MESSAGE: usize = 64 << 10;
+/// And how many of the lines of its traceback,
+const MOST_LINES: usize = 1000;
+/// and how much of each of them, bytes.
+const LONGEST_LINE: usize = 16 << 10;
 
 /// A frame that breaks the protocol.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -98,6 +109,13 @@ pub struct Frame<'a> {
     pub bytes: Vec<u8>,
     /// The descriptors that go with them.
     pub fds: Vec<BorrowedFd<'a>>,
+}
+
+/// Which memory files a payload's frame has already, by the addresses of their handles.
+#[derive(Default)]
+struct SentFiles {
+    numbers: FxHashMap<usize, u32>,
+    pieces: FxHashSet<(usize, u64)>,
 }
 
 impl<'a> Frame<'a> {
@@ -178,12 +196,13 @@ impl<'a> Frame<'a> {
 
     fn put_payload(&mut self, payload: &'a Payload) {
         self.bytes.extend((payload.len() as u32).to_le_bytes());
+        let mut sent = SentFiles::default();
         for (key, value) in payload.iter() {
-            self.put_entry(key, value);
+            self.put_entry(key, value, &mut sent);
         }
     }
 
-    fn put_entry(&mut self, key: &Key, value: &'a Value) {
+    fn put_entry(&mut self, key: &Key, value: &'a Value, sent: &mut SentFiles) {
         let written;
         let (mut flags, key) = match key {
             Key::Text(name) => (0, &**name),
@@ -192,25 +211,24 @@ impl<'a> Frame<'a> {
                 (POSITION, &*written)
             }
         };
-        let stream: &[u8] = match value.stream() {
-            Chunk::Inline(bytes) => bytes,
-            // A stream is never one that was given and changed: only buffers are.
-            Chunk::Shared(memory) | Chunk::Changed(memory, _) => {
-                flags |= SHARED;
-                self.fds.push(memory.file.as_fd());
-                &[]
-            }
-        };
+        let stream = value.stream();
+        if stream.memory().is_some() {
+            flags |= SHARED;
+        }
         self.bytes.push(flags);
         self.bytes.extend((key.len() as u32).to_le_bytes());
-        self.bytes.extend((stream.len() as u32).to_le_bytes());
-        self.bytes.extend((value.buffers().len() as u16).to_le_bytes());
+        self.bytes.extend(stream.len().to_le_bytes());
+        self.bytes.extend((value.buffers().len() as u32).to_le_bytes());
         self.bytes.extend(key.as_bytes());
-        self.bytes.extend(stream);
-        value.buffers().iter().for_each(|buffer| self.put_piece(buffer));
+        match stream {
+            Chunk::Inline(bytes) => self.bytes.extend(&**bytes),
+            // A stream is never one that was given and changed: only buffers are.
+            Chunk::Shared(memory) | Chunk::Changed(memory, _) => self.put_place(memory, sent),
+        }
+        value.buffers().iter().for_each(|buffer| self.put_piece(buffer, sent));
     }
 
-    fn put_piece(&mut self, piece: &'a Chunk) {
+    fn put_piece(&mut self, piece: &'a Chunk, sent: &mut SentFiles) {
         let (length, memory) = match piece {
             Chunk::Inline(bytes) => {
                 self.bytes.extend((bytes.len() as u64).to_le_bytes());
@@ -220,10 +238,26 @@ impl<'a> Frame<'a> {
             Chunk::Changed(memory, _) => (memory.length | SHARED_LENGTH | CHANGED, memory),
         };
         self.bytes.extend(length.to_le_bytes());
-        self.fds.push(memory.file.as_fd());
+        self.put_place(memory, sent);
         if let Chunk::Changed(_, changes) = piece {
-            self.put_piece(changes);
+            self.put_piece(changes, sent);
         }
+    }
+
+    /// In which of the frame's files a piece is, and where in it.
+    fn put_place(&mut self, memory: &'a MemoryFile, sent: &mut SentFiles) {
+        let file = Arc::as_ptr(&memory.file) as usize;
+        // The same piece once more is for another value, which a task may change by itself: it gets a view of its own.
+        let is_new = sent.pieces.insert((file, memory.offset));
+        let known = if is_new { sent.numbers.get(&file).copied() } else { None };
+        let number = known.unwrap_or_else(|| {
+            let number = self.fds.len() as u32;
+            self.fds.push(memory.file.as_fd());
+            sent.numbers.insert(file, number);
+            number
+        });
+        self.bytes.extend(number.to_le_bytes());
+        self.bytes.extend(memory.offset.to_le_bytes());
     }
 }
 
@@ -267,12 +301,12 @@ pub enum Message {
         /// Whether the task has started a process.
         started: bool,
     },
-    /// A payload as JSON text.
+    /// A payload as JSON.
     Described {
         /// Which request.
         task: u64,
-        /// The text.
-        json: String,
+        /// The text of each value.
+        json: JsonObject,
     },
 }
 
@@ -294,7 +328,7 @@ pub fn decode(
     if bytes.len() < HEADER {
         return Ok(None);
     }
-    let mut header = Reader { bytes, kind: 0, task: 0, given };
+    let mut header = Reader { bytes, kind: 0, task: 0, given, files: Vec::new() };
     let length = header.u32()? as usize;
     if !(HEADER - 4..=MAX_FRAME).contains(&length) {
         return Err(ProtocolError::Length(length as u64));
@@ -305,7 +339,7 @@ pub fn decode(
     }
     let task = header.u64()?;
     let Some(body) = bytes.get(HEADER..length + 4) else { return Ok(None) };
-    let message = Reader { bytes: body, kind, task, given }.message(fds)?;
+    let message = Reader { bytes: body, kind, task, given, files: Vec::new() }.message(fds)?;
     data.consume(length + 4);
     Ok(Some(message))
 }
@@ -355,6 +389,8 @@ struct Reader<'a> {
     kind: u8,
     task: u64,
     given: Given<'a>,
+    /// The memory files of the frame, as far as they were referred to: their numbers come in order.
+    files: Vec<Arc<OwnedFd>>,
 }
 
 impl<'a> Reader<'a> {
@@ -366,7 +402,7 @@ impl<'a> Reader<'a> {
             THREADED => Ok(Message::Threaded(self.rest("text")?)),
             RESULT => Ok(Message::Result { task, result: self.payload(fds)? }),
             ERROR => self.error(fds),
-            DESCRIBED => Ok(Message::Described { task, json: self.rest("text")? }),
+            DESCRIBED => Ok(Message::Described { task, json: self.json(fds)? }),
             PRINTED => Ok(Message::Printed { task, text: self.rest("text")? }),
             PAUSES => Ok(Message::Pauses { started: self.u8()? != 0 }),
             kind => Err(ProtocolError::Kind(kind)),
@@ -375,12 +411,44 @@ impl<'a> Reader<'a> {
 
     fn error(&mut self, fds: &mut VecDeque<OwnedFd>) -> Result<Message, ProtocolError> {
         let interrupted = self.u8()? != 0;
-        let lines = self.u32()?;
-        let message = self.text32()?;
-        let traceback = (0..lines).map(|_| self.text32()).collect::<Result<_, _>>()?;
+        let lines = self.u32()? as usize;
+        let message = shortened(self.text32()?, LONGEST_MESSAGE).into_owned();
+        let left_out = lines.saturating_sub(MOST_LINES);
+        let mut traceback = Vec::new();
+        for number in 0..lines {
+            let line = self.text32()?;
+            // What called first and what failed in the end say most.
+            if number < MOST_LINES / 2 || number >= MOST_LINES / 2 + left_out {
+                traceback.push(shortened(line, LONGEST_LINE).into_owned());
+            } else if number == MOST_LINES / 2 {
+                traceback.push(format!("  [{left_out} lines are left out]\n"));
+            }
+        }
         let mut payload = self.payload(fds)?.iter().map(|(_, value)| value.clone()).collect::<Vec<_>>();
         let instance = payload.pop().ok_or(ProtocolError::Malformed(self.kind, "exception"))?;
         Ok(Message::Error { task: self.task, interrupted, error: PythonError { message, traceback, instance } })
+    }
+
+    /// The JSON of each value of a payload: the key, and the text as a piece.
+    fn json(&mut self, fds: &mut VecDeque<OwnedFd>) -> Result<JsonObject, ProtocolError> {
+        let count = self.u32()?;
+        (0..count)
+            .map(|_| {
+                let key = self.text32()?.to_owned();
+                let length = self.u64()?;
+                let text = match length & SHARED_LENGTH {
+                    0 => {
+                        let length = usize::try_from(length).map_err(|_| ProtocolError::Truncated(self.kind))?;
+                        self.text(length, "text")?.to_owned()
+                    }
+                    _ => {
+                        let memory = self.shared(length & !SHARED_LENGTH, fds)?;
+                        memory.read_text().map_err(|_| ProtocolError::Malformed(self.kind, "memory file"))?
+                    }
+                };
+                Ok((key, text.into()))
+            })
+            .collect()
     }
 
     fn payload(&mut self, fds: &mut VecDeque<OwnedFd>) -> Result<Payload, ProtocolError> {
@@ -390,8 +458,8 @@ impl<'a> Reader<'a> {
     fn entry(&mut self, fds: &mut VecDeque<OwnedFd>) -> Result<(Key, Value), ProtocolError> {
         let flags = self.u8()?;
         let key_length = self.u32()?;
-        let length = self.u32()?;
-        let buffers = self.u16()?;
+        let length = self.u64()?;
+        let buffers = self.u32()?;
         let key = self.text(key_length as usize, "key")?;
         let key = if flags & POSITION == 0 {
             Key::text(key)
@@ -399,8 +467,11 @@ impl<'a> Reader<'a> {
             Key::Position(key.parse().map_err(|_| ProtocolError::Malformed(self.kind, "position"))?)
         };
         let stream = match flags & SHARED {
-            0 => Chunk::Inline(self.take(length as usize)?.into()),
-            _ => Chunk::Shared(self.shared(u64::from(length), fds)?),
+            0 => {
+                let length = usize::try_from(length).map_err(|_| ProtocolError::Truncated(self.kind))?;
+                Chunk::Inline(self.take(length)?.into())
+            }
+            _ => Chunk::Shared(self.shared(length, fds)?),
         };
         let buffers = (0..buffers).map(|_| self.buffer(fds)).collect::<Result<_, _>>()?;
         let (look, written) = (flags & LOOK != 0).then(|| self.look()).transpose()?.unzip();
@@ -439,9 +510,13 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn shared(&self, length: u64, fds: &mut VecDeque<OwnedFd>) -> Result<MemoryFile, ProtocolError> {
-        let fd = fds.pop_front().ok_or(ProtocolError::NoDescriptor(self.kind))?;
-        Ok(MemoryFile { file: Arc::new(fd), length })
+    fn shared(&mut self, length: u64, fds: &mut VecDeque<OwnedFd>) -> Result<MemoryFile, ProtocolError> {
+        let (number, offset) = (self.u32()? as usize, self.u64()?);
+        if number == self.files.len() {
+            self.files.push(Arc::new(fds.pop_front().ok_or(ProtocolError::NoDescriptor(self.kind))?));
+        }
+        let file = self.files.get(number).ok_or(ProtocolError::NoDescriptor(self.kind))?;
+        Ok(MemoryFile { file: Arc::clone(file), offset, length })
     }
 
     /// What a router compares, and the value's text where that does not tell it.
@@ -491,10 +566,6 @@ impl<'a> Reader<'a> {
         Ok(u8::from_le_bytes(self.array()?))
     }
 
-    fn u16(&mut self) -> Result<u16, ProtocolError> {
-        Ok(u16::from_le_bytes(self.array()?))
-    }
-
     fn u32(&mut self) -> Result<u32, ProtocolError> {
         Ok(u32::from_le_bytes(self.array()?))
     }
@@ -507,12 +578,23 @@ impl<'a> Reader<'a> {
         std::str::from_utf8(self.take(length)?).map_err(|_| ProtocolError::Malformed(self.kind, what))
     }
 
-    fn text32(&mut self) -> Result<String, ProtocolError> {
+    fn text32(&mut self) -> Result<&'a str, ProtocolError> {
         let length = self.u32()? as usize;
-        self.text(length, "text").map(str::to_owned)
+        self.text(length, "text")
     }
 
     fn rest(&mut self, what: &'static str) -> Result<String, ProtocolError> {
         self.text(self.bytes.len(), what).map(str::to_owned)
     }
+}
+
+/// A text of at most about so many bytes: of a longer one the beginning and the end, with a note of how much is left out.
+fn shortened(text: &str, most: usize) -> Cow<'_, str> {
+    if text.len() <= most {
+        return Cow::Borrowed(text);
+    }
+    let start = &text[..text.floor_char_boundary(most - most / 4)];
+    let end = &text[text.ceil_char_boundary(text.len() - most / 4)..];
+    let left_out = text.len() - start.len() - end.len();
+    Cow::Owned(format!("{start}… [{left_out} bytes are left out] …{end}"))
 }

@@ -317,3 +317,48 @@ fn an_interpreter_that_is_a_wrapper_and_fails_is_named_with_how_it_ended() {
         }
     }
 }
+
+#[test]
+fn all_that_a_program_prints_is_kept_in_order_also_what_it_writes_to_dev_stdout() {
+    let project = program(
+        "command = ['sh', '-c', 'echo one; echo two > /dev/stdout; echo three | cat > /dev/stdout; echo four']\nstdout_key = 'o'",
+    );
+    assert_eq!(project.run(&[]).json(), json!({"o": "one\ntwo\nthree\nfour\n"}));
+}
+
+#[test]
+fn a_megabyte_that_is_printed_at_once_is_kept_whole() {
+    let project = program("command = ['head', '-c', '3000000', '/dev/zero']\nstdout_key = 'o'");
+    assert_eq!(project.run(&[]).json()["o"].as_str().map(str::len), Some(3_000_000));
+}
+
+#[test]
+fn a_program_that_prints_more_than_is_kept_is_told_so_and_fails() {
+    for (command, ended) in
+        [("'yes'", "it was killed by SIGPIPE"), ("'sh', '-c', 'trap \"\" PIPE; yes; exit 3'", "it exited with code 3")]
+    {
+        let finished = program(&format!("command = [{command}]\nstdout_key = 'o'")).run(&["--timeout", "100s"]);
+        let output = finished.any_json();
+        let message = output["WorkflowException"]["errorMessage"].as_str().unwrap_or_default();
+        assert!(message.contains("more on standard output than the 256 MiB that can be kept"), "{}", finished.stderr);
+        assert!(message.ends_with(ended), "{message}");
+    }
+}
+
+#[test]
+fn a_program_need_not_read_a_large_input() {
+    let project = Project::with_workflow(
+        "[actors.make]\nscript = 'make.py'\n[actors.prog]\nkind = 'exec'\ncommand = ['echo', 'done']\nstdin = 'json'\nstdout_key = 'said'\n[actors.forget]\nscript = 'forget.py'",
+        "links = [{ from = 'start', to = 'make' }, { from = 'make', to = 'prog' }, { from = 'prog', to = 'forget' }, { from = 'forget', to = 'stop' }]",
+    )
+    .file("make.py", "def run(**_): return {'x': 'y' * 20_000_000}")
+    .file("forget.py", "def run(**_): return {'x': None}");
+    assert_eq!(project.run(&[]).json()["said"], "done\n");
+}
+
+#[test]
+fn what_a_child_prints_after_its_program_has_ended_is_not_waited_for() {
+    let project = program("command = ['sh', '-c', 'echo mine; yes > /dev/stdout & exit 0']\nstdout_key = 'o'");
+    let output = project.run(&["--timeout", "60s"]).json();
+    assert!(output["o"].as_str().is_some_and(|text| text.starts_with("mine\n")), "{output}");
+}

@@ -202,3 +202,88 @@ def run(image=None, rounds=0, **_):
         assert_eq!((&output["rounds"], &output["last"]), (&json!(10), &json!(10.0)), "{pool}: {output}");
     }
 }
+
+/// Starts with a task that needs deep pickles, which Python before 3.13 does not write by itself.
+fn nested(levels: usize) -> String {
+    format!(
+        "
+import sys
+sys.setrecursionlimit(100_000)
+def run(**_):
+    x = 1
+    for _ in range({levels}): x = [x]
+    return {{'x': x, 'n': {levels}}}
+"
+    )
+}
+
+#[test]
+fn no_depth_of_a_value_ends_the_supervisor() {
+    for levels in [90, 900, 6000] {
+        for history in [false, true] {
+            let project = Project::task(&nested(levels));
+            let finished = project.run(if history { &["--history"] } else { &[] });
+            let output = finished.json();
+            assert_eq!(output["n"], levels);
+            match levels {
+                90 => assert!(output["x"].is_array()),
+                _ => assert_eq!(output["x"]["$type"], "list"),
+            }
+            if history {
+                let shown = project.pushflow(&["show", "w/1", "--json"]);
+                assert_eq!(shown.json()["outputs"], output, "{}", shown.stderr);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_value_that_refers_to_its_parts_again_and_again_costs_no_more_than_it_is_long() {
+    for inside in ["1", "{1}"] {
+        let project = Project::task(&format!(
+            "
+def run(**_):
+    a = [{inside}]
+    for _ in range(60): a = [a, a]
+    return {{'x': a}}
+"
+        ));
+        let finished = project.run(&["--history", "--timeout", "60s"]);
+        assert_eq!(finished.json()["x"]["$type"], "list");
+        assert!(finished.stdout.len() < 5000, "{}", finished.stdout.len());
+    }
+}
+
+#[test]
+fn a_number_of_any_length_passes_and_is_printed_in_short() {
+    let project = chain("def run(**_): return {'n': 3 ** 2_000_000}", "def run(n): return {'odd': n % 2}");
+    let output = project.run(&["--history"]).json();
+    assert_eq!((&output["odd"], &output["n"]["$type"]), (&json!(1), &json!("int")));
+    assert_eq!(output["n"]["$repr"], "<an integer of 396241 bytes>");
+}
+
+#[test]
+fn an_input_with_more_digits_than_python_reads_is_refused_at_once() {
+    let project =
+        Project::task("def run(**_): return {}").file("in.json", &format!("{{\"n\": {}}}", "7".repeat(2_000_000)));
+    let finished = project.run(&["--inputs", "in.json"]);
+    assert_eq!(finished.code, Some(2));
+    assert!(
+        finished.stderr.contains("n: an integer has 2000000 digits; Python reads at most 4300"),
+        "{}",
+        finished.stderr
+    );
+}
+
+#[test]
+fn what_json_cannot_hold_goes_on_to_the_next_task_whole() {
+    let make = "
+import numpy
+def run(**_): return {'a': numpy.arange(5000), 's': {1, 2}}
+";
+    let project = chain(make, "def run(a, s): return {'sum': int(a.sum()), 'two': 2 in s}");
+    let output = project.run(&[]).json();
+    assert_eq!((&output["sum"], &output["two"]), (&json!(12_497_500), &json!(true)));
+    assert_eq!(output["a"]["$type"], "numpy.ndarray");
+    assert!(output["a"]["$repr"].as_str().unwrap().starts_with("array([   0,    1,    2, ..., 4997"), "{output}");
+}

@@ -167,3 +167,38 @@ fn a_service_that_dies_is_told_to_those_who_wait_for_it() {
     assert_eq!(waiting.code, Some(1), "{}", waiting.stderr);
     assert!(waiting.stderr.contains("the service w has ended before run 1"), "{}", waiting.stderr);
 }
+
+#[test]
+fn an_output_that_no_message_of_the_bus_holds_is_named_and_the_run_ends_as_it_ended() {
+    let script = "def run(**_): return {'x': 'y' * 150_000_000, 'n': 7}";
+    let (bus, project) = (Bus::new(), Installed::resident("", script));
+    // The output is written as JSON within the time of grace.
+    let file = "pushflow/workflows/w.toml";
+    let workflow = std::fs::read_to_string(project.path(file)).unwrap().replace("grace = '500ms'", "grace = '60s'");
+    let project = project.file(file, &workflow);
+    let mut service = bus.serve(&project, "w");
+    let finished = bus.pushflow(&project, &["submit", "w", "--wait"]);
+    assert_eq!(finished.json(), json!({"x": {"$type": "str", "$bytes": 150_000_002}, "n": 7}), "{}", finished.stderr);
+    assert!(finished.stderr.contains("too large for D-Bus"), "{}", finished.stderr);
+    assert!(finished.stderr.contains("`pushflow show w/1`"), "{}", finished.stderr);
+    // The service is still on the bus.
+    let status = bus.pushflow(&project, &["status", "w", "--json"]).json();
+    assert_eq!(status["RunsFinished"], 1);
+    let whole = bus.pushflow(&project, &["show", "w/1", "--json"]);
+    assert_eq!(whole.json()["outputs"]["x"].as_str().map(str::len), Some(150_000_000), "{}", whole.stderr);
+    service.wait_for("run ended");
+}
+
+#[test]
+fn inputs_that_no_property_holds_are_refused_before_they_are_sent() {
+    let (bus, project) = (Bus::new(), Installed::resident("", "def run(**_): return {}"));
+    let _service = bus.serve(&project, "w");
+    let project = project.file("large.json", &format!("{{\"x\": \"{}\"}}", "y".repeat(50_000_000)));
+    let refused = bus.pushflow(&project, &["submit", "w", "--inputs", "large.json"]);
+    assert_eq!(refused.code, Some(2), "{}", refused.stderr);
+    assert!(
+        refused.stderr.contains("the inputs have 47 MiB; at most 40 MiB can be given over D-Bus"),
+        "{}",
+        refused.stderr
+    );
+}

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod limits;
 mod memory;
 mod queue;
 
@@ -274,11 +275,11 @@ def run(**_): return dict(set={1}, array=numpy.arange(3), n=numpy.int64(3), f=nu
     python.worker.send(Frame::describe(5, &made)).unwrap();
     let Message::Described { task: 5, json } = python.message().unwrap() else { panic!("expected JSON") };
     assert_eq!(
-        json,
-        r#"{"set": {"$type": "set", "$repr": "{1}"}, "array": {"$type": "numpy.ndarray", "$repr": "array([0, 1, 2])"}, "#
+        json.to_string(),
+        r#"{"set":{"$type":"set","$repr":"{1}"},"array":{"$type":"numpy.ndarray","$repr":"array([0, 1, 2])"},"#
             .to_owned()
-            + r#""n": 3, "f": 0.5, "big": 1180591620717411303424, "nan": {"$type": "float", "$repr": "nan"}, "#
-            + r#""b": {"$type": "bytes", "$repr": "b'x'"}}"#
+            + r#""n":3,"f":0.5,"big":1180591620717411303424,"nan":{"$type":"float","$repr":"nan"},"#
+            + r#""b":{"$type":"bytes","$repr":"b'x'"}}"#
     );
 }
 
@@ -361,15 +362,35 @@ fn result_frame(payload: &Payload) -> Vec<u8> {
 
 /// An ERROR frame as a worker would send it.
 fn error_frame() -> Vec<u8> {
+    error_frame_of("no spots", &["ValueError: no spots\n"])
+}
+
+fn error_frame_of(message: &str, lines: &[&str]) -> Vec<u8> {
     let mut body = vec![0];
-    body.extend(1_u32.to_le_bytes());
-    for text in ["no spots", "ValueError: no spots\n"] {
+    body.extend((lines.len() as u32).to_le_bytes());
+    for text in [message].iter().chain(lines) {
         body.extend((text.len() as u32).to_le_bytes());
         body.extend(text.as_bytes());
     }
     body.extend(&result_frame(&payload(&[("instance", Plain::None)]))[13..]);
+    frame(8, &body)
+}
+
+/// A DESCRIBED frame as a worker would send it.
+fn described_frame() -> Vec<u8> {
+    let mut body = 2_u32.to_le_bytes().to_vec();
+    for (key, text) in [("a", "[1,2]"), ("b", "null")] {
+        body.extend((key.len() as u32).to_le_bytes());
+        body.extend(key.as_bytes());
+        body.extend((text.len() as u64).to_le_bytes());
+        body.extend(text.as_bytes());
+    }
+    frame(9, &body)
+}
+
+fn frame(kind: u8, body: &[u8]) -> Vec<u8> {
     let mut frame = ((body.len() + 9) as u32).to_le_bytes().to_vec();
-    frame.push(8);
+    frame.push(kind);
     frame.extend(7_u64.to_le_bytes());
     frame.extend(body);
     frame
@@ -385,9 +406,16 @@ fn decode(bytes: &[u8]) -> Result<Option<Message>, ProtocolError> {
 fn a_thousand_mutated_frames_are_messages_or_errors_and_never_a_panic() {
     let entries =
         [("name", Plain::Text("x".repeat(50))), ("3", Plain::Int(5)), ("list", Plain::List(vec![Plain::None]))];
-    let frames = [result_frame(&payload(&entries)), error_frame()];
+    let frames = [result_frame(&payload(&entries)), error_frame(), described_frame()];
     for frame in &frames {
-        assert!(matches!(decode(frame), Ok(Some(Message::Result { task: 7, .. } | Message::Error { task: 7, .. }))));
+        let message = decode(frame).unwrap().unwrap();
+        assert!(
+            matches!(
+                message,
+                Message::Result { task: 7, .. } | Message::Error { task: 7, .. } | Message::Described { task: 7, .. }
+            ),
+            "{message:?}"
+        );
     }
     // A linear congruential generator: the same mutations in each run (Knuth, MMIX).
     let mut state = 1_u64;
@@ -397,7 +425,7 @@ fn a_thousand_mutated_frames_are_messages_or_errors_and_never_a_panic() {
     };
     let mut refused = 0;
     for round in 0..1_000 {
-        let mut frame = frames[round % 2].clone();
+        let mut frame = frames[round % frames.len()].clone();
         for _ in 0..=random(3) {
             let at = random(frame.len());
             match random(4) {

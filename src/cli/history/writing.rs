@@ -12,7 +12,7 @@ use crate::cli::locate::Whose;
 use crate::engine::Status;
 use crate::graph::Workflow;
 use crate::history::{History, NewRun, Offer, Refused, Requester, RunClock, RunEnd, RunError, Settings, Word};
-use crate::payload::{Payload, placeholder, to_json};
+use crate::payload::{JsonObject, Payload};
 use crate::supervisor::{RunId, Supervisor};
 use crate::systemd::escape::name_of_instance;
 
@@ -74,7 +74,6 @@ fn try_of_run(workflow: &Workflow, inputs: &Payload, timeout: Option<Duration>) 
     let name = place::of_file(&folder, &workflow.file);
     let clock = RunClock::start();
     let mut history = History::start(settings(folder.join(&name).join(FILE), workflow), Box::new(|| {}))?;
-    let json = inputs.written().map(|(key, value)| (key, to_json(value).unwrap_or_else(|| placeholder(value))));
     let run = Arc::new(NewRun {
         workflow: workflow.name.clone(),
         label: String::new(),
@@ -84,7 +83,7 @@ fn try_of_run(workflow: &Workflow, inputs: &Payload, timeout: Option<Duration>) 
         queued_at: clock.started_at(),
         begins: true,
         inputs: inputs.clone(),
-        inputs_json: serde_json::Value::Object(json.collect()).to_string().into(),
+        inputs_json: JsonObject::without_python(inputs).to_string().into(),
         requester: Requester::from_environment(),
         survives: false,
         definition: None,
@@ -120,7 +119,7 @@ impl Recorded {
         mut self,
         supervisor: &Supervisor,
         status: &Status,
-        outputs: &serde_json::Value,
+        outputs: Option<Arc<str>>,
         error: Option<RunError>,
     ) {
         let (figures, actors) = supervisor.figures(RunId(self.run)).unwrap_or_default();
@@ -128,7 +127,7 @@ impl Recorded {
             run: self.run,
             status: status.word().to_owned(),
             at: self.clock.now(),
-            outputs: (!outputs.is_null()).then(|| outputs.to_string().into()),
+            outputs,
             error,
             figures,
             actors,

@@ -15,7 +15,7 @@ use zbus::{Message, MessageStream, OwnedObjectPath, Variant};
 use super::PlaceArgs;
 use super::client::{Client, Clients};
 use super::text::{print, print_json, print_json_text, text};
-use crate::bus::names;
+use crate::bus::{MOST_INPUTS, names, too_large};
 use crate::cli::inputs::InputArgs;
 use crate::cli::run::duration;
 use crate::cli::{Exit, Failure};
@@ -64,6 +64,9 @@ pub(in crate::cli) struct SubmitArgs {
 
 pub(in crate::cli) fn submit(args: &SubmitArgs) -> Result<Exit, Failure> {
     let inputs = Json::Object(args.inputs.object().map_err(Failure::usage)?).to_string();
+    if inputs.len() > MOST_INPUTS {
+        return Err(Failure::usage(anyhow!(too_large(inputs.len()))));
+    }
     zbus::block_on(async {
         let clients = Clients::connect(&args.place).await?;
         let client = clients.the_one_with(&args.name).await?;
@@ -135,6 +138,12 @@ async fn wait(client: &Client, name: &str, path: &str, id: &str, signals: Messag
     let run = client.properties(name, path, names::RUN).await?;
     let (status, output) = (text(&run, "Status"), text(&run, "Outputs"));
     print_json_text(if output.is_empty() { "null" } else { output })?;
+    if is_cut(output) {
+        eprintln!(
+            "pushflow: the output of run {id} is too large for D-Bus: of its largest values only the type and the size are \
+             printed. `pushflow show {name}/{id}` prints the whole output, if {name} keeps a history."
+        );
+    }
     let exit = exit_of(status);
     if exit != Exit::Finished {
         let why = match text(&run, "Error") {
@@ -144,6 +153,15 @@ async fn wait(client: &Client, name: &str, path: &str, id: &str, signals: Messag
         return Err(Failure::Because(exit, anyhow!("run {id} of {name} ended: {status}{why}")));
     }
     Ok(exit)
+}
+
+/// Whether the service has put the type and the size in the place of a value.
+fn is_cut(output: &str) -> bool {
+    let is_size = |value: &Json| value.as_object().is_some_and(|it| it.len() == 2 && it.contains_key("$bytes"));
+    match serde_json::from_str(output) {
+        Ok(Json::Object(values)) => values.values().any(is_size),
+        _ => false,
+    }
 }
 
 /// The text in an error of a run.

@@ -22,7 +22,7 @@ pub(super) struct Bench {
 /// A payload from JSON.
 pub(super) fn payload(json: &str) -> Payload {
     let object: serde_json::Map<_, _> = serde_json::from_str(json).unwrap();
-    crate::payload::payload_from_json(&object)
+    crate::payload::payload_from_json(&object).expect("short numbers")
 }
 
 pub(super) fn seconds(seconds: u64) -> Duration {

@@ -8,34 +8,71 @@ recorder. Each such thing is an object with `$type` and `$repr`, and one key mor
 from json import dumps
 from math import isfinite
 
+from pushflow import described, wire
+
 #: A value whose pickle is larger is not recorded, only its type and its size.
 LARGEST = 1 << 20
 #: The history says a larger one in short, and Rust does not see into one in shared memory.
 SMALL = 2 << 10
 #: A repr is no longer, in characters.
 LONGEST_REPR = 1 << 20
+#: A value has no more parts, each counted as often as it is referred to.
+MOST_PARTS = 1 << 18
 
 
 def form(value, size):
     """The JSON text of a value whose pickle has so many bytes, or None where its pickle says as much."""
     if size > LARGEST:
-        return dumps({"$type": _name(value), "$bytes": size}).encode()
+        return dumps({"$type": described.name(value), "$bytes": size}).encode()
     try:
-        if size <= SMALL and _is_plain(value):
+        if size <= SMALL and _Form(size).is_plain(value):
             return None
-        return dumps(_said(value), ensure_ascii=False, allow_nan=False).encode()
-    except Exception:  # it contains itself, is nested too deeply, or one of its methods raises
+        return dumps(_Form(MOST_PARTS).said(value), ensure_ascii=False, allow_nan=False).encode()
+    except Exception:  # it contains itself, is nested too deeply, refers to the same parts too often, or one of its methods raises
         return dumps(_in_words(value)).encode()
 
 
-def _is_plain(value):
-    """Whether JSON has a form for it that keeps its types, but for tuples, which are lists to BSON too."""
-    check = PLAIN.get(type(value))
-    return check is not None and check(value)
+class _Form:
+    """How one value is said, with no more than so many parts."""
 
+    def __init__(self, parts):
+        self.parts = parts
 
-def _all_plain(items):
-    return all(map(_is_plain, items))
+    def is_plain(self, value, depth=0):
+        """Whether JSON has a form for it that keeps its types, but for tuples, which are lists to BSON too."""
+        self.parts -= 1
+        if self.parts < 0:
+            raise described.TooMuch
+        kind = type(value)
+        if kind in (list, tuple, dict):
+            if depth == described.MOST_DEPTH:
+                raise described.TooMuch
+            if kind is dict:
+                if not all(type(key) is str and _is_unicode(key) for key in value):
+                    return False
+                value = value.values()
+            return all(self.is_plain(item, depth + 1) for item in value)
+        check = PLAIN.get(kind)
+        return check is not None and check(value)
+
+    def said(self, value, depth=0):
+        """The value, in pypushflow's order of questions: mapping, list, integer, what BSON has a type for, the rest."""
+        self.parts -= 1
+        if self.parts < 0 or depth > described.MOST_DEPTH:
+            raise described.TooMuch
+        check = PLAIN.get(type(value))
+        if check is not None and check(value):
+            return value
+        from collections.abc import Mapping
+
+        depth += 1
+        if isinstance(value, Mapping):
+            return {_key(key): self.said(item, depth) for key, item in value.items()}
+        if isinstance(value, set):
+            return _exactly(value, "$items", [self.said(item, depth) for item in value])
+        if isinstance(value, (list, tuple)):
+            return [self.said(item, depth) for item in value]
+        return _said_of_one(value)
 
 
 PLAIN = {
@@ -44,26 +81,14 @@ PLAIN = {
     int: lambda value: -(1 << 63) <= value < 1 << 63,
     float: isfinite,
     str: lambda value: value.isascii() or _is_unicode(value),
-    list: _all_plain,
-    tuple: _all_plain,
-    dict: lambda value: all(type(key) is str and _is_unicode(key) for key in value) and _all_plain(value.values()),
 }
 
 
-def _said(value):
-    """The value, in pypushflow's order of questions: mapping, list, integer, what BSON has a type for, the rest."""
-    if _is_plain(value):
-        return value
-    from collections.abc import Mapping
-
-    if isinstance(value, Mapping):
-        return {_key(key): _said(item) for key, item in value.items()}
-    if isinstance(value, set):
-        return _exactly(value, "$items", [_said(item) for item in value])
-    if isinstance(value, (list, tuple)):
-        return [_said(item) for item in value]
+def _said_of_one(value):
+    """A value that has no parts."""
     if isinstance(value, int):
-        return _exactly(value, "$int", str(int(value)))
+        number = int(value)
+        return _in_words(value) if number.bit_length() >= wire.MOST_BITS else _exactly(value, "$int", str(number))
     if isinstance(value, str):
         text = str.__str__(value)
         return text if _is_unicode(text) else _exactly(value, "$text", text.encode("utf-8", "backslashreplace").decode())
@@ -95,26 +120,11 @@ def _key(key):
 
 
 def _exactly(value, key, what):
-    return {"$type": _name(value), "$repr": _repr(value), key: what}
+    return {**_in_words(value), key: what}
 
 
 def _in_words(value):
-    return {"$type": _name(value), "$repr": _repr(value)}
-
-
-def _name(value):
-    kind = type(value)
-    return kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
-
-
-def _repr(value):
-    try:
-        text = repr(value)
-    except Exception as error:
-        text = f"<its repr raises {type(error).__qualname__}>"
-    if len(text) > LONGEST_REPR:
-        text = f"{text[:LONGEST_REPR]}… ({len(text)} characters)"
-    return text.encode("utf-8", "backslashreplace").decode()
+    return {"$type": described.name(value), "$repr": described.short_repr(value, LONGEST_REPR)}
 
 
 def _is_unicode(text):

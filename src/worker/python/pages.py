@@ -20,18 +20,32 @@ PRESENT, SWAPPED, OF_A_FILE = 0x80, 0x40, 0x20
 OWN = bytes(bool(flags & (PRESENT | SWAPPED)) and not flags & OF_A_FILE for flags in range(256))
 
 
+def addresses(given):
+    """Where the mapped buffers of a task are: address -> their number, their mapping, weakly, and their length. `given`: for each
+    buffer its mapping, weakly, where in it the buffer is, and its length."""
+    found = {}
+    try:
+        for number, (mapping, offset, length) in enumerate(given):
+            alive = mapping() if mapping is not None else None
+            if alive is not None:
+                found[_address(alive) + offset] = number, mapping, length
+    except Exception:
+        pass  # no ctypes in this Python: new files are right in any case
+    return found
+
+
 def returned(buffer, given):
-    """The number of the mapping that this buffer is, whole, and what has changed in it; None if it is none of them, or if
-    so much has changed that a new file is less work. `given`: weak references to mappings."""
+    """The number of the given buffer that this one is, whole, and what has changed in it; None if it is none of them, or if so much
+    has changed that a new file is less work. `given`: what `addresses` has found."""
     try:
         address = _address(buffer)
-        for number, mapping in enumerate(given):
-            mapping = mapping()
-            if mapping is not None and len(mapping) == buffer.nbytes and _address(mapping) == address:
-                changes = _changes(buffer, address)
-                return None if changes is None else (number, changes)
+        number, mapping, length = given[address]
+        # A mapping that has gone may have left its address to another one.
+        if length == buffer.nbytes and mapping() is not None:
+            changes = _changes(buffer, address)
+            return None if changes is None else (number, changes)
     except Exception:
-        pass  # no ctypes in this Python, or no pagemap for this process: a new file is right in any case
+        pass  # another buffer, or no pagemap for this process: a new file is right in any case
     return None
 
 

@@ -196,9 +196,10 @@ def pack_error(error, interrupted, fds):
     except BaseException:
         lines = [f"{type(error).__qualname__}: (its traceback cannot be formatted)\n"]
     text = _text(error)
+    lines = wire.cut_lines(lines)
     parts = [wire.LOOK_HEADER.pack(interrupted, len(lines))]
     for part in [text, *lines]:
-        part = str.encode(part, "utf-8", "backslashreplace")
+        part = str.encode(wire.cut(str.__str__(part)), "utf-8", "backslashreplace")
         parts += [wire.COUNT.pack(len(part)), part]
     parts.append(wire.COUNT.pack(1))
     parts.append(_pack_instance(error, text, fds))
@@ -237,75 +238,3 @@ def _users_frames(traceback):
     for frame in reversed(frames):
         users = type(frame)(users, frame.tb_frame, frame.tb_lasti, frame.tb_lineno)
     return users
-
-
-#: The JSON of a whole payload is no longer, well below the longest frame. A value that would make it so is cut.
-MOST_JSON = 192 << 20
-
-
-def describe(entries):
-    """A payload as JSON, in UTF-8. What one value makes impossible (it contains itself, is huge) harms no other."""
-    from json import dumps
-
-    parts = []
-    room = MOST_JSON
-    for key, value in entries.items():
-        try:
-            part = dumps(_in_json(value), ensure_ascii=False).encode()
-        except Exception:  # it contains itself, is nested too deeply, or one of its methods raises
-            part = dumps(_in_words(value)).encode()
-        if len(part) > room:
-            part = dumps(_in_words(value)).encode()
-        room -= len(part)
-        parts.append(dumps(_written(key, entries)).encode() + b": " + part)
-    return b"{" + b", ".join(parts) + b"}"
-
-
-def _written(key, entries):
-    """A key as JSON has it: a name that is written like a position that is there too gets quotes."""
-    if isinstance(key, str) and key.isascii() and key.isdigit() and len(key) < 7 and int(key) in entries and str(int(key)) == key:
-        return f"'{key}'"
-    return str(key)
-
-
-def _in_json(value):
-    """A value as JSON has it; what JSON cannot say is written as its type and its repr."""
-    from numbers import Integral, Real
-
-    if value is None or isinstance(value, bool):
-        return value
-    if isinstance(value, str) and _is_unicode(value):
-        return str.__str__(value)
-    if isinstance(value, Integral):
-        return int(value)
-    if isinstance(value, Real) and float(value) == value and value - value == 0:
-        return float(value)
-    if isinstance(value, (list, tuple)) and not hasattr(value, "_fields"):
-        return [_in_json(item) for item in value]
-    if isinstance(value, dict) and all(isinstance(key, str) and _is_unicode(key) for key in value):
-        return {str.__str__(key): _in_json(item) for key, item in value.items()}
-    kind = type(value)
-    if kind.__module__ == "numpy" and kind.__name__ in ("bool", "bool_"):
-        return bool(value)
-    return _in_words(value)
-
-
-def _in_words(value):
-    kind = type(value)
-    try:
-        text = repr(value)
-    except Exception as error:
-        text = f"<its repr raises {type(error).__qualname__}>"
-    if len(text) > 2000:
-        text = f"{text[:2000]}… ({len(text)} characters)"
-    name = kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
-    return {"$type": name, "$repr": text}
-
-
-def _is_unicode(text):
-    """Whether it is text: half of a surrogate pair, as in names of files that are no UTF-8, is not."""
-    try:
-        str.encode(text)
-    except UnicodeEncodeError:
-        return False
-    return True

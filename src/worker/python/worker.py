@@ -140,11 +140,13 @@ def error_reply(error, interrupted, fds):
 
 def describe(channel, body):
     """Answers with a payload as JSON text."""
+    from pushflow import described
+
+    fds = []
     try:
-        text = tasks.describe(wire.unpack_entries(channel, body))
+        return wire.DESCRIBED, described.describe(wire.unpack_entries(channel, body), fds), fds
     except BaseException as error:
-        return wire.ERROR, tasks.pack_error(error, 0, []), ()
-    return wire.DESCRIBED, text, ()
+        return error_reply(error, False, fds)
 
 
 def become_worker(channel, output, told, leaf=None):
