@@ -14,7 +14,7 @@ use tracing::{debug, info, warn};
 use super::accounting::Report;
 use super::inputs::InputArgs;
 use super::progress::Progress;
-use super::{Exit, Failure, cannot_write, history, load, record};
+use super::{Exit, Failure, history, load, record};
 use crate::config::parse_duration;
 use crate::engine::Status;
 use crate::graph::{PoolType, Workers, Workflow};
@@ -202,7 +202,12 @@ impl Output {
         match self {
             Output::Stdout => {
                 let mut stdout = io::stdout().lock();
-                stdout.write_all(text::json(&text).as_bytes()).and_then(|()| stdout.flush()).map_err(cannot_write)
+                // The result of a run is lost here: that is worth a message, also where the reader has gone.
+                stdout
+                    .write_all(text::json(&text).as_bytes())
+                    .and_then(|()| stdout.flush())
+                    .context("cannot write the output to standard output")
+                    .map_err(Failure::from)
             }
             // A device or pipe has no length to set.
             Output::File(what, path, mut file) => file

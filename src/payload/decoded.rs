@@ -299,7 +299,7 @@ impl<'a> Machine<'a> {
         let node = self.nodes.get_mut(container as usize).filter(|node| fits(node))?;
         match node {
             Node::List(parts) | Node::Set(parts) => parts.extend(items),
-            Node::Dict(parts) if items.len() % 2 == 0 => parts.extend(items),
+            Node::Dict(parts) if items.len().is_multiple_of(2) => parts.extend(items),
             _ => return None,
         }
         Some(())

@@ -233,10 +233,12 @@ impl JsonObject {
             length = length - text.len() + size.len();
             replaced.insert(index, size.into());
         }
-        let text = |(index, (key, text)): (usize, (&String, &Box<str>))| {
-            (key.clone(), replaced.remove(&index).unwrap_or_else(|| text.clone()))
-        };
-        Some(self.0.iter().enumerate().map(text).collect())
+        let entries = self.0.iter().enumerate();
+        Some(
+            entries
+                .map(|(index, (key, text))| (key.clone(), replaced.remove(&index).unwrap_or_else(|| text.clone())))
+                .collect(),
+        )
     }
 }
 

@@ -183,7 +183,7 @@ fn starts_that_fail_beside_a_worker_have_pauses_that_double_up_to_five_seconds()
     let mut pauses = Vec::new();
     for worker in 2..12 {
         assert_eq!(bench.gone(worker), (None, vec![]), "never in the same turn");
-        let pause = bench.pool.next_time().unwrap() - bench.now;
+        let pause = bench.pool.next_time().expect("a further try") - bench.now;
         assert_eq!(bench.pass(pause), [spawn(worker + 1)]);
         pauses.push(pause.as_millis());
     }
