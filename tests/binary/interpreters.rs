@@ -85,7 +85,7 @@ fn the_command_line_of_an_interpreter_is_short() {
     if !version.stdout.starts_with(b"True") {
         return; // sys.orig_argv came with Python 3.10
     }
-    for (pool, most) in [("context = 'spawn'", 80), ("launcher = ['nice']", 420)] {
+    for (pool, most) in [("context = 'spawn'", 80), ("launcher = ['nice']", 450)] {
         let length = Project::task(task).with_pool(pool).run(&[]).json()["length"].as_i64().unwrap();
         assert!(length <= most, "{pool}: {length}");
     }
