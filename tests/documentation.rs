@@ -347,7 +347,7 @@ fn the_documents_explain_messages_that_there_are() {
             }
             // What varies is written as … or NAME, and is a pair of braces in the code. So are the two buses.
             let message = message.replace("system bus", "…").replace("session bus", "…").replace("N tasks", "… tasks");
-            let message = message.replace("10 seconds", "…");
+            let message = message.replace("10 seconds", "…").replace("no interpreter", "no …");
             for part in message.split(['…']).flat_map(|part| part.split("NAME")).map(str::trim) {
                 let part = part
                     .replace("SIGSEGV", "")
