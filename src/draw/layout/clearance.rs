@@ -94,7 +94,7 @@ impl<'l> Clearance<'l> {
 }
 
 fn distance(one: Point, other: Point) -> f64 {
-    (one.0 - other.0).hypot(one.1 - other.1)
+    ((one.0 - other.0).powi(2) + (one.1 - other.1).powi(2)).sqrt()
 }
 
 fn bounds(way: &[Point]) -> Area {
