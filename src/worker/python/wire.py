@@ -449,7 +449,7 @@ def _with_small_buffers(value, stream, buffers):
     # They keep arrays from being resized.
     for buffer in buffers:
         buffer.release()
-    if all(size <= OWNED or readonly for size, readonly in looked_at):
+    if _is_copied(value):
         return pickle.dumps(value, 4), []
     from io import BytesIO
 
@@ -464,15 +464,21 @@ def _is_small(buffer):
         return raw.nbytes < SHARE_FROM
 
 
+def _is_copied(value):
+    """Whether it is an array that travels as in older pickles. Those forget an unusual byte order or layout."""
+    numpy = sys.modules.get("numpy")
+    if numpy is None or type(value) is not numpy.ndarray:
+        return False
+    flags = value.flags
+    return not flags.writeable or (value.nbytes <= OWNED and value.dtype.isnative and (flags.c_contiguous or flags.f_contiguous))
+
+
 class _Pickler(pickle.Pickler):
     """Writes arrays that are small, or read-only, as older pickles have them. An array that comes so owns its data if it is
     small, and tasks may write into what they get, as in pypushflow."""
 
     def reducer_override(self, value):
-        numpy = sys.modules.get("numpy")
-        if numpy is not None and type(value) is numpy.ndarray and (value.nbytes <= OWNED or not value.flags.writeable):
-            return value.__reduce_ex__(4)
-        return NotImplemented
+        return value.__reduce_ex__(4) if _is_copied(value) else NotImplemented
 
 
 def pack_entry(key, value, look, fds, given=()):
