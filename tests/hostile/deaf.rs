@@ -7,7 +7,7 @@ use nix::sys::signal::Signal;
 use crate::scene::Scene;
 
 /// What each task does, after which it says `ready`.
-const TASKS: [(&str, &str); 13] = [
+pub(crate) const TASKS: [(&str, &str); 13] = [
     ("ignores SIGINT", "    ignore(signal.SIGINT)\n    note('ready')\n    time.sleep(1000)"),
     ("ignores SIGINT and SIGTERM", "    deaf()\n    note('ready')\n    forever()"),
     ("sleeps in C and holds the GIL", "    note('ready')\n    while True: ctypes.PyDLL(None).sleep(1000)"),

@@ -12,7 +12,9 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
+use crate::deaf::TASKS;
 use crate::scene::{PRELUDE, Scene};
+use crate::support::process::output;
 use crate::support::{Project, python};
 
 /// How long something may take that takes a moment: machines are busy.
@@ -213,10 +215,7 @@ fn with_open_files(scene: &Scene, most: u32) -> std::process::Output {
             None => shell.env_remove(name),
         };
     }
-    shell.current_dir(scene.project.path("")).stdin(Stdio::null());
-    let mut child = shell.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    code(&mut child);
-    child.wait_with_output().unwrap()
+    output(shell.current_dir(scene.project.path("")).stdin(Stdio::null()))
 }
 
 #[test]
@@ -256,49 +255,62 @@ fn a_value_with_more_files_than_may_be_open_is_the_end_of_its_task_and_says_so()
 /// What is stopped before the signal comes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Stopped {
+    Nobody,
     Supervisor,
     Guardian,
     Both,
 }
 
-#[test]
-fn whoever_is_stopped_signals_end_everything() {
-    const TASK: &str = "
-    daemon()
-    subprocess.Popen(['sleep', '1000'], start_new_session=True)
-    note('ready')
-    forever()";
-    for stopped in [Stopped::Supervisor, Stopped::Guardian, Stopped::Both] {
-        for (signal, to_supervisor) in [
-            (Signal::SIGINT, false),
-            (Signal::SIGTERM, false),
-            (Signal::SIGHUP, false),
-            (Signal::SIGKILL, false),
-            (Signal::SIGKILL, true),
-        ] {
-            let context = format!(
-                "{stopped:?} stopped, {signal} to the {}",
-                if to_supervisor { "supervisor" } else { "guardian" }
-            );
-            let scene = Scene::task(TASK, "grace = '300ms'\n[service]\nstop_timeout = '300ms'");
-            let mut child = start(&scene, Stdio::null(), Stdio::null());
-            let (guardian, supervisor) = (pid(&child), supervisor_of(&child));
-            wait_for_note(&scene, "ready");
-            for (which, it) in [(supervisor, Stopped::Supervisor), (guardian, Stopped::Guardian)] {
-                if stopped == it || stopped == Stopped::Both {
-                    kill(which, Signal::SIGSTOP).unwrap();
-                    until("the stop", || is_stopped(which).then_some(()));
-                }
+/// Each kind of task that does not listen, and each signal, to the process that the user knows or to the one below it: nothing is left.
+fn signals_end_everything(stopped: Stopped) {
+    const SIGNALS: [(Signal, bool); 5] = [
+        (Signal::SIGINT, false),
+        (Signal::SIGTERM, false),
+        (Signal::SIGHUP, false),
+        (Signal::SIGKILL, false),
+        (Signal::SIGKILL, true),
+    ];
+    for ((what, body), (signal, to_supervisor)) in TASKS.iter().flat_map(|task| SIGNALS.map(|signal| (task, signal))) {
+        let whom = if to_supervisor { "supervisor" } else { "guardian" };
+        let context = format!("a task that {what}; {stopped:?} stopped, {signal} to the {whom}");
+        let scene = Scene::task(body, "grace = '300ms'\n[service]\nstop_timeout = '300ms'");
+        let mut child = start(&scene, Stdio::null(), Stdio::null());
+        let (guardian, supervisor) = (pid(&child), supervisor_of(&child));
+        wait_for_note(&scene, "ready");
+        for (which, it) in [(supervisor, Stopped::Supervisor), (guardian, Stopped::Guardian)] {
+            if stopped == it || stopped == Stopped::Both {
+                kill(which, Signal::SIGSTOP).unwrap();
+                until("the stop", || is_stopped(which).then_some(()));
             }
-            kill(if to_supervisor { supervisor } else { guardian }, signal).unwrap();
-            if signal != Signal::SIGKILL && stopped != Stopped::Supervisor {
-                // A process that is stopped gets nothing else before: shells and systemd send this with it.
-                kill(guardian, Signal::SIGCONT).unwrap();
-            }
-            until(&context, || child.try_wait().unwrap());
-            scene.soon_nothing_is_left(&context);
         }
+        kill(if to_supervisor { supervisor } else { guardian }, signal).unwrap();
+        if signal != Signal::SIGKILL && matches!(stopped, Stopped::Guardian | Stopped::Both) {
+            // A process that is stopped gets nothing else before: shells and systemd send this with it.
+            kill(guardian, Signal::SIGCONT).unwrap();
+        }
+        until(&context, || child.try_wait().unwrap());
+        scene.soon_nothing_is_left(&context);
     }
+}
+
+#[test]
+fn signals_end_every_kind_of_task() {
+    signals_end_everything(Stopped::Nobody);
+}
+
+#[test]
+fn signals_end_every_kind_of_task_of_a_supervisor_that_is_stopped() {
+    signals_end_everything(Stopped::Supervisor);
+}
+
+#[test]
+fn signals_end_every_kind_of_task_while_the_guardian_is_stopped() {
+    signals_end_everything(Stopped::Guardian);
+}
+
+#[test]
+fn signals_end_every_kind_of_task_while_guardian_and_supervisor_are_stopped() {
+    signals_end_everything(Stopped::Both);
 }
 
 fn is_stopped(pid: Pid) -> bool {
