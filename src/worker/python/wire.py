@@ -616,7 +616,7 @@ def _look(value):
         truthy = True
     try:
         # Equal numbers of any type are equal keys of a dict in Python: 1, 1.0 and numpy's.
-        if value.__hash__ is not None and -(1 << 63) <= value < 1 << 63:
+        if value.__hash__ is not None and -(1 << 63) <= value.real < 1 << 63:
             number = int(value.real)
             if hash(value) == hash(number) and value == number:
                 text, written = str(number), _text(value)
