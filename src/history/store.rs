@@ -200,6 +200,13 @@ impl Store<'_> {
 
     /// An attempt that has not ended.
     pub(super) fn put_running(&mut self, attempt: &Attempt) -> Result<()> {
+        if let Some((_, row)) = self.rows.open.get(&attempt.job).copied() {
+            // It was given back before it began, and has started anew.
+            let change = self.next_change();
+            self.prepare("UPDATE tasks SET change = ?2, started_at = ?3, worker = ?4 WHERE id = ?1")?
+                .execute(params![row, change, attempt.started_at.map(|at| at as i64), attempt.worker,])?;
+            return Ok(());
+        }
         self.insert_task(attempt, None)?;
         self.rows.open.insert(attempt.job, (attempt.run, self.connection.last_insert_rowid()));
         Ok(())
