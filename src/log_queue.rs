@@ -127,6 +127,7 @@ pub fn write(source: Source, size: usize, work: impl FnOnce() + Send + 'static) 
     let lost = std::mem::take(&mut state.lost);
     if lost > 0 {
         state.entries.push_back(Entry::Lost(lost));
+        state.bytes += OVERHEAD;
     }
     state.entries.push_back(Entry::Write(size, Box::new(work)));
     state.bytes += size;
@@ -167,11 +168,12 @@ fn write_all() {
     let mut state = state();
     loop {
         let reader = state.reader;
-        let entry = state.entries.pop_front().or_else(|| match std::mem::take(&mut state.lost) {
-            0 => None,
-            lost => Some(Entry::Lost(lost)),
-        });
-        let Some(entry) = entry else {
+        if state.entries.is_empty() && state.lost > 0 {
+            let lost = std::mem::take(&mut state.lost);
+            state.entries.push_back(Entry::Lost(lost));
+            state.bytes += OVERHEAD;
+        }
+        let Some(entry) = state.entries.pop_front() else {
             state.waits = true;
             state = QUEUE.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
             state.waits = false;
@@ -185,11 +187,11 @@ fn write_all() {
             }
             Entry::Lost(1) => {
                 warn!("1 line of the log was lost: {reader}");
-                0
+                OVERHEAD
             }
             Entry::Lost(lost) => {
                 warn!("{lost} lines of the log were lost: {reader}");
-                0
+                OVERHEAD
             }
         };
         state = self::state();

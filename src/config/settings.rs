@@ -1,5 +1,4 @@
-//! Reading `[workflow]`, `[pool]`, `[pools.NAME]`, `[service]` and `[history]`.
-//! Reading `[workflow]`, `[pool]`, `[pools.NAME]`, `[service]` and `[record]`.
+//! Reading `[workflow]`, `[pool]`, `[pools.NAME]`, `[service]`, `[history]` and `[record]`.
 
 use std::path::PathBuf;
 use std::time::Duration;

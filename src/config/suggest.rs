@@ -54,11 +54,7 @@ pub(super) fn quoted(name: &str) -> String {
             text.push('…');
             break;
         }
-        if character.is_control() {
-            text.extend(character.escape_default());
-        } else {
-            text.push(character);
-        }
+        text.push_str(&crate::text::line(character.encode_utf8(&mut [0; 4])));
     }
     text.push('`');
     text
@@ -94,7 +90,7 @@ mod tests {
 
     #[test]
     fn what_cannot_be_printed_is_escaped() {
-        assert_eq!(quoted("a\u{1b}[2J"), "`a\\u{1b}[2J`");
+        assert_eq!(quoted("a\u{1b}[2J"), "`a\\x1b[2J`");
         assert_eq!(quoted(&"x".repeat(70)).chars().count(), 63);
     }
 

@@ -46,6 +46,9 @@ pub struct Pool {
     failed_starts: u32,
     /// Nothing is started before.
     start_at: Option<Instant>,
+    /// How many programs in a row could not be started for want of something, and when the next one may be.
+    failed_launches: u32,
+    launch_at: Option<Instant>,
     next_worker: u32,
     closing: bool,
     pub(super) ahead: Ahead,
@@ -97,6 +100,8 @@ impl Pool {
             programs: 0,
             failed_starts: 0,
             start_at: None,
+            failed_launches: 0,
+            launch_at: None,
             next_worker: 0,
             closing: false,
             ahead: Ahead::new(spec.can_send_ahead()),
@@ -189,8 +194,8 @@ impl Pool {
             Place::Program { job, escalation } => {
                 self.running -= 1;
                 self.programs -= 1;
-                // It was started, and has given back what it had.
-                (self.failed_starts, self.start_at) = (0, None);
+                // It has given back what it had.
+                (self.failed_launches, self.launch_at) = (0, None);
                 Some(Orphan { job, interrupted: escalation.is_some() })
             }
             Place::Retiring => None,
@@ -207,7 +212,7 @@ impl Pool {
     /// A program could not be started because the system is short of something (open files, processes). Where others run in this pool,
     /// whose ends give something back, its job waits, and true is returned; otherwise it is for the caller to end it.
     pub fn on_program_not_started(&mut self, worker: WorkerId, now: Instant, effects: &mut Vec<Effect>) -> bool {
-        let alone = self.places.len() == 1 || self.closing;
+        let alone = (self.running == 1 && self.starting.is_empty()) || self.closing;
         let Some(Place::Program { job, .. }) = self.places.get(&worker) else { return false };
         let job = *job;
         if alone {
@@ -218,23 +223,26 @@ impl Pool {
         self.places.remove(&worker);
         self.running -= 1;
         self.programs -= 1;
-        self.start_failed(now);
         // Not at once, also the first time: the reason is none of its own.
-        self.start_at.get_or_insert(now + FIRST_PAUSE);
+        self.launch_at = Some(now + pause(self.failed_launches));
+        self.failed_launches = self.failed_launches.saturating_add(1);
         self.submit_first(job, Needs::Program, effects);
         true
     }
 
-    /// How many starts in a row have failed.
+    /// How many programs in a row could not be started for want of something.
+    pub fn failed_launches(&self) -> u32 {
+        self.failed_launches
+    }
+
+    /// How many starts of workers in a row have failed.
     pub fn failed_starts(&self) -> u32 {
         self.failed_starts
     }
 
     fn start_failed(&mut self, now: Instant) {
-        let doublings = self.failed_starts.checked_sub(1);
-        let pause = doublings.map(|times| (FIRST_PAUSE * 2_u32.saturating_pow(times.min(16))).min(LONGEST_PAUSE));
+        self.start_at = self.failed_starts.checked_sub(1).map(|times| now + pause(times));
         self.failed_starts = self.failed_starts.saturating_add(1);
-        self.start_at = pause.map(|pause| now + pause);
     }
 
     fn has_no_workers(&self) -> bool {
@@ -280,7 +288,9 @@ impl Pool {
 
     /// Time has passed.
     pub fn on_time(&mut self, now: Instant, effects: &mut Vec<Effect>) {
-        if self.start_at.take_if(|at| *at <= now).is_some() {
+        let start = self.start_at.take_if(|at| *at <= now).is_some();
+        let launch = self.launch_at.take_if(|at| *at <= now).is_some();
+        if start || launch {
             self.assign(effects);
         }
         for worker in &self.pressed {
@@ -333,7 +343,7 @@ impl Pool {
             Some(Place::Starting { late, overdue }) => [*late, *overdue],
             _ => [None, None],
         });
-        let again = self.start_at.filter(|_| !self.queue.is_empty());
+        let again = [self.start_at, self.launch_at].into_iter().flatten().filter(|_| !self.queue.is_empty());
         escalation.chain(retirement).chain(start.flatten()).chain(self.next_laggard()).chain(again).min()
     }
 
@@ -341,7 +351,15 @@ impl Pool {
     pub(super) fn assign(&mut self, effects: &mut Vec<Effect>) {
         let most = self.workers.most() as usize;
         while self.running < most {
-            match self.queue.front() {
+            // Programs that wait for room hold up no worker.
+            let next = match self.launch_at {
+                None => 0,
+                Some(_) => match self.queue.iter().position(|(_, needs)| *needs != Needs::Program) {
+                    Some(next) => next,
+                    None => break,
+                },
+            };
+            match self.queue.get(next) {
                 Some(&(job, needs @ (Needs::Worker | Needs::IdleWorker))) => {
                     let Some(worker) = self.idle.pop() else { break };
                     let tasks = match self.places.get(&worker) {
@@ -352,7 +370,6 @@ impl Pool {
                     self.places.insert(worker, Place::Busy { job, tasks, escalation: None, line });
                     effects.push(Effect::Send(worker, job));
                 }
-                Some((_, Needs::Program)) if self.start_at.is_some() => break,
                 Some(&(job, Needs::Program)) => {
                     let worker = self.new_place(Place::Program { job, escalation: None });
                     self.programs += 1;
@@ -360,7 +377,7 @@ impl Pool {
                 }
                 None => break,
             }
-            self.queue.pop_front();
+            self.queue.remove(next);
             self.running += 1;
         }
         self.spawn(most, effects);
@@ -413,4 +430,9 @@ impl Pool {
     pub fn is_quiet(&self) -> bool {
         self.queue.is_empty() && self.running == 0 && self.starting.is_empty()
     }
+}
+
+/// The pause after so many failures before the last one.
+fn pause(times: u32) -> Duration {
+    (FIRST_PAUSE * 2_u32.saturating_pow(times.min(16))).min(LONGEST_PAUSE)
 }

@@ -243,7 +243,7 @@ fn loader(file: &File, head: &[u8; LONGEST_LINE]) -> Option<Vec<u8>> {
 
 /// A name as it is shown: a carriage return as `\r`.
 fn shown(name: &[u8]) -> String {
-    String::from_utf8_lossy(name).escape_debug().to_string()
+    crate::text::line(&String::from_utf8_lossy(name)).into_owned()
 }
 
 #[cfg(test)]

@@ -106,7 +106,16 @@ pub fn wait_for_child(patience: Duration) -> bool {
 /// How a child has ended, if it ends within this time. It is not reaped.
 pub fn end_within((pid, pidfd): (Pid, &PidFd), patience: Duration) -> Option<Ended> {
     let mut ends = [PollFd::new(pidfd.0.as_fd(), PollFlags::POLLIN)];
-    poll(&mut ends, PollTimeout::try_from(patience).ok()?).ok()?;
+    let until = Instant::now() + patience;
+    loop {
+        let left = until.saturating_duration_since(Instant::now());
+        match poll(&mut ends, PollTimeout::try_from(left).ok()?) {
+            // The end of another child.
+            Err(Errno::EINTR) => {}
+            Err(_) => return None,
+            Ok(_) => break,
+        }
+    }
     match waitid(Id::Pid(pid), WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT).ok()? {
         WaitStatus::Exited(_, code) => Some(Ended::Exited(code)),
         WaitStatus::Signaled(_, signal, _) => Some(Ended::Killed(signal as i32)),

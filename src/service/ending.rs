@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use signal_hook::consts::SIGTERM;
 use tracing::info;
 
-use super::{Answer, Ask, Line, Notice, Phase, Refusal, Service, processes};
+use super::{Answer, Ask, Line, Notice, Phase, REQUESTS_A_TURN, Refusal, Service, processes};
 use crate::engine::Status;
 use crate::graph::ServiceMode;
 use crate::service::End;
@@ -104,7 +104,8 @@ impl Service {
 
 /// What is asked while the last processes are waited for: who they are, and to signal them.
 fn answer_at_the_end(supervisor: &mut Supervisor, line: &Line) {
-    while let Ok(request) = line.requests.try_recv() {
+    for _ in 0..REQUESTS_A_TURN {
+        let Ok(request) = line.requests.try_recv() else { break };
         let Some(request) = processes::answer(supervisor, request) else { continue };
         let answer = match request.ask {
             Ask::Drain | Ask::AbortAll(_) | Ask::Account | Ask::BusTried => Ok(Answer::Done),

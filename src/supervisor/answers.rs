@@ -36,10 +36,11 @@ impl Supervisor {
         }
     }
 
-    pub(super) fn receive_from(&mut self, pool: PoolId, worker: WorkerId) {
+    /// False if there may be more.
+    pub(super) fn receive_from(&mut self, pool: PoolId, worker: WorkerId) -> bool {
         for _ in 0..MESSAGES_A_TURN {
-            let Some(process) = self.pools[pool.index()].workers.get_mut(&worker) else { return };
-            let Some(connection) = &mut process.connection else { return };
+            let Some(process) = self.pools[pool.index()].workers.get_mut(&worker) else { return true };
+            let Some(connection) = &mut process.connection else { return true };
             let jobs = &self.jobs;
             let given = |task, number| match jobs.get(&JobId(task)) {
                 Some(Job::Task { payload, .. }) => payload.memory().nth(number).cloned(),
@@ -47,8 +48,11 @@ impl Supervisor {
             };
             match connection.channel.receive(&given) {
                 Ok(Some(message)) => self.on_message(pool, worker, message),
-                Ok(None) => return,
-                Err(error) => return self.worker_unusable(pool, worker, error),
+                Ok(None) => return true,
+                Err(error) => {
+                    self.worker_unusable(pool, worker, error);
+                    return true;
+                }
             }
         }
         let connection = self.pools[pool.index()].workers.get_mut(&worker).and_then(|it| it.connection.as_mut());
@@ -57,6 +61,7 @@ impl Supervisor {
             let token = *token;
             self.is_unfinished(token);
         }
+        false
     }
 
     fn on_message(&mut self, pool: PoolId, worker: WorkerId, message: Message) {

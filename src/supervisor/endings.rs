@@ -14,6 +14,9 @@ use crate::process::Ended;
 use crate::process::sys::{Pid, Signal};
 use crate::worker::ChannelError;
 
+/// A bound on what is read of a worker that is gone, in turns of the loop.
+const MOST_TURNS_OF_THE_DEAD: usize = 64;
+
 impl Supervisor {
     /// The connection is of no use any more.
     pub(super) fn worker_unusable(&mut self, pool: PoolId, worker: WorkerId, error: ChannelError) {
@@ -60,8 +63,12 @@ impl Supervisor {
 
     /// A worker's process was reaped.
     pub(super) fn on_worker_reaped(&mut self, pool: PoolId, worker: WorkerId, ended: Ended) {
-        // It may have answered before it died.
-        self.receive_from(pool, worker);
+        // It may have answered before it died. What it can have sent then is what a socket holds.
+        for _ in 0..MOST_TURNS_OF_THE_DEAD {
+            if self.receive_from(pool, worker) {
+                break;
+            }
+        }
         self.close_connection(pool, worker);
         self.worker_gone(pool, worker, Some(ended));
     }

@@ -74,9 +74,8 @@ pub(super) fn start(pulse: Arc<Pulse>, guardian: Option<OwnedFd>) -> Result<(), 
 }
 
 fn watch(pulse: &Pulse, guardian: Option<&OwnedFd>, limit: Option<Duration>) {
-    let timeout = limit.map_or(PollTimeout::NONE, |limit| {
-        PollTimeout::try_from(limit / LOOKS).unwrap_or(PollTimeout::from(10_000_u16))
-    });
+    let timeout =
+        limit.map_or(PollTimeout::NONE, |limit| PollTimeout::try_from(limit / LOOKS).unwrap_or(PollTimeout::MAX));
     let mut last = Look::default();
     loop {
         // Nobody writes into the pipe: there is nothing to wait for but its end.

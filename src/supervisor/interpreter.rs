@@ -68,8 +68,8 @@ fn ended_early(interpreter: &Path, error: &ChannelError, process: (Pid, &PidFd),
     let Some(ended) = sys::end_within(process, PATIENCE) else {
         return format!("the interpreter {interpreter} {error}");
     };
-    let mut bytes = [0; 4096];
-    // What more it printed is longer than a message should be. The pipe does not block.
+    // As much as a pipe holds; it does not block.
+    let mut bytes = vec![0; 64 << 10];
     let count = nix::unistd::read(output, &mut bytes).unwrap_or(0);
     let text = String::from_utf8_lossy(&bytes[..count]).into_owned();
     let lines: Vec<String> = text.lines().map(str::to_owned).collect();

@@ -17,7 +17,7 @@ use crate::process::sys;
 use crate::text;
 
 /// Longer lines are logged in pieces.
-const LONGEST_LINE: usize = 16 * 1024;
+pub(super) const LONGEST_LINE: usize = 16 * 1024;
 /// How much is read at once.
 const READ_SIZE: usize = 16 * 1024;
 /// One turn of the loop reads no more of one process, so that a flood holds up nobody else: as much as a pipe usually holds.

@@ -101,7 +101,7 @@ impl Supervisor {
             let (run, task) = (*run, *task);
             self.tell_run(run, |engine, _| engine.on_task_put_back(task));
         }
-        if self.pools[pool.index()].pool.failed_starts() == 1 {
+        if self.pools[pool.index()].pool.failed_launches() == 1 {
             let name = &self.workflow.pool(pool).name;
             warn!("pool {name}: {why}. The program waits for the end of others; pushflow tries again");
         }
@@ -134,7 +134,6 @@ impl Supervisor {
         let context = Context { pool: Some(pool), task: Some(task), ..Context::default() };
         // Where nothing is started after all, its end takes it out again.
         let output = self.watch_output(read, context).map_err(unwatched)?;
-        self.keep_last_lines(output);
         let leaf = self.make_program_leaf(pool, worker, actor).map_err(CannotStart::because)?;
         let Some(Job::Task { payload, stdin, .. }) = self.jobs.get(&job) else {
             return Err(CannotStart::because("the task is gone"));
@@ -153,6 +152,7 @@ impl Supervisor {
         let program = program.leaf(leaf.as_deref().map(Leaf::door));
         let (pid, pidfd) = self.nearness.start(program).map_err(cannot_run)?;
         drop(write);
+        self.keep_last_lines(output);
         if let Some(output) = self.outputs.get_mut(&output) {
             output.context.pid = Some(pid.as_raw());
         }

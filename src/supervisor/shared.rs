@@ -7,7 +7,7 @@
 use std::time::Instant;
 
 use super::Supervisor;
-use super::output::Context;
+use super::output::{Context, LONGEST_LINE};
 use crate::graph::PoolId;
 use crate::pool::{JobId, Step, WorkerId};
 use crate::process::sys::Signal;
@@ -130,7 +130,9 @@ impl Supervisor {
         let pid = process.and_then(|process| process.process.as_ref()).map(|(pid, _)| pid.as_raw());
         let context = Context { pool: Some(pool), worker: Some(host), task: self.job_actor(job), pid };
         for line in text.split('\n') {
-            self.log_line(&context, line.as_bytes());
+            let mut pieces = line.as_bytes().chunks(LONGEST_LINE);
+            self.log_line(&context, pieces.next().unwrap_or_default());
+            pieces.for_each(|piece| self.log_line(&context, piece));
         }
     }
 }

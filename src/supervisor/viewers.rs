@@ -150,7 +150,7 @@ impl Supervisor {
                 _ => break,
             }
         }
-        let mut viewer = window.viewers.swap_remove(at);
+        let mut viewer = window.viewers.remove(at);
         self.sources.remove(&self.poll, &mut viewer.stream, token);
     }
 }

@@ -14,6 +14,7 @@ use super::services::{PlaceArgs, Services};
 use super::{Exit, Failure, cannot_write};
 use crate::supervisor::listing::Listing;
 use crate::supervisor::viewers::runtime_folders;
+use crate::systemd::escape::unit_for_shell;
 use crate::text;
 use table::{Screen, as_tables};
 
@@ -137,8 +138,9 @@ impl PsArgs {
             return services.not_running(which);
         }
         let installed = [Whose::System, Whose::User].into_iter().find(|whose| whose.workflow_file(which).is_ok());
-        let start = installed
-            .map(|whose| format!("; as a service it is started with: {} start pushflow@{which}", whose.systemctl()));
+        let start = installed.map(|whose| {
+            format!("; as a service it is started with: {} start {}", whose.systemctl(), unit_for_shell(which))
+        });
         let what = nowhere(&format!("{which} is not running"), services);
         Failure::Because(Exit::NotFound, anyhow!("{what}{}", start.unwrap_or_default()))
     }
