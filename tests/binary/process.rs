@@ -127,7 +127,7 @@ impl Written {
         String::from_utf8_lossy(line).into_owned()
     }
 
-    fn to_its_end(&mut self, until: Instant) -> Result<(), TooLate> {
+    fn run_out(&mut self, until: Instant) -> Result<(), TooLate> {
         while self.more(until)? {}
         Ok(())
     }
@@ -208,7 +208,7 @@ impl Process {
     pub(crate) fn end_with_cpu_time(mut self) -> (Output, Duration) {
         drop(self.stdin());
         let until = Instant::now() + PATIENCE;
-        let ended = self.stderr.to_its_end(until).and_then(|()| self.stdout.to_its_end(until));
+        let ended = self.stderr.run_out(until).and_then(|()| self.stdout.run_out(until));
         if ended.is_err() || !wait_for_end(self.child.id() as i32, until) {
             self.fail(&format!("has not ended in {PATIENCE:?}"));
         }
@@ -233,8 +233,8 @@ impl Process {
     fn fail(&mut self, why: &str) -> ! {
         self.mark.kill_all();
         let until = Instant::now() + KILLED;
-        let _ = self.stderr.to_its_end(until);
-        let _ = self.stdout.to_its_end(until);
+        let _ = self.stderr.run_out(until);
+        let _ = self.stdout.run_out(until);
         panic!("{} {why}\n{}", self.what, said(&self.stdout.seen, &self.stderr.seen));
     }
 }
