@@ -26,15 +26,26 @@ pub const MOST_DIGITS: usize = 4300;
 pub(super) const MOST_LONG_BYTES: usize = 1785;
 /// What a value refers to more than once is written again for so many bytes in all, where each part counts for [`PART`] bytes more.
 const MOST_REPEATED: usize = 16 << 20;
+/// And for so many of all values of a payload.
+const MOST_REPEATED_IN_ALL: usize = 2 * MOST_REPEATED;
 const PART: usize = 16;
 /// How many characters of a `repr` stand for a value.
 pub const LONGEST_REPR: usize = 2000;
 
 /// The value as JSON text, or nothing where only Python can say what is in it.
 pub fn json_text(value: &Value) -> Option<String> {
+    json_text_within(value, &mut { MOST_REPEATED })
+}
+
+/// The same; what it refers to more than once is written again as long as there is room for that.
+fn json_text_within(value: &Value, room: &mut usize) -> Option<String> {
     let Some(decoded) = decode(value) else { return no_unicode(value) };
-    let mut writer = Writer { decoded: &decoded, seen: vec![false; decoded.len()], repeated: 0, out: String::new() };
-    match writer.write(decoded.root(), 0) {
+    let most = (*room).min(MOST_REPEATED);
+    let mut writer =
+        Writer { decoded: &decoded, seen: vec![false; decoded.len()], repeated: 0, most, out: String::new() };
+    let written = writer.write(decoded.root(), 0);
+    *room = room.saturating_sub(writer.repeated);
+    match written {
         Ok(()) => Some(writer.out),
         Err(Stop::NeedsPython) => None,
         Err(Stop::TooMuch) => Some(in_words(&decoded)),
@@ -105,8 +116,9 @@ struct Writer<'d> {
     decoded: &'d Decoded<'d>,
     /// What has been written once.
     seen: Vec<bool>,
-    /// What writing things again has cost.
+    /// What writing things again has cost, and how much it may.
     repeated: usize,
+    most: usize,
     out: String,
 }
 
@@ -116,7 +128,7 @@ impl Writer<'_> {
         let node = decoded.get(id);
         if std::mem::replace(&mut self.seen[id as usize], true) {
             self.repeated += PART + if let Node::Text(text) = node { text.len() } else { 0 };
-            if self.repeated > MOST_REPEATED {
+            if self.repeated > self.most {
                 return Err(Stop::TooMuch);
             }
         }
@@ -185,13 +197,15 @@ pub struct JsonObject(IndexMap<String, Box<str>>);
 impl JsonObject {
     /// The payload, with placeholders for what only Python could say.
     pub fn without_python(payload: &Payload) -> Self {
-        let text = |value| json_text(value).unwrap_or_else(|| placeholder_text(value));
+        let mut room = MOST_REPEATED_IN_ALL;
+        let mut text = |value| json_text_within(value, &mut room).unwrap_or_else(|| placeholder_text(value));
         payload.written().map(|(key, value)| (key, text(value).into())).collect()
     }
 
     /// The payload, or nothing where a worker must be asked.
     pub fn of(payload: &Payload) -> Option<Self> {
-        payload.written().map(|(key, value)| Some((key, json_text(value)?.into()))).collect()
+        let mut room = MOST_REPEATED_IN_ALL;
+        payload.written().map(|(key, value)| Some((key, json_text_within(value, &mut room)?.into()))).collect()
     }
 
     /// An object that was written whole.

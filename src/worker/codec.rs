@@ -10,7 +10,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::sync::Arc;
 
-use rustc_hash::{FxHashMap, FxHashSet};
+use rustc_hash::FxHashMap;
 
 use crate::payload::{Chunk, JsonObject, Key, Look, MemoryFile, Payload, PythonError, Value};
 
@@ -114,8 +114,10 @@ pub struct Frame<'a> {
 /// Which memory files a payload's frame has already, by the addresses of their handles.
 #[derive(Default)]
 struct SentFiles {
-    numbers: FxHashMap<usize, u32>,
-    pieces: FxHashSet<(usize, u64)>,
+    /// The number of a file, for the pieces that come for this time.
+    numbers: FxHashMap<(usize, u32), u32>,
+    /// How many times each piece, by its offset, has come.
+    times: FxHashMap<(usize, u64), u32>,
 }
 
 impl<'a> Frame<'a> {
@@ -247,15 +249,14 @@ impl<'a> Frame<'a> {
     /// In which of the frame's files a piece is, and where in it.
     fn put_place(&mut self, memory: &'a MemoryFile, sent: &mut SentFiles) {
         let file = Arc::as_ptr(&memory.file) as usize;
-        // The same piece once more is for another value, which a task may change by itself: it gets a view of its own.
-        let is_new = sent.pieces.insert((file, memory.offset));
-        let known = if is_new { sent.numbers.get(&file).copied() } else { None };
-        let number = known.unwrap_or_else(|| {
-            let number = self.fds.len() as u32;
+        // The same piece once more is for another value, which a task may change by itself: it gets a view of its own, with all
+        // pieces of the file that come for that time.
+        let time = sent.times.entry((file, memory.offset)).or_insert(0);
+        let number = *sent.numbers.entry((file, *time)).or_insert_with(|| {
             self.fds.push(memory.file.as_fd());
-            sent.numbers.insert(file, number);
-            number
+            (self.fds.len() - 1) as u32
         });
+        *time += 1;
         self.bytes.extend(number.to_le_bytes());
         self.bytes.extend(memory.offset.to_le_bytes());
     }

@@ -287,3 +287,84 @@ def run(**_): return {'a': numpy.arange(5000), 's': {1, 2}}
     assert_eq!(output["a"]["$type"], "numpy.ndarray");
     assert!(output["a"]["$repr"].as_str().unwrap().starts_with("array([   0,    1,    2, ..., 4997"), "{output}");
 }
+
+#[test]
+fn buffers_of_a_users_own_classes_arrive_and_stay_with_the_value() {
+    let kept = "
+import pickle
+class Kept:
+    def __init__(self, data): self.data, self.view = data, pickle.PickleBuffer(data)
+    def __reduce_ex__(self, protocol): return Kept.of, (self.view,)
+    @classmethod
+    def of(cls, buffer): return cls(bytearray(memoryview(buffer).obj))
+kept = Kept(bytearray(b'k' * 5000))
+def run(**_):
+    bytes(kept.view)
+    return {'kept': kept, 'long': [Kept(bytearray([n]) * 100_000) for n in range(3)]}
+";
+    let check = "
+import make
+def run(kept, long, **_):
+    assert bytes(kept.data) == b'k' * 5000
+    assert [bytes(each.data) for each in long] == [bytes([n]) * 100_000 for n in range(3)]
+    return {'kept': None, 'long': None, 'checked': 1}
+";
+    assert_eq!(chain(kept, check).run(&[]).json()["checked"], 1);
+}
+
+#[test]
+fn many_arrays_that_come_twice_cost_twice_their_size() {
+    let make = "
+import numpy
+def run(**_): return {'x': [numpy.full(10_000, float(n)) for n in range(400)]}
+";
+    let twice = "
+import resource
+def run(x, y=None, **_):
+    if y is None: return {'y': x}
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    assert all((a == n).all() and (b == n).all() for n, (a, b) in enumerate(zip(x, y)))
+    x[3][:] = -1
+    assert (y[3] == 3).all(), 'each is a value of its own'
+    assert before < 1 << 20, f'{before} KiB'
+    return {'x': None, 'y': None, 'checked': 1}
+";
+    let project = Project::with_workflow(
+        "[actors.make]\nscript = 'make.py'\n[actors.once]\nscript = 'twice.py'\n[actors.twice]\nscript = 'twice.py'",
+        "links = [{ from = 'start', to = 'make' }, { from = 'make', to = 'once' }, { from = 'once', to = 'twice' }, { from = 'twice', to = 'stop' }]",
+    )
+    .file("make.py", make)
+    .file("twice.py", twice);
+    assert_eq!(project.run(&[]).json()["checked"], 1);
+}
+
+#[test]
+fn an_error_that_cannot_be_sent_leaves_nothing_for_the_next_value() {
+    let fails = "
+import numpy, os
+class E(Exception): pass
+held = []
+def run(**_):
+    try:
+        while True: held.append(os.open('/dev/null', os.O_RDONLY))
+    except OSError: pass
+    for _ in range(5): os.close(held.pop())
+    raise E('x', [numpy.full(200_000, 7.0 + n) for n in range(12)])
+";
+    let next = "
+import fails, numpy, os
+def run(**_):
+    while fails.held: os.close(fails.held.pop())
+    return {'array': numpy.full(200_000, 1.0)}
+";
+    let project = Project::with_workflow(
+        "[pool]\nmax_workers = 1\n[actors.fails]\nscript = 'fails.py'\n[actors.next]\nscript = 'next.py'\n[actors.check]\nscript = 'check.py'",
+        "links = [{ from = 'start', to = 'fails' }, { from = 'fails', to = 'next', on_error = true },
+                  { from = 'next', to = 'check' }, { from = 'check', to = 'stop' }]",
+    )
+    .file("fails.py", fails)
+    .file("next.py", next)
+    .file("check.py", "def run(array, **_): return {'array': None, 'first': float(array[0])}\n");
+    let finished = project.run(&[]);
+    assert_eq!(finished.any_json()["first"], 1.0, "{}", finished.stderr);
+}

@@ -4,7 +4,7 @@ The text of one value is bounded in depth, and in what is written again because 
 bytes of lists in lists can stand for more than any memory holds. Rust keeps to the same limits (`src/payload/json.rs`).
 """
 
-from json import dumps
+from json import JSONEncoder
 from math import isfinite
 
 from pushflow import wire
@@ -13,12 +13,23 @@ from pushflow import wire
 MOST_DEPTH = 100
 #: So many parts are written that have been written before.
 MOST_REPEATED = 1 << 18
+#: And so many of all values of a payload.
+MOST_REPEATED_IN_ALL = 1 << 19
 #: The JSON of a whole payload is no longer. A value that would make it so is said in short.
 MOST_JSON = 192 << 20
 #: Integers are looked at more closely from here on.
 SMALL = 1 << 64
 #: A repr that stands for a value is no longer, in characters.
 LONGEST_REPR = 2000
+
+
+_ENCODER = JSONEncoder(ensure_ascii=False, separators=(",", ":"))
+
+
+class _Again:
+    """How many parts of a payload have been written that had been written before."""
+
+    parts = 0
 
 
 class TooMuch(Exception):
@@ -31,8 +42,9 @@ def describe(entries, fds):
     files = wire.Files(fds)
     parts = [wire.COUNT.pack(len(entries))]
     room = MOST_JSON
+    again = _Again()
     for key, value in entries.items():
-        text = _text(value, room)
+        text = _text(value, room, again)
         room -= len(text)
         key = _written(key, entries).encode("utf-8", "backslashreplace")
         parts += wire.COUNT.pack(len(key)), key, files.piece(text, len(text))
@@ -47,25 +59,26 @@ def _written(key, entries):
     return str(key)
 
 
-def _text(value, room):
+def _text(value, room, again):
     try:
-        text = _dumped(_Form(room).of(value))
+        text = _dumped(_Form(room, again).of(value))
         if len(text) <= room:
             return text
-    except Exception:  # too much of it, or one of its methods raises
+    except BaseException:  # too much of it, or one of its methods raises
         pass
     return _dumped(in_words(value))
 
 
 def _dumped(form):
-    return dumps(form, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "backslashreplace")
+    return _ENCODER.encode(form).encode("utf-8", "backslashreplace")
 
 
 class _Form:
     """One value as what JSON is written from."""
 
-    def __init__(self, room):
+    def __init__(self, room, again):
         self.room = room
+        self.again = again
         #: The containers that have been written.
         self.seen = set()
         self.repeated = 0
@@ -110,7 +123,8 @@ class _Form:
             raise TooMuch
         if id(container) in self.seen:
             self.repeated += len(container) + 1
-            if self.repeated > MOST_REPEATED:
+            self.again.parts += len(container) + 1
+            if self.repeated > MOST_REPEATED or self.again.parts > MOST_REPEATED_IN_ALL:
                 raise TooMuch
         self.seen.add(id(container))
 
@@ -176,7 +190,7 @@ class _Repr:
     def atom(self, value):
         try:
             text = repr(value)
-        except Exception as error:
+        except BaseException as error:
             text = f"<its repr raises {type(error).__qualname__}>"
         self.length = len(text)
         self.put(text[: self.most + 1])

@@ -144,9 +144,9 @@ def wait_for(channel):
     """Lets other greenlets run until the connection has something to read."""
     from gevent import get_hub
 
-    def wait():
+    def wait(sock):
         hub = get_hub()
-        watcher = channel.watcher = hub.loop.io(channel.sock.fileno(), 1)
+        watcher = channel.watcher = hub.loop.io(sock.fileno(), 1)
         try:
             hub.wait(watcher)
         finally:

@@ -1,6 +1,7 @@
 """Executing tasks: finding `run`, calling it, and saying how it ended."""
 
 import sys
+from os import close
 
 import pushflow
 from pushflow import wire
@@ -177,8 +178,8 @@ def _is_position(key):
     if isinstance(key, str):
         return True
     try:
-        return hash(key) == hash(int(key)) and key == int(key)
-    except (TypeError, ValueError):
+        return -(1 << 63) <= key < 1 << 63 and hash(key) == hash(int(key)) and key == int(key)
+    except (TypeError, ValueError, ArithmeticError):
         return False
 
 
@@ -212,6 +213,10 @@ def _pack_instance(error, text, fds):
         pickle.loads(pickle.dumps(error, 5))
         return wire.pack_entry("instance", error, None, fds)
     except BaseException:
+        # What it would have brought.
+        for fd in fds:
+            close(fd)
+        fds.clear()
         kind = type(error)
         substitute = pushflow.TaskError(text, f"{kind.__module__}.{kind.__qualname__}")
         return wire.pack_entry("instance", substitute, None, fds)

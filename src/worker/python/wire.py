@@ -118,6 +118,8 @@ class Channel:
             file = self.take_fd()
             if isinstance(file, int):
                 os.close(file)
+        if self.wait is not None:
+            self.wait(self.queue)
         count, ancillary, _, _ = self.queue.recvmsg_into((self.scratch,), ANCILLARY, CLOEXEC)
         if not count:
             raise Gone
@@ -140,7 +142,7 @@ class Channel:
                     del data[:end]
                     return kind, task, body
             if self.wait is not None:
-                self.wait()
+                self.wait(self.sock)
             count, ancillary, _, _ = self.sock.recvmsg_into((self.scratch,), ANCILLARY, CLOEXEC)
             if not count:
                 raise Gone
@@ -198,15 +200,13 @@ class Channel:
         frame = HEADER.pack(9 + len(body), kind, task) + body
         try:
             if fds:
-                import array
-
                 at = 0
                 while at < len(fds):
-                    batch = array.array("i", fds[at : at + FDS_AT_ONCE])
+                    batch = fds[at : at + FDS_AT_ONCE]
                     at += FDS_AT_ONCE
                     # All but the last batch carry a byte each: a descriptor cannot travel without data.
                     part = frame if at >= len(fds) else frame[:1]
-                    sent = self.sock.sendmsg([part], [(SOL_SOCKET, SCM_RIGHTS, batch)])
+                    sent = self.sock.sendmsg([part], [(SOL_SOCKET, SCM_RIGHTS, Struct(f"{len(batch)}i").pack(*batch))])
                     frame = frame[sent:]
             if frame:
                 self.sock.sendall(frame)
@@ -219,11 +219,11 @@ class Channel:
 
 def _map(fd):
     """A private, writable view of a memory file: what a task changes in it, no other task sees."""
-    import mmap
-
     try:
+        import mmap
+
         view = mmap.mmap(fd, 0, access=mmap.ACCESS_COPY)
-    except OSError:
+    except (OSError, ImportError):
         # A mapping keeps a descriptor (before Python 3.13), and a task may have used up what there is.
         return _read(fd)
     except BaseException:
@@ -333,7 +333,8 @@ def _unpack_buffer(received, body, at, given):
     if given is not None:
         # What was read instead of mapped has no pages of a file, and so never is `pages.returned`.
         given.append((None if type(file) is bytearray else ref(file), offset, length))
-    return view, at
+    # Who asks a memoryview for its object gets all of the file.
+    return view if view is file else pickle.PickleBuffer(view), at
 
 
 class NoMemoryFile(Exception):
@@ -446,9 +447,9 @@ def _with_small_buffers(value, stream, buffers):
             looked_at.append((raw.nbytes, raw.readonly))
     if all(size >= SHARE_FROM and not readonly for size, readonly in looked_at):
         return stream, buffers
-    # They keep arrays from being resized.
-    for buffer in buffers:
-        buffer.release()
+    # They keep arrays from being resized. Those that the value has itself must stay as they are.
+    buffer = None
+    buffers.clear()
     if _is_copied(value):
         return pickle.dumps(value, 4), []
     from io import BytesIO
@@ -616,9 +617,9 @@ def _look(value):
         truthy = True
     try:
         # Equal numbers of any type are equal keys of a dict in Python: 1, 1.0 and numpy's.
-        if value.__hash__ is not None and -(1 << 63) <= value.real < 1 << 63:
+        if value.__hash__ is not None and abs(float(value.real)) <= 1 << 63:
             number = int(value.real)
-            if hash(value) == hash(number) and value == number:
+            if -(1 << 63) <= number < 1 << 63 and hash(value) == hash(number) and value == number:
                 text, written = str(number), _text(value)
                 return 4, text if written in (text, "") else f"{text} {written}"
     except Exception:

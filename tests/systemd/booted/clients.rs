@@ -29,7 +29,7 @@ END
         is ControlGroup "$(get '' Workflow1 ControlGroup)" 's "/pushflow.slice/pushflow@res.service"'
         [ "$(get '' Workflow1 CPUUsageNSec | cut -d ' ' -f 2)" -lt 60000000000 ] || { echo "no CPU time"; exit 1; }
         is MemoryCurrent "$(get '' Workflow1 MemoryCurrent)" 't 18446744073709551615'
-        seen() { worker=$(pushflow ps res | awk '$4 == "task" && /\(worker\)/ { print $1 }'); [ -n "$worker" ]; }
+        seen() { worker=$(pushflow ps res | awk '$4 == "task" && /pushflow-worker: res/ { print $1 }'); [ -n "$worker" ]; }
         eventually seen
         shown="$(busctl introspect $name $root/process/$worker)"
         for member in .Kill .Daemonic '"task"' '"/org/pushflow/workflow/run/3"'; do has process "$shown" "$member"; done

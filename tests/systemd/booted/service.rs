@@ -39,7 +39,7 @@ fn the_units_are_what_systemd_wants_and_no_more_exposed_than_the_readme_says() {
     Machine::container().check(
         "is verify \"$(systemd-analyze verify pushflow@hello.service pushflow.slice 2>&1)\" ''
         score=$(systemd-analyze security --no-pager pushflow@hello.service | sed -n 's/.*exposure level.*: \\([0-9.]*\\) .*/\\1/p')
-        is score \"$score\" 3.0",
+        is score \"$score\" 2.2",
     );
 }
 
