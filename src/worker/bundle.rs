@@ -74,7 +74,7 @@ const LATER: &[(&str, &str)] = &[
     ("pushflow.greenlets", include_str!("python/greenlets.py")),
 ];
 
-/// The first bytes on a connection: [`BOOT`], the length of the source, and the source, which installs the package `pushflow`
+/// The first bytes on a connection: `BOOT`, the length of the source, and the source, which installs the package `pushflow`
 /// and calls `entry` (as `module.function`) with the socket. What is compiled is kept in `cache`, if there is one.
 pub fn source(entry: &str, cache: Option<&Path>) -> Vec<u8> {
     let cache = cache.and_then(Path::to_str).unwrap_or_default();
