@@ -175,7 +175,7 @@ fn every_workflow_that_is_printed_is_valid() {
             fs::write(folder.path().join("mongo-url"), "mongodb://localhost/\n").unwrap();
             let file = folder.path().join("printed.toml");
             fs::write(&file, whole(&block)).unwrap();
-            let checked = Command::new(env!("CARGO_BIN_EXE_pushflow")).arg("check").arg(&file).output().unwrap();
+            let checked = process::output(Command::new(env!("CARGO_BIN_EXE_pushflow")).arg("check").arg(&file));
             let said = String::from_utf8_lossy(&checked.stderr);
             assert!(checked.status.success(), "{document} prints\n{block}{said}");
         }
@@ -189,7 +189,7 @@ fn every_python_that_is_printed_is_python() {
         for block in blocks(&text, "python") {
             let mut python = Command::new("python3");
             let said =
-                python.args(["-c", "import sys; compile(sys.argv[1], 'printed', 'exec')", &block]).output().unwrap();
+                process::output(python.args(["-c", "import sys; compile(sys.argv[1], 'printed', 'exec')", &block]));
             assert!(said.status.success(), "{document}:\n{block}{}", String::from_utf8_lossy(&said.stderr));
         }
     }
@@ -234,7 +234,7 @@ fn pages_refer_to_pages_that_are_there() {
 fn without_the_converter_the_pages_of_the_verbs_are_written_and_the_others_are_named() {
     let folder = tempfile::tempdir().unwrap();
     let mut command = Command::new(env!("CARGO_BIN_EXE_pushflow"));
-    let output = command.arg("man").arg(folder.path()).env("PATH", folder.path()).output().unwrap();
+    let output = process::output(command.arg("man").arg(folder.path()).env("PATH", folder.path()));
     assert_eq!(output.status.code(), Some(1));
     let said = String::from_utf8(output.stderr).unwrap();
     assert!(said.contains("pushflow.toml(5)") && said.contains("apt install lowdown"), "{said}");

@@ -4,6 +4,7 @@ use std::process::Command;
 
 use serde_json::json;
 
+use crate::support::process::output;
 use crate::support::{Project, finished, python};
 
 /// Modules that pushflow, Python or a task may import, each of which says that it was.
@@ -33,8 +34,7 @@ fn nothing_is_imported_from_the_folder_that_somebody_calls_from() {
     for pool in ["", "context = 'spawn'", "launcher = ['nice']", "type = 'thread'"] {
         let project = planted(Project::task(task).with_pool(pool));
         let file = project.path("w.toml").display().to_string();
-        let output = project.command(&["run", &file]).current_dir(project.path("shared")).output().unwrap();
-        let output = finished(output).json();
+        let output = finished(output(project.command(&["run", &file]).current_dir(project.path("shared")))).json();
         assert!(!project.path("shared/planted").exists(), "{pool}");
         assert_eq!(format!("{}/w.toml", output["path"][0].as_str().unwrap()), file, "{pool}");
         assert!(!output["path"].as_array().unwrap().contains(&json!("")), "{pool}: {output}");
@@ -45,7 +45,7 @@ fn nothing_is_imported_from_the_folder_that_somebody_calls_from() {
         if arguments[0] == "convert" {
             command.arg(python());
         }
-        command.current_dir(project.path("shared")).output().unwrap();
+        output(command.current_dir(project.path("shared")));
         assert!(!project.path("shared/planted").exists(), "{arguments:?}");
     }
 }
@@ -56,7 +56,7 @@ fn what_pythonpath_names_stays_on_the_path_also_if_that_is_the_current_folder() 
         Project::task("import mine\ndef run(**_): return {'from': mine.NAME}\n").file("lib/mine.py", "NAME = 'lib'\n");
     let mut command = project.command(&["run", "../w.toml"]);
     command.current_dir(project.path("lib")).env("PYTHONPATH", ":/nowhere");
-    assert_eq!(finished(command.output().unwrap()).json()["from"], "lib");
+    assert_eq!(finished(output(&mut command)).json()["from"], "lib");
 }
 
 #[test]
@@ -80,8 +80,7 @@ def run(**_):
 #[test]
 fn the_command_line_of_an_interpreter_is_short() {
     let task = "import sys\ndef run(**_): return {'length': sum(map(len, sys.orig_argv[1:]))}\n";
-    let version =
-        Command::new(python()).args(["-c", "import sys; print(sys.version_info >= (3, 10))"]).output().unwrap();
+    let version = output(Command::new(python()).args(["-c", "import sys; print(sys.version_info >= (3, 10))"]));
     if !version.stdout.starts_with(b"True") {
         return; // sys.orig_argv came with Python 3.10
     }

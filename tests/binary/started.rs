@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::Signal;
 use serde_json::json;
 
+use crate::support::process::output;
 use crate::support::{Finished, Project, finished, python};
 
 fn project() -> Project {
@@ -30,7 +31,7 @@ fn by(project: &Project, program: &str, arguments: &[&str]) -> Finished {
             None => command.env_remove(name),
         };
     }
-    finished(command.current_dir(project.path("")).stdin(Stdio::null()).output().unwrap())
+    finished(output(command.current_dir(project.path("")).stdin(Stdio::null())))
 }
 
 #[test]
@@ -108,7 +109,7 @@ fn with_a_path_that_is_not_utf8_it_refuses_and_says_so() {
     for file in ["w.toml", "task.py"] {
         fs::copy(project.path(file), folder.join(file)).unwrap();
     }
-    let finished = finished(project.command(&["run", "w.toml"]).current_dir(&folder).output().unwrap());
+    let finished = finished(output(project.command(&["run", "w.toml"]).current_dir(&folder)));
     assert_eq!(finished.code, Some(2), "{}", finished.stderr);
     assert!(finished.stderr.contains("is not valid UTF-8"), "{}", finished.stderr);
     // The folder for temporary files may have any name.

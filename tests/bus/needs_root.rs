@@ -5,6 +5,7 @@ use std::process::{Command, Stdio};
 use serde_json::json;
 
 use crate::bus::{Bus, Installed};
+use crate::support::process::output;
 
 /// A bus on which all users are.
 const FOR_ALL: &str = r#"<busconfig><type>session</type><listen>unix:path=ADDRESS</listen><auth>EXTERNAL</auth>
@@ -36,7 +37,7 @@ except dbus.DBusException as error:
 fn read(bus: &Bus, user: u32, name: &str, property: &str) -> (String, String) {
     let mut command = Command::new("setpriv");
     command.args([&format!("--reuid={user}"), "--clear-groups", "--", "/usr/bin/python3", "-c", READ]);
-    let output = command.args([&bus.address(), name, property]).stdin(Stdio::null()).output().unwrap();
+    let output = output(command.args([&bus.address(), name, property]).stdin(Stdio::null()));
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let said = String::from_utf8(output.stdout).unwrap();
     let (name, found) = said.trim().split_once(' ').unwrap();

@@ -10,6 +10,7 @@ use zbus::connection::Builder;
 use zbus::{Connection, ObjectPath, OwnedObjectPath, block_on, interface};
 
 use crate::bus::{Bus, Installed, WAITS};
+use crate::support::process::output;
 use crate::support::{Finished, Project, finished};
 
 /// The buses of a host.
@@ -33,7 +34,7 @@ impl Host {
     }
 
     fn pushflow(&self, project: &Project, arguments: &[&str]) -> Finished {
-        finished(self.command(project, arguments).output().unwrap())
+        finished(output(&mut self.command(project, arguments)))
     }
 }
 
@@ -91,9 +92,8 @@ fn where_nothing_is_found_it_is_said_where_that_was() {
         assert!(said.contains(both) && said.contains("systemctl --user start pushflow@w"), "{said}");
     }
     assert_eq!(host.pushflow(&project, &["status"]).stdout, format!("no workflow is running ({both})\n"));
-    let alone = finished(
-        host.command(&project, &["status"]).env("DBUS_SYSTEM_BUS_ADDRESS", "unix:path=/nowhere").output().unwrap(),
-    );
+    let alone =
+        finished(output(host.command(&project, &["status"]).env("DBUS_SYSTEM_BUS_ADDRESS", "unix:path=/nowhere")));
     assert_eq!(alone.stdout, "no workflow is running (looked on the session bus; the system bus cannot be reached)\n");
     let unknown = host.pushflow(&project, &["submit", "unknown"]);
     assert!(unknown.stderr.contains("there is no workflow unknown: looked for unknown.toml in"), "{}", unknown.stderr);

@@ -4,6 +4,7 @@ use nix::sys::signal::Signal;
 
 use crate::bus::{Bus, Installed, WAITS};
 use crate::support::Project;
+use crate::support::process::output;
 
 /// Changes the installed workflow `w`.
 fn change(project: &Project, from: &str, to: &str) {
@@ -32,7 +33,7 @@ fn a_wrong_file_of_any_shape_is_refused_in_a_few_lines_and_ends_nothing() {
         // busctl shows the beginning of a long error, and cuts within characters.
         let arguments = ["--user", "call", "org.pushflow.Workflow1.w", "/org/pushflow/workflow"];
         let reload = [&arguments[..], &["org.pushflow.Workflow1", "Reload"]].concat();
-        let refused = bus.command("busctl", &reload).output().unwrap();
+        let refused = output(&mut bus.command("busctl", &reload));
         let said = String::from_utf8_lossy(&refused.stderr);
         assert!(!refused.status.success() && said.contains("×"), "{said}");
     }

@@ -242,10 +242,9 @@ fn the_example_of_pypushflows_readme_is_converted_and_not_run() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("example.toml");
     std::fs::write(&path, convert(&[&example]).toml).expect("the converted file");
-    let output = Command::new(env!("CARGO_BIN_EXE_pushflow"))
-        .args(["run", &path.display().to_string(), "-i", "name=World", "--timeout", "60s"])
-        .output()
-        .expect("pushflow runs");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_pushflow"));
+    let output =
+        process::output(command.args(["run", &path.display().to_string(), "-i", "name=World", "--timeout", "60s"]));
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
     assert!(said.contains(r#""reply":"Hello World!""#), "{said}{}", String::from_utf8_lossy(&output.stderr));
 }

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::process::Command;
 
+use crate::support::process::output;
 use crate::support::{Finished, Project, finished};
 use crate::{file, history};
 
@@ -10,7 +11,7 @@ const NOTHING: &str = "def run(**_): return {}";
 
 /// `pushflow ARGUMENTS…` that sees this time (faketime(1)).
 fn at(time: &str, project: &Project, arguments: &[&str]) -> Finished {
-    finished(command_at(time, project, arguments).output().unwrap())
+    finished(output(&mut command_at(time, project, arguments)))
 }
 
 fn command_at(time: &str, project: &Project, arguments: &[&str]) -> Command {
@@ -84,9 +85,9 @@ def run(clock, **_):
     let input = format!("clock={}", clock.display());
     let mut command = command_at("+0", &project, &[&RUN[..], &["-i", &input]].concat());
     command.env_remove("FAKETIME").env("FAKETIME_TIMESTAMP_FILE", &clock).env("FAKETIME_NO_CACHE", "1");
-    let run = finished(command.output().unwrap());
+    let run = finished(output(&mut command));
     assert_eq!(run.code, Some(0), "{}", run.stderr);
-    let shown = finished(project.command(&["show", "w/1", "--json", "--tasks"]).output().unwrap());
+    let shown = finished(output(&mut project.command(&["show", "w/1", "--json", "--tasks"])));
     let shown: serde_json::Value = serde_json::from_str(&shown.stdout).unwrap();
     let hour = 3_600_000_000;
     let time = |of: &serde_json::Value, name: &str| of[name].as_u64().unwrap_or_else(|| panic!("{name} of {of}"));

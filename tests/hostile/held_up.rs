@@ -14,7 +14,7 @@ use nix::unistd::Pid;
 
 use crate::deaf::TASKS;
 use crate::scene::{PRELUDE, Scene};
-use crate::support::process::output;
+use crate::support::process::{Process, output};
 use crate::support::{Project, python};
 
 /// How long something may take that takes a moment: machines are busy.
@@ -45,6 +45,16 @@ fn start(scene: &Scene, stdout: Stdio, stderr: Stdio) -> Child {
 fn unread() -> (std::io::PipeReader, Stdio) {
     let (reader, writer) = std::io::pipe().unwrap();
     (reader, writer.into())
+}
+
+/// What comes out of a pipe until its end, which comes soon.
+fn rest(mut reader: impl Read + Send + 'static) -> String {
+    let (tell, told) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        let mut text = String::new();
+        tell.send(reader.read_to_string(&mut text).map(|_| text))
+    });
+    told.recv_timeout(SOON).expect("the end of the pipe").unwrap()
 }
 
 fn pid(child: &Child) -> Pid {
@@ -104,11 +114,10 @@ fn lines_that_nobody_reads_are_counted_and_the_count_is_told_to_who_reads_again(
     note('printed')
     return {}";
     let scene = Scene::task(body, "");
-    let (mut reader, stderr) = unread();
+    let (reader, stderr) = unread();
     let mut child = start(&scene, Stdio::null(), stderr);
     wait_for_note(&scene, "printed");
-    let mut log = String::new();
-    reader.read_to_string(&mut log).unwrap();
+    let log = rest(reader);
     assert_eq!(code(&mut child), Some(0), "{}", log.lines().last().unwrap());
     assert!(log.contains("lines of the log were lost: nobody read standard error"));
     assert!(log.contains("run ended: finished"), "what pushflow itself says is kept longest");
@@ -118,7 +127,7 @@ fn lines_that_nobody_reads_are_counted_and_the_count_is_told_to_who_reads_again(
 fn an_output_that_nobody_reads_waits_for_its_reader_until_a_signal() {
     let scene = Scene::task("    return {'long': 'x' * 1_000_000}", "");
     let (_reader, stdout) = unread();
-    let (mut log, stderr) = std::io::pipe().unwrap();
+    let (log, stderr) = std::io::pipe().unwrap();
     let mut child = start(&scene, stdout, stderr.into());
     let supervisor = supervisor_of(&child);
     let waits = || fs::read_to_string(format!("/proc/{supervisor}/wchan")).unwrap_or_default().contains("pipe_write");
@@ -126,8 +135,7 @@ fn an_output_that_nobody_reads_waits_for_its_reader_until_a_signal() {
     kill(pid(&child), Signal::SIGTERM).unwrap();
     assert_eq!(code(&mut child), Some(143));
     scene.nothing_is_left("the output was not read");
-    let mut text = String::new();
-    log.read_to_string(&mut text).unwrap();
+    let text = rest(log);
     assert!(text.contains("run ended: finished"), "{text}");
 }
 
@@ -324,7 +332,9 @@ import ctypes, os, sys, time
 ptrace = ctypes.CDLL(None, use_errno=True).ptrace
 pid = int(sys.argv[1])
 for request in 0x4206, 0x4207:
-    if ptrace(request, pid, None, None) != 0: sys.exit(os.strerror(ctypes.get_errno()))
+    if ptrace(request, pid, None, None) != 0:
+        print(os.strerror(ctypes.get_errno()), flush=True)
+        sys.exit(1)
 os.waitpid(pid, 0x40000000)
 print('stopped', flush=True)
 time.sleep(1000)
@@ -337,16 +347,15 @@ fn a_loop_that_does_not_turn_does_not_outlive_its_guardian() {
     let supervisor = supervisor_of(&child);
     wait_for_note(&scene, "ready");
     let mut tracer = Command::new(python());
-    let mut tracer =
-        tracer.args(["-c", STOP_A_THREAD, &supervisor.to_string()]).stdout(Stdio::piped()).spawn().unwrap();
-    let mut said = [0; 8];
-    let stopped = tracer.stdout.take().unwrap().read_exact(&mut said);
-    assert!(stopped.is_ok(), "this test traces a process: run it as root, or with kernel.yama.ptrace_scope = 0");
+    let mut tracer = Process::start(tracer.args(["-c", STOP_A_THREAD, &supervisor.to_string()]));
+    let said = tracer.line();
+    assert!(
+        said.starts_with("stopped"),
+        "this test traces a process: run it as root, or with kernel.yama.ptrace_scope = 0"
+    );
     kill(pid(&child), Signal::SIGKILL).unwrap();
-    child.wait().unwrap();
+    code(&mut child);
     scene.soon_nothing_is_left("the main thread was stopped");
-    tracer.kill().unwrap();
-    tracer.wait().unwrap();
 }
 
 /// The folder for temporary files of a project, with a socket for workers behind launchers in it as soon as there is one.
@@ -384,8 +393,7 @@ fn connections_without_a_token_keep_no_worker_out_and_are_few_lines_of_the_log()
         }
         child.try_wait().unwrap()
     });
-    let mut log = String::new();
-    child.stderr.take().unwrap().read_to_string(&mut log).unwrap();
+    let log = rest(child.stderr.take().unwrap());
     assert_eq!(ended.code(), Some(0), "{log}");
     assert!(!held.is_empty(), "there was a flood");
     // At once, and then in 30 s.

@@ -2,6 +2,7 @@
 
 use serde_json::json;
 
+use crate::support::process::output;
 use crate::support::{Finished, Project};
 
 /// Runs two tasks of one module, one after the other in one worker, and then a task that says that it has been reached.
@@ -184,6 +185,6 @@ fn a_breakpoint_is_an_error_that_says_what_it_needs() {
     }
     let project = Project::task("def run(**_):\n    breakpoint()\n    return {'debugged': debugged}\n")
         .file("debugger.py", "import builtins\ndef begin(): builtins.debugged = True\n");
-    let output = project.command(&["run", "w.toml"]).env("PYTHONBREAKPOINT", "debugger.begin").output().unwrap();
+    let output = output(project.command(&["run", "w.toml"]).env("PYTHONBREAKPOINT", "debugger.begin"));
     assert_eq!(crate::support::finished(output).json(), json!({"debugged": true}));
 }

@@ -57,7 +57,7 @@ def end(text): print(text, end=' ')
 def run(**_):
     print('before', end=' ')
     for leave in ('os._exit', 'multiprocessing', 'return'):
-        if leave == 'multiprocessing' and not multiprocessing.current_process().daemon:
+        if leave == 'multiprocessing' and not multiprocessing.current_process().daemon and 'gevent' not in sys.modules:
             child = multiprocessing.get_context('fork').Process(target=end, args=(leave,))
             child.start()
             child.join()
@@ -67,13 +67,14 @@ def run(**_):
             print(leave, end=' ')
             if leave == 'return': return {}
             os._exit(0)
-        os.waitpid(pid, 0)
+        os.wait()
     thread = threading.Thread(target=end, args=('thread',))
     thread.start()
     thread.join()
     print('after', end=' ')
     return {'value': Prints()}
 ";
+    // Under gevent waiting for a child of multiprocessing hangs now and then, in any program (gevent 26.9, Python 3.11).
     for pool in POOLS {
         for set in [false, true] {
             let finished = unbuffered(&Project::task(script).with_pool(pool), set);
