@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
+use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -263,8 +264,13 @@ fn wait_for_end(pid: i32, until: Instant) -> bool {
     let Some(number) = rustix::process::Pid::from_raw(pid) else { return true };
     let Ok(pidfd) = rustix::process::pidfd_open(number, rustix::process::PidfdFlags::empty()) else { return true };
     let mut fds = [PollFd::new(pidfd.as_fd(), PollFlags::POLLIN)];
-    let left = until.saturating_duration_since(Instant::now());
-    poll(&mut fds, PollTimeout::try_from(left).unwrap()).unwrap() == 1
+    loop {
+        let left = until.saturating_duration_since(Instant::now());
+        match poll(&mut fds, PollTimeout::try_from(left).unwrap()) {
+            Err(Errno::EINTR) => {}
+            ready => return ready.unwrap() == 1,
+        }
+    }
 }
 
 /// Waits until a process is gone.

@@ -7,9 +7,10 @@ mod memory;
 mod queue;
 
 use std::collections::VecDeque;
+use std::io::ErrorKind;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use mio::net::UnixStream;
 use mio::{Events, Interest, Poll, Token};
@@ -95,14 +96,18 @@ impl Python {
 
     fn message(&mut self) -> Result<Message, ChannelError> {
         let mut events = Events::with_capacity(8);
+        let until = Instant::now() + PATIENCE;
         loop {
             self.worker.flush()?;
             let given = |_, number| self.given.memory().nth(number).cloned();
             if let Some(message) = self.worker.receive(&given)? {
                 return Ok(message);
             }
-            self.poll.poll(&mut events, Some(PATIENCE)).unwrap();
-            assert!(!events.is_empty(), "the worker has not answered in {PATIENCE:?}");
+            assert!(Instant::now() < until, "the worker has not answered in {PATIENCE:?}");
+            match self.poll.poll(&mut events, Some(PATIENCE)) {
+                Err(error) if error.kind() != ErrorKind::Interrupted => panic!("{error}"),
+                _ => {}
+            }
         }
     }
 
