@@ -94,7 +94,8 @@ impl<'l> Clearance<'l> {
 }
 
 fn distance(one: Point, other: Point) -> f64 {
-    ((one.0 - other.0).powi(2) + (one.1 - other.1).powi(2)).sqrt()
+    let (x, y) = (one.0 - other.0, one.1 - other.1);
+    (x * x + y * y).sqrt()
 }
 
 fn bounds(way: &[Point]) -> Area {
