@@ -192,7 +192,8 @@ const VM_SCRIPT: &str = r#"
         is state "$(property greedy ActiveState)" active
         systemctl stop pushflow@greedy
         has controllers "$(cat /sys/fs/cgroup/pushflow.slice/pushflow@res.service/cgroup.controllers)" memory
-        has status "$(systemctl status pushflow@res)" 'Status: "idle'
+        idle() { systemctl status pushflow@res | grep -q 'Status: "idle'; }
+        eventually idle
         busctl tree org.pushflow.Workflow1.res 2>/dev/null
         systemctl stop pushflow@res
         is Result "$(property res Result)" success

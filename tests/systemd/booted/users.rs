@@ -19,7 +19,9 @@ fn an_ordinary_user_has_services_of_their_own() {
         has list "$(as_worker pushflow list --user)" 'res   idle'
         has ps "$(as_worker pushflow ps)" 'res (user service, pid '
         has "ps --user" "$(as_worker pushflow ps --user res)" '(supervisor)'
-        has status "$(as_worker systemctl --user status pushflow@res)" 'Status: "idle'
+        # The service manager hears of the end of the run after its client.
+        idle() { as_worker systemctl --user status pushflow@res | grep -q 'Status: "idle'; }
+        eventually idle
         as_worker systemctl --user stop pushflow@res || exit 1
         is state "$(as_worker systemctl --user show --value -p Result pushflow@res)" success
         has said "$(as_worker pushflow submit --user res 2>&1)" 'start it with: systemctl --user start pushflow@res'
