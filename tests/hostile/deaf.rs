@@ -5,54 +5,10 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::Signal;
 
 use crate::scene::Scene;
-
-/// What each task does, after which it says `ready`.
-pub(crate) const TASKS: [(&str, &str); 13] = [
-    ("ignores SIGINT", "    ignore(signal.SIGINT)\n    note('ready')\n    time.sleep(1000)"),
-    ("ignores SIGINT and SIGTERM", "    deaf()\n    note('ready')\n    forever()"),
-    ("sleeps in C and holds the GIL", "    note('ready')\n    while True: ctypes.PyDLL(None).sleep(1000)"),
-    (
-        "waits in C for ever and holds the GIL",
-        "    lock = ctypes.create_string_buffer(64)\n    libc = ctypes.PyDLL(None)\n    libc.pthread_mutex_lock(lock)\n    note('ready')\n    libc.pthread_mutex_lock(lock)",
-    ),
-    (
-        "is stopped",
-        // One thread may go on for a moment after another was stopped.
-        "    note('ready')\n    os.kill(os.getpid(), signal.SIGSTOP)\n    time.sleep(1000)",
-    ),
-    (
-        "has a stopped child",
-        "    def child():\n        os.kill(os.getpid(), signal.SIGSTOP)\n    fork(child)\n    note('ready')\n    time.sleep(1000)",
-    ),
-    (
-        "has a child in a session of its own",
-        "    subprocess.Popen(['sh', '-c', 'trap \"\" INT TERM; sleep 1000 & sleep 1000'], start_new_session=True)\n    note('ready')\n    time.sleep(1000)",
-    ),
-    (
-        "has forked twice",
-        "    def child():\n        deaf()\n        fork(forever)\n    os.waitpid(fork(child), 0)\n    note('ready')\n    time.sleep(1000)",
-    ),
-    ("has started a daemon under another name", "    daemon()\n    note('ready')\n    time.sleep(1000)"),
-    (
-        "has 200 children that do not listen",
-        "    def child():\n        deaf()\n        forever()\n    for _ in range(200): fork(child)\n    note('ready')\n    time.sleep(1000)",
-    ),
-    (
-        "makes zombies",
-        "    for _ in range(300): fork(lambda: None)\n    for _ in range(50): fork(lambda: fork(lambda: None))\n    note('ready')\n    time.sleep(1000)",
-    ),
-    (
-        "has a grandchild that outlives its parent",
-        "    subprocess.run(['sh', '-c', 'trap \"\" INT TERM; (sleep 1000; sleep 1000) & exit 0'])\n    note('ready')\n    time.sleep(1000)",
-    ),
-    (
-        "restarts its children",
-        "    def watch():\n        deaf()\n        while True: os.waitpid(fork(forever), 0)\n    fork(watch)\n    note('ready')\n    time.sleep(1000)",
-    ),
-];
+use crate::stubborn::{TASKS, each_of};
 
 fn ends_when_interrupted(pool: &str, signals: &[Signal]) {
-    for (what, body) in TASKS {
+    each_of(TASKS, |(what, body)| {
         let scene = Scene::task(body, &format!("{pool}\ngrace = '300ms'"));
         let mut running = scene.start();
         running.wait_for("note ready");
@@ -65,7 +21,7 @@ fn ends_when_interrupted(pool: &str, signals: &[Signal]) {
         scene.nothing_is_left(&format!("the task {what} in {pool}\n{}", finished.stderr));
         assert_eq!(finished.code, Some(130), "the task {what} in {pool}: {}", finished.stderr);
         assert!(interrupted.elapsed() < Duration::from_secs(20), "the task {what} in {pool}: {}", finished.stderr);
-    }
+    });
 }
 
 #[test]

@@ -12,7 +12,6 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use crate::deaf::TASKS;
 use crate::scene::{PRELUDE, Scene};
 use crate::support::process::{Process, output};
 use crate::support::{Project, python};
@@ -21,7 +20,7 @@ use crate::support::{Project, python};
 const SOON: Duration = Duration::from_secs(60);
 
 /// Waits for this, and fails after [`SOON`].
-fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+pub(crate) fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
     let begin = Instant::now();
     loop {
         if let Some(found) = look() {
@@ -37,7 +36,7 @@ fn code(child: &mut Child) -> Option<i32> {
     until("the end of pushflow", || child.try_wait().unwrap()).code()
 }
 
-fn start(scene: &Scene, stdout: Stdio, stderr: Stdio) -> Child {
+pub(crate) fn start(scene: &Scene, stdout: Stdio, stderr: Stdio) -> Child {
     scene.command(&[]).stdout(stdout).stderr(stderr).spawn().unwrap()
 }
 
@@ -57,16 +56,16 @@ fn rest(mut reader: impl Read + Send + 'static) -> String {
     told.recv_timeout(SOON).expect("the end of the pipe").unwrap()
 }
 
-fn pid(child: &Child) -> Pid {
+pub(crate) fn pid(child: &Child) -> Pid {
     Pid::from_raw(child.id() as i32)
 }
 
-fn wait_for_note(scene: &Scene, note: &str) {
+pub(crate) fn wait_for_note(scene: &Scene, note: &str) {
     until(note, || scene.notes().iter().any(|line| line == note).then_some(()));
 }
 
 /// The supervisor below a guardian.
-fn supervisor_of(guardian: &Child) -> Pid {
+pub(crate) fn supervisor_of(guardian: &Child) -> Pid {
     let children = format!("/proc/{0}/task/{0}/children", guardian.id());
     until("the start of the supervisor", || {
         let text = fs::read_to_string(&children).ok()?;
@@ -258,72 +257,6 @@ fn a_value_with_more_files_than_may_be_open_is_the_end_of_its_task_and_says_so()
     let arrived = output.status.code() == Some(0);
     assert!(arrived || log.contains("open files"), "{:?} {log}", output.status);
     scene.nothing_is_left(&log);
-}
-
-/// What is stopped before the signal comes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Stopped {
-    Nobody,
-    Supervisor,
-    Guardian,
-    Both,
-}
-
-/// Each kind of task that does not listen, and each signal, to the process that the user knows or to the one below it: nothing is left.
-fn signals_end_everything(stopped: Stopped) {
-    const SIGNALS: [(Signal, bool); 5] = [
-        (Signal::SIGINT, false),
-        (Signal::SIGTERM, false),
-        (Signal::SIGHUP, false),
-        (Signal::SIGKILL, false),
-        (Signal::SIGKILL, true),
-    ];
-    for ((what, body), (signal, to_supervisor)) in TASKS.iter().flat_map(|task| SIGNALS.map(|signal| (task, signal))) {
-        let whom = if to_supervisor { "supervisor" } else { "guardian" };
-        let context = format!("a task that {what}; {stopped:?} stopped, {signal} to the {whom}");
-        let scene = Scene::task(body, "grace = '300ms'\n[service]\nstop_timeout = '300ms'");
-        let mut child = start(&scene, Stdio::null(), Stdio::null());
-        let (guardian, supervisor) = (pid(&child), supervisor_of(&child));
-        wait_for_note(&scene, "ready");
-        for (which, it) in [(supervisor, Stopped::Supervisor), (guardian, Stopped::Guardian)] {
-            if stopped == it || stopped == Stopped::Both {
-                kill(which, Signal::SIGSTOP).unwrap();
-                until("the stop", || is_stopped(which).then_some(()));
-            }
-        }
-        kill(if to_supervisor { supervisor } else { guardian }, signal).unwrap();
-        if signal != Signal::SIGKILL && matches!(stopped, Stopped::Guardian | Stopped::Both) {
-            // A process that is stopped gets nothing else before: shells and systemd send this with it.
-            kill(guardian, Signal::SIGCONT).unwrap();
-        }
-        until(&context, || child.try_wait().unwrap());
-        scene.soon_nothing_is_left(&context);
-    }
-}
-
-#[test]
-fn signals_end_every_kind_of_task() {
-    signals_end_everything(Stopped::Nobody);
-}
-
-#[test]
-fn signals_end_every_kind_of_task_of_a_supervisor_that_is_stopped() {
-    signals_end_everything(Stopped::Supervisor);
-}
-
-#[test]
-fn signals_end_every_kind_of_task_while_the_guardian_is_stopped() {
-    signals_end_everything(Stopped::Guardian);
-}
-
-#[test]
-fn signals_end_every_kind_of_task_while_guardian_and_supervisor_are_stopped() {
-    signals_end_everything(Stopped::Both);
-}
-
-fn is_stopped(pid: Pid) -> bool {
-    fs::read_to_string(format!("/proc/{pid}/stat"))
-        .is_ok_and(|stat| stat.rsplit(") ").next().is_some_and(|it| it.starts_with('T')))
 }
 
 /// Stops the main thread of a process, and no other, until it is killed itself (ptrace(2), PTRACE_SEIZE and PTRACE_INTERRUPT).

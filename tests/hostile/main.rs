@@ -15,4 +15,6 @@ mod killed;
 mod matrix;
 mod needs_root;
 mod scene;
+mod signals;
 mod strays;
+mod stubborn;

@@ -4,8 +4,11 @@ use std::fs;
 use std::process::Command;
 use std::time::Instant;
 
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
 use crate::support::process::{Mark, PATIENCE, output, wait_until_gone};
-use crate::support::{Finished, Project, Running, finished};
+use crate::support::{Finished, Project, Running, finished, is_alive};
 
 /// What every task begins with. `note` says in the log and in a file that something has happened.
 pub(crate) const PRELUDE: &str = "
@@ -91,9 +94,13 @@ impl Scene {
         notes.lines().map(str::to_owned).collect()
     }
 
-    /// The processes that have come of it, whatever they have become.
+    /// The processes that have come of it, whatever they have become: those with its mark, and those that tasks have noted as `pid N`.
     pub(crate) fn left(&self) -> Vec<i32> {
-        self.mark.processes()
+        let noted =
+            self.notes().iter().filter_map(|note| note.strip_prefix("pid ")?.parse().ok()).collect::<Vec<i32>>();
+        let mut left = self.mark.processes();
+        left.extend(noted.into_iter().filter(|pid| !left.contains(pid) && is_alive(*pid)).collect::<Vec<_>>());
+        left
     }
 
     /// Pushflow has exited: from then on there must be nothing.
@@ -122,5 +129,8 @@ impl Drop for Scene {
     fn drop(&mut self) {
         // A test that failed must not leave behind what it found.
         self.mark.kill_all();
+        for pid in self.left() {
+            let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
+        }
     }
 }
