@@ -2,6 +2,8 @@
 
 Compiling takes a third of the time that a small workflow does, so the code is kept in the user's cache. A file there
 is named after the source and the interpreter: what is not for exactly these two is never looked at.
+PYTHONDONTWRITEBYTECODE does not forbid it: that variable is about the folders of modules, and where it is set (in most
+containers) each worker behind a launcher would take twice as long to start.
 """
 
 import os
@@ -19,7 +21,7 @@ def install(modules, later, folder, name):
         kept = read(path)
     if kept is None:
         kept = {}
-        if path and not sys.dont_write_bytecode:
+        if path:
             kept = {name: compile(source, f"<{name}>", "exec") for name, source in modules + later}
             keep(path, kept)
     for name, source in modules:
