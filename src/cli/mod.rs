@@ -13,6 +13,7 @@ mod load;
 mod locate;
 mod logging;
 mod manual;
+mod new;
 mod pools;
 mod progress;
 mod ps;
@@ -58,6 +59,8 @@ Exit status:
 
 #[derive(Debug, Subcommand)]
 enum Verb {
+    /// Write the files of a new workflow, to begin with
+    New(new::NewArgs),
     /// Run a workflow in the foreground and print its output as JSON
     Run(run::RunArgs),
     /// Show the processes of the workflows that run here
@@ -128,6 +131,7 @@ pub fn main() -> ExitCode {
     let service = if let Verb::Serve(args) = &cli.verb { Some(args.name()) } else { None };
     logging::init(&cli.logging, if checks { "off" } else { "info" }, service);
     let exit = match cli.verb {
+        Verb::New(args) => new::run(&args),
         Verb::Run(args) => run::run(&args),
         Verb::Ps(args) => ps::run(&args),
         Verb::Check(args) => check(&args),

@@ -8,6 +8,7 @@ use crate::config;
 pub(super) const AFTER_HELP: &str = "\
 An editor that knows TOML (with taplo, or Even Better TOML) takes it from the first line of a workflow file:
   #:schema ./workflow.schema.json
+The packages install it as /usr/share/pushflow/workflow.schema.json; `pushflow new` writes that line.
 
 Example:
   pushflow schema > workflow.schema.json";

@@ -12,6 +12,7 @@ mod inputs;
 mod interpreters;
 mod lost_workers;
 mod names;
+mod new;
 mod output;
 mod programs;
 mod ps;

@@ -103,6 +103,7 @@ fn both_kinds_have_the_same_files_with_the_same_modes() {
         (0o644, "usr/share/man/man8/pushflow@.service.8.gz"),
         (0o644, "etc/pushflow/pushflow.toml"),
         (0o644, "usr/share/pushflow/workflows/hello.toml"),
+        (0o644, "usr/share/pushflow/workflow.schema.json"),
         (0o755, "usr/share/pushflow/workflows/data-reduction/programs/index.py"),
         (0o644, "usr/share/bash-completion/completions/pushflow"),
     ] {

@@ -8,7 +8,8 @@ use super::Page;
 use super::text::{plain, with_code};
 
 /// Pages about a verb's subject, besides pushflow(1).
-const ALSO: [(&str, &str); 15] = [
+const ALSO: [(&str, &str); 16] = [
+    ("new", "pushflow.toml(5), pushflow-run(1), pushflow-check(1), pushflow-schema(1)"),
     ("run", "pushflow.toml(5), pushflow-check(1), pushflow-ps(1)"),
     ("ps", "pushflow-status(1), systemd-cgls(1)"),
     ("check", "pushflow.toml(5), pushflow-schema(1)"),
