@@ -249,29 +249,6 @@ fn a_folder_for_pages_that_cannot_be_made_is_named() {
     assert!(said.starts_with("pushflow: cannot make the folder /dev/null/man/man1: "), "{said}");
 }
 
-#[test]
-fn bash_completes_verbs_and_options() {
-    let script = r#"source <("$1" completions bash)
-        complete_it() { COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _pushflow pushflow "${COMP_WORDS[COMP_CWORD]}" "${COMP_WORDS[COMP_CWORD - 1]}"; echo "${COMPREPLY[@]}"; }
-        complete_it pushflow che; complete_it pushflow run --time; complete_it pushflow run --pool g"#;
-    let said = output(Command::new("bash").args(["-c", script, "bash", env!("CARGO_BIN_EXE_pushflow")]));
-    assert_eq!(said, "check check-pools check-daemonic\n--timeout\ngevent\n");
-}
-
-#[test]
-fn fish_and_zsh_take_their_completions() {
-    let program = env!("CARGO_BIN_EXE_pushflow");
-    let folder = tempfile::tempdir().unwrap();
-    let script =
-        "$PROGRAM completions fish | source; complete -C 'pushflow check-d'; complete -C 'pushflow run --time'";
-    let said = output(Command::new("fish").args(["-c", script]).env("PROGRAM", program).env("HOME", folder.path()));
-    assert!(said.starts_with("check-daemonic\t") && said.contains("--timeout\t"), "{said}");
-    let script = r#"fpath=("$HOME" $fpath); "$PROGRAM" completions zsh > "$HOME/_pushflow"
-        autoload -U compinit && compinit -u -D && print -r -- "$_comps[pushflow]" && autoload -X +X _pushflow && whence -w _pushflow"#;
-    let said = output(Command::new("zsh").args(["-fc", script]).env("PROGRAM", program).env("HOME", folder.path()));
-    assert_eq!(said, "_pushflow\n_pushflow: function\n");
-}
-
 /// What stands between grave accents in prose.
 fn inline_code(markdown: &str) -> Vec<String> {
     // A line may end within it. In a table a bar is written with a backslash.

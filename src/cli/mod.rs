@@ -111,6 +111,7 @@ fn command() -> clap::Command {
 
 /// The whole program: parses the command line, runs the verb, prints its error if it has one.
 pub fn main() -> ExitCode {
+    completions::complete_for_shell();
     sys::set_what_is_relied_on();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,

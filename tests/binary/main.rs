@@ -5,6 +5,7 @@
 mod accounting;
 mod cache;
 mod commands;
+mod completions;
 mod doctor;
 mod errors;
 mod foreign_text;

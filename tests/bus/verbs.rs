@@ -202,3 +202,20 @@ fn inputs_that_no_property_holds_are_refused_before_they_are_sent() {
         refused.stderr
     );
 }
+
+#[test]
+fn a_shell_completes_the_services_that_run() {
+    let (bus, project) = (Bus::new(), Installed::resident("", WAITS));
+    let _service = bus.serve(&project, "w");
+    for verb in ["submit", "status", "stop", "ps"] {
+        // As the lines of `pushflow completions bash` ask.
+        let mut command = project.command(&["--", "pushflow", verb, ""]);
+        let asked = command
+            .env("DBUS_SESSION_BUS_ADDRESS", bus.address())
+            .env("PUSHFLOW_COMPLETE", "bash")
+            .env("_CLAP_COMPLETE_INDEX", "2")
+            .env("_CLAP_IFS", "\n");
+        let offered = String::from_utf8(output(asked).stdout).unwrap();
+        assert_eq!(offered.lines().next(), Some("w"), "{verb}: {offered}");
+    }
+}

@@ -13,7 +13,7 @@ use crate::history::{HistoryError, Reader};
 use crate::systemd::escape::name_of_instance;
 
 /// Whose histories.
-#[derive(Debug, Clone, Copy, clap::Args)]
+#[derive(Debug, Default, Clone, Copy, clap::Args)]
 pub(in crate::cli) struct WhereArgs {
     /// Only those of the system's services
     #[arg(long, conflicts_with = "user")]

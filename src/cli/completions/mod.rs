@@ -1,9 +1,15 @@
 //! `pushflow completions`: what a shell needs to complete the command line.
+//!
+//! What a shell gets is a few lines that run pushflow itself, with what has been typed so far: only pushflow knows the workflows, runs
+//! and services of the moment.
+
+mod values;
 
 use std::io::{self, Write};
 
 use clap::{Arg, Command, ValueEnum, ValueHint};
-use clap_complete::Shell;
+use clap_complete::CompleteEnv;
+use clap_complete::env::{Bash, EnvCompleter, Fish, Zsh};
 
 use super::{Exit, Failure, cannot_write, command};
 
@@ -30,28 +36,37 @@ enum ShellArg {
     Fish,
 }
 
+/// The variable that tells pushflow to complete a command line.
+const VARIABLE: &str = "PUSHFLOW_COMPLETE";
+/// Where zsh loads the lines as the function `_pushflow`, they are run at the first completion: it is to have a result as well.
+const ZSH_FIRST: &str = "[[ ${funcstack[1]} == _pushflow ]] && _clap_dynamic_completer_pushflow\n";
+
+/// Completes a command line and exits, if a shell asks for that.
+pub(super) fn complete_for_shell() {
+    CompleteEnv::with_factory(|| hinted(command())).var(VARIABLE).complete();
+}
+
 pub(super) fn run(args: &CompletionsArgs) -> Result<Exit, Failure> {
-    let shell = match args.shell {
-        ShellArg::Bash => Shell::Bash,
-        ShellArg::Zsh => Shell::Zsh,
-        ShellArg::Fish => Shell::Fish,
+    let (shell, more): (&dyn EnvCompleter, &str) = match args.shell {
+        ShellArg::Bash => (&Bash, ""),
+        ShellArg::Zsh => (&Zsh, ZSH_FIRST),
+        ShellArg::Fish => (&Fish, ""),
     };
+    let mut script = Vec::new();
+    let written = shell.write_registration(VARIABLE, "pushflow", "pushflow", "pushflow", &mut script);
+    script.extend(more.as_bytes());
     let mut stdout = io::stdout().lock();
-    stdout.write_all(&script(shell)).and_then(|()| stdout.flush()).map_err(cannot_write)?;
+    written.and_then(|()| stdout.write_all(&script)).and_then(|()| stdout.flush()).map_err(cannot_write)?;
     Ok(Exit::Finished)
 }
 
-fn script(shell: Shell) -> Vec<u8> {
-    let mut script = Vec::new();
-    clap_complete::generate(shell, &mut hinted(command()), "pushflow", &mut script);
-    script
-}
-
-/// A shell takes a value for a file where nobody says that it is none.
+/// The command line with what its values may be. A shell takes a value for a file where nobody says that it is none.
 fn hinted(command: Command) -> Command {
+    let verb = command.get_name().to_owned();
     let hint = |argument: Arg| match argument.get_value_hint() {
-        ValueHint::Unknown if argument.get_action().takes_values() => argument.value_hint(ValueHint::Other),
-        _ => argument,
+        _ if !argument.get_action().takes_values() => argument,
+        ValueHint::Unknown => values::with_values(&verb, argument.value_hint(ValueHint::Other)),
+        _ => values::with_values(&verb, argument),
     };
     let verbs: Vec<String> = command.get_subcommands().map(|verb| verb.get_name().to_owned()).collect();
     verbs.into_iter().fold(command.mut_args(hint), |command, verb| command.mut_subcommand(verb, hinted))
@@ -89,16 +104,5 @@ mod tests {
             "man folder",
         ];
         assert_eq!(files, wanted);
-    }
-
-    #[test]
-    fn the_statuses_of_runs_are_completed() {
-        for (shell, wanted) in [
-            (Shell::Bash, "compgen -W \"finished error failed timeout stopped aborted interrupted running queued\""),
-            (Shell::Zsh, "(finished error failed timeout stopped aborted interrupted running queued)"),
-        ] {
-            let script = String::from_utf8(script(shell)).expect("scripts are text");
-            assert!(script.contains(wanted), "{shell}");
-        }
     }
 }
