@@ -255,7 +255,7 @@ impl<'a> Foreground<'a> {
         if let Some(guardian) = guardian {
             supervisor.watch_guardian(guardian)?;
         } else {
-            supervisor.start_guard(None)?;
+            supervisor.start_guard()?;
         }
         if let Some(subtree) = subtree {
             supervisor.use_subtree(subtree);

@@ -73,7 +73,7 @@ fn serve(args: &ServeArgs, workflow: Arc<Workflow>, file: std::path::PathBuf) ->
     let whose = args.whose.whose();
     log_queue::start().context("cannot start a thread for the log")?;
     let mut supervisor = Supervisor::new(Arc::clone(&workflow))?;
-    supervisor.start_guard(None)?;
+    supervisor.start_guard()?;
     // The unit delegates its cgroup; a service that runs without one has no limits, and says so.
     if let Some(subtree) = subtree_for(&workflow, CgroupUse { accounting: true, ask_systemd: false }) {
         supervisor.use_subtree(subtree);

@@ -11,7 +11,7 @@ use rustc_hash::FxHashMap;
 
 use super::jobs::Job;
 use super::meters::{Budget, Meter, of_cgroup, of_rusage};
-use super::reaper::Child;
+use super::processes::Child;
 use super::{RunId, Supervisor};
 use crate::accounting::{RunAccount, TaskAccount, Totals, Usage, WorkflowAccount};
 use crate::cgroup::Gauges;

@@ -37,7 +37,7 @@ impl Supervisor {
             return self.back_to_pool(pool, worker, &[job]);
         };
         process.ahead.push_back(SentAhead { job, at: sys::since_boot() });
-        let sent = channel.send(frame).and_then(|()| self.sources.watch_unsent(&self.poll, channel, *token));
+        let sent = channel.send(frame).and_then(|()| self.event_loop.watch_unsent(channel, *token));
         if let Err(error) = sent {
             self.worker_unusable(pool, worker, error);
         }
@@ -50,7 +50,7 @@ impl Supervisor {
         let Some(Connection { channel, token }) = &mut process.connection else { return Err(ChannelError::Closed) };
         process.first_is_queued = channel.queues(&frame);
         channel.send(frame)?;
-        self.sources.watch_unsent(&self.poll, channel, *token)
+        self.event_loop.watch_unsent(channel, *token)
     }
 
     /// A job is its worker's from now on: it was given to it, or the answer before it has come.

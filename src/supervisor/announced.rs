@@ -9,11 +9,11 @@ use std::collections::HashMap;
 use std::io::{self, Read};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
+use mio::Token;
 use mio::unix::pipe::Receiver;
-use mio::{Poll, Token};
 
-use super::reaper::Child;
-use super::sources::{Source, Sources};
+use super::event_loop::{EventLoop, Source};
+use super::processes::Child;
 use super::{RunId, Supervisor};
 use crate::graph::{ActorId, PoolId};
 use crate::pool::{JobId, WorkerId};
@@ -62,10 +62,10 @@ pub(super) struct Known {
 }
 
 impl Announced {
-    pub(super) fn new(poll: &Poll, sources: &mut Sources) -> io::Result<Self> {
+    pub(super) fn new(event_loop: &mut EventLoop) -> io::Result<Self> {
         let (read, write) = sys::pipe()?;
         let mut read = Receiver::from(read);
-        let token = sources.add(poll, &mut read, Source::Announced)?;
+        let token = event_loop.watch(&mut read, Source::Announced)?;
         let (known, starting) = (HashMap::new(), HashMap::new());
         Ok(Announced { read, write, token, partial: Vec::new(), known, starting, many: MANY })
     }
@@ -151,7 +151,7 @@ impl Supervisor {
             self.on_announced(&record);
         }
         if more {
-            self.is_unfinished(self.announced.token);
+            self.event_loop.defer(self.announced.token);
         }
         if self.announced.known.len() > self.announced.many {
             self.announced.forget_the_dead(&Snapshot::take());

@@ -6,7 +6,7 @@ use tracing::debug;
 
 use super::Supervisor;
 use super::jobs::Job;
-use super::reaper::Child;
+use super::processes::Child;
 use super::workers::Connection;
 use crate::engine::{Failure, FailureKind, Outcome};
 use crate::graph::PoolId;
@@ -25,7 +25,7 @@ impl Supervisor {
             let connection =
                 self.pools[pool.index()].workers.get_mut(&worker).and_then(|process| process.connection.as_mut());
             let flushed = connection.map(|Connection { channel, token }| {
-                channel.flush().and_then(|()| self.sources.watch_unsent(&self.poll, channel, *token))
+                channel.flush().and_then(|()| self.event_loop.watch_unsent(channel, *token))
             });
             if let Some(Err(error)) = flushed {
                 return self.worker_unusable(pool, worker, error);
@@ -59,7 +59,7 @@ impl Supervisor {
         if let Some(Connection { channel, token }) = connection {
             channel.stop_reading();
             let token = *token;
-            self.is_unfinished(token);
+            self.event_loop.defer(token);
         }
         false
     }
@@ -178,7 +178,7 @@ impl Supervisor {
     fn let_worker_go_on(&mut self, pool: PoolId, worker: WorkerId) {
         let Some(process) = self.pools[pool.index()].workers.get_mut(&worker) else { return };
         let Some(Connection { channel, token }) = &mut process.connection else { return };
-        let told = channel.go_on().and_then(|()| self.sources.watch_unsent(&self.poll, channel, *token));
+        let told = channel.go_on().and_then(|()| self.event_loop.watch_unsent(channel, *token));
         if let Err(error) = told {
             self.worker_unusable(pool, worker, error);
         }

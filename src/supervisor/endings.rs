@@ -57,7 +57,7 @@ impl Supervisor {
         self.take_back_for_good(pool, worker);
         let Some(process) = self.pools[pool.index()].workers.get_mut(&worker) else { return };
         if let Some(Connection { mut channel, token }) = process.connection.take() {
-            self.sources.remove(&self.poll, channel.stream(), token);
+            self.event_loop.unwatch(channel.stream(), token);
         }
     }
 

@@ -7,10 +7,10 @@ use mio::Token;
 use tracing::{debug, error, warn};
 
 use super::Supervisor;
+use super::event_loop::Source;
 use super::interpreter::{PATIENCE, Started};
 use super::output::Context;
-use super::reaper::Child;
-use super::sources::Source;
+use super::processes::{Child, ForkserverPhase as Phase};
 use crate::cgroup::Leaf;
 use crate::graph::{self, PoolId};
 use crate::process::{Ended, sys};
@@ -24,17 +24,6 @@ pub(super) struct Forkserver {
     channel: Channel,
     token: Token,
     pub(super) pid: sys::Pid,
-}
-
-/// How far a forkserver has come.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Phase {
-    /// It is starting, and leaves the task modules to the workers.
-    Starting,
-    /// It is starting, and imports the task modules.
-    Importing,
-    /// It serves, or has said why it cannot.
-    Answered,
 }
 
 impl Supervisor {
@@ -62,7 +51,7 @@ impl Supervisor {
                     queue.as_ref().map(AsFd::as_fd),
                     leaf.map(Leaf::door),
                 ))
-                .and_then(|()| self.sources.watch_unsent(&self.poll, &mut forkserver.channel, forkserver.token));
+                .and_then(|()| self.event_loop.watch_unsent(&mut forkserver.channel, forkserver.token));
             match sent {
                 Ok(()) => return Ok(()),
                 Err(_) => self.forkserver_gone(pool),
@@ -79,8 +68,8 @@ impl Supervisor {
         let phase = if self.pools[pool.index()].preload { Phase::Importing } else { Phase::Starting };
         self.children.insert(pid, Child::Forkserver(pool, phase));
         let cannot = |error: io::Error| format!("cannot watch the forkserver: {error}");
-        let token = self.sources.add(&self.poll, channel.stream(), Source::Forkserver(pool)).map_err(cannot)?;
-        let watched = self.sources.watch_unsent(&self.poll, &mut channel, token);
+        let token = self.event_loop.watch(channel.stream(), Source::Forkserver(pool)).map_err(cannot)?;
+        let watched = self.event_loop.watch_unsent(&mut channel, token);
         watched.map_err(|error| format!("the interpreter of the forkserver {error}"))?;
         self.watch_output(output, Context { pool: Some(pool), ..Context::default() }).map_err(cannot)?;
         Ok(Forkserver { channel, token, pid })
@@ -93,7 +82,7 @@ impl Supervisor {
             let (channel, token, pid) = (&mut forkserver.channel, forkserver.token, forkserver.pid);
             let flushed = if writable { channel.flush() } else { Ok(()) };
             let message = flushed
-                .and_then(|()| self.sources.watch_unsent(&self.poll, channel, token))
+                .and_then(|()| self.event_loop.watch_unsent(channel, token))
                 .and_then(|()| channel.receive(&|_, _| None));
             match message {
                 Ok(Some(Message::Ready { .. })) => {
@@ -123,7 +112,7 @@ impl Supervisor {
         if let Some(Forkserver { channel, token, .. }) = &mut self.pools[pool.index()].forkserver {
             channel.stop_reading();
             let token = *token;
-            self.is_unfinished(token);
+            self.event_loop.defer(token);
         }
     }
 
@@ -165,7 +154,7 @@ impl Supervisor {
     /// connection, and its reaping says why ([`Supervisor::on_forkserver_reaped`]).
     pub(super) fn forkserver_gone(&mut self, pool: PoolId) {
         let Some(mut forkserver) = self.pools[pool.index()].forkserver.take() else { return };
-        self.sources.remove(&self.poll, forkserver.channel.stream(), forkserver.token);
+        self.event_loop.unwatch(forkserver.channel.stream(), forkserver.token);
         if !self.has_answered(forkserver.pid) {
             // What the modules do when they are imported killed it: that belongs to their actors, in a worker.
             self.pools[pool.index()].preload = false;

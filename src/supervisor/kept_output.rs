@@ -10,7 +10,7 @@ use mio::Token;
 use mio::unix::pipe::Receiver;
 
 use super::Supervisor;
-use super::sources::Source;
+use super::event_loop::Source;
 
 /// A program may print so much where its output is kept, bytes; more is an error.
 pub(super) const MOST_KEPT_OUTPUT: usize = 256 << 20;
@@ -68,7 +68,7 @@ impl Supervisor {
     /// Keeps what comes through this pipe.
     pub(super) fn keep_output(&mut self, pipe: OwnedFd) -> io::Result<Token> {
         let mut pipe = Receiver::from(pipe);
-        let token = self.sources.add(&self.poll, &mut pipe, Source::KeptOutput)?;
+        let token = self.event_loop.watch(&mut pipe, Source::KeptOutput)?;
         self.kept_outputs.insert(token, KeptOutput { pipe: Some(pipe), bytes: Vec::new(), too_much: false });
         Ok(token)
     }
@@ -76,12 +76,12 @@ impl Supervisor {
     pub(super) fn on_kept_output_ready(&mut self, token: Token) {
         let Some(kept) = self.kept_outputs.get_mut(&token) else { return };
         if kept.read(&mut self.scratch, READS_A_TURN * READ_SIZE) {
-            self.is_unfinished(token);
+            self.event_loop.defer(token);
         } else if kept.too_much
             && let Some(mut pipe) = kept.pipe.take()
         {
             // Closed: whoever still prints learns that nobody reads it.
-            self.sources.remove(&self.poll, &mut pipe, token);
+            self.event_loop.unwatch(&mut pipe, token);
         }
     }
 
@@ -94,7 +94,7 @@ impl Supervisor {
             kept.read(&mut self.scratch, usize::try_from(waiting).unwrap_or_default());
         }
         if let Some(mut pipe) = kept.pipe.take() {
-            self.sources.remove(&self.poll, &mut pipe, token);
+            self.event_loop.unwatch(&mut pipe, token);
         }
         Some(if kept.too_much { Printed::TooMuch } else { Printed::Whole(kept.bytes) })
     }

@@ -17,10 +17,10 @@ use nix::unistd::Uid;
 use tracing::{debug, warn};
 
 use super::Supervisor;
+use super::event_loop::Source;
 use super::interpreter::cannot_start;
-use super::reaper::Child;
+use super::processes::Child;
 use super::setup::setup;
-use super::sources::Source;
 use super::workers::WorkerProcess;
 use crate::cgroup::Leaf;
 use crate::graph::PoolId;
@@ -248,7 +248,7 @@ impl Supervisor {
                 let (expected, strangers, refused) = (Vec::new(), Vec::new(), Refused::default());
                 let mut doorway = Doorway { folder, address, doors: Vec::new(), expected, strangers, refused };
                 for (mut listener, public) in listeners {
-                    let watched = self.sources.add(&self.poll, &mut listener, Source::Doorway).map_err(cannot)?;
+                    let watched = self.event_loop.watch(&mut listener, Source::Doorway).map_err(cannot)?;
                     doorway.doors.push(Door { listener, watched, public });
                 }
                 doorway
@@ -271,7 +271,7 @@ impl Supervisor {
                 Err(error) => {
                     debug!("cannot accept the connection of a worker: {error}");
                     // Whoever waits there is not told of again.
-                    return self.look_again(door, Instant::now() + ACCEPT_AGAIN);
+                    return self.event_loop.defer_until(door, Instant::now() + ACCEPT_AGAIN);
                 }
             };
             let (user, process) = peer_of(&stream);
@@ -286,15 +286,15 @@ impl Supervisor {
             }
             if let Some(at) = doorway.one_too_many(ours) {
                 let mut gone = doorway.strangers.remove(at);
-                self.sources.remove(&self.poll, &mut gone.stream, gone.watched);
+                self.event_loop.unwatch(&mut gone.stream, gone.watched);
                 doorway.refused.count();
             }
-            let Ok(watched) = self.sources.add(&self.poll, &mut stream, Source::Stranger) else { continue };
+            let Ok(watched) = self.event_loop.watch(&mut stream, Source::Stranger) else { continue };
             doorway.strangers.push(Stranger { watched, stream, shown: Vec::new(), user, ours, since: Instant::now() });
             self.on_stranger_ready(watched);
         }
         // There may be more; others have their turn first.
-        self.is_unfinished(door);
+        self.event_loop.defer(door);
     }
 
     /// A connection shows its token, or a part of it, or goes away.
@@ -315,7 +315,7 @@ impl Supervisor {
         let mut stranger = doorway.strangers.remove(at);
         let invited = doorway.expected.iter().position(|invitation| invitation.token.as_bytes() == stranger.shown);
         let invitation = invited.map(|at| doorway.expected.swap_remove(at));
-        self.sources.remove(&self.poll, &mut stranger.stream, watched);
+        self.event_loop.unwatch(&mut stranger.stream, watched);
         match invitation {
             Some(invitation) => self.welcome(invitation, stranger.stream),
             None => doorway.refused.count(),
@@ -334,7 +334,7 @@ impl Supervisor {
         let Some(doorway) = &mut self.doorway else { return };
         let late = doorway.strangers.iter().take_while(|stranger| stranger.since + TIME_TO_SHOW <= now).count();
         for mut stranger in doorway.strangers.drain(..late) {
-            self.sources.remove(&self.poll, &mut stranger.stream, stranger.watched);
+            self.event_loop.unwatch(&mut stranger.stream, stranger.watched);
             doorway.refused.count();
         }
         doorway.refused.on_time(now);

@@ -11,8 +11,7 @@ use tracing::info;
 
 use super::Supervisor;
 use super::announced::Host;
-use super::forkserver::Phase;
-use super::reaper::Child;
+use super::processes::Child;
 use crate::graph::{ActorId, PoolId};
 use crate::process::sys::{self, Pid};
 use crate::process::tree::{Process, Snapshot};
@@ -159,7 +158,7 @@ impl Supervisor {
         self.hear_announcements();
         let me = Pid::this();
         let mut processes = Vec::new();
-        let guardian = self.guarded.as_ref().map(|guarded| guarded.pid);
+        let guardian = self.event_loop.guardian_pid();
         let mut depth = 0;
         if let Some(process) = guardian.and_then(Process::find) {
             processes.push(self.listed(&process, depth, ProcessKind::Guardian, Place::default()));
@@ -217,9 +216,7 @@ impl Supervisor {
     fn kind_of(&self, process: &Process) -> (ProcessKind, Place) {
         let place = |pool: &PoolId, task| Place { pool: Some(*pool), task };
         match self.children.get(&process.pid) {
-            Some(Child::Forkserver(pool, Phase::Starting | Phase::Importing | Phase::Answered)) => {
-                (ProcessKind::Forkserver, place(pool, None))
-            }
+            Some(Child::Forkserver(pool, _)) => (ProcessKind::Forkserver, place(pool, None)),
             Some(Child::Worker(pool, worker)) => {
                 let its = self.pools[pool.index()].workers.get(worker);
                 let launched = its.and_then(|its| its.launcher.as_ref()).is_some_and(|(pid, _)| *pid == process.pid);

@@ -10,10 +10,9 @@ mod announced;
 mod answers;
 mod endings;
 mod error;
+mod event_loop;
 mod forkserver;
 mod ground;
-mod guard;
-mod guarded;
 mod happening;
 mod interpreter;
 mod jobs;
@@ -26,8 +25,8 @@ mod nearness;
 mod origin;
 mod output;
 mod pressing;
+mod processes;
 mod programs;
-mod reaper;
 mod recorder;
 mod recording;
 mod resident;
@@ -35,7 +34,6 @@ mod runs;
 mod setup;
 mod shared;
 mod shutdown;
-mod sources;
 mod starting;
 mod strays;
 mod template;
@@ -53,14 +51,12 @@ pub use strays::StrayCount;
 pub use whom::Whom;
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
-use std::io;
 use std::sync::Arc;
 use std::time::Instant;
 
-use mio::{Events, Poll, Token};
+use mio::Token;
 use rustc_hash::FxHashMap;
 use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGTERM, SIGUSR1};
-use signal_hook_mio::v1_0::Signals;
 use tracing::{debug, warn};
 
 use crate::engine;
@@ -70,9 +66,8 @@ use crate::process::sys::{self, Pid};
 
 use accounts::Accounts;
 use announced::Announced;
+use event_loop::{EventLoop, Readiness, Source};
 use forkserver::Forkserver;
-use guard::Pulse;
-use guarded::Guarded;
 use interpreter::Interpreter;
 use jobs::Job;
 use kept_output::KeptOutput;
@@ -80,13 +75,11 @@ use launched::Doorway;
 use leaves::Leaves;
 use nearness::Nearness;
 use output::Output;
+use processes::Child;
 use programs::Program;
-use reaper::Child;
 use recorder::Recorder;
 use recording::Recording;
-use resident::Heartbeat;
 use runs::ActiveRun;
-use sources::{Source, Sources};
 use strays::Strays;
 use viewers::Window;
 use workers::WorkerProcess;
@@ -94,22 +87,17 @@ use workers::WorkerProcess;
 /// A limit on the size of files below this is worth a word: large values travel in files.
 const SMALL_FILE: u64 = 1 << 30;
 
+/// One turn of the loop reaps no more processes than this: a task may start them faster than they are reaped.
+const REAPED_A_TURN: usize = 512;
+
 /// The supervisor of one workflow.
 pub struct Supervisor {
     workflow: Arc<Workflow>,
     interpreter: Interpreter,
-    poll: Poll,
-    events: Events,
-    signals: Signals,
-    signals_token: Token,
-    /// There are more processes to reap than one turn takes.
-    unreaped: bool,
-    guarded: Option<Guarded>,
-    pulse: Arc<Pulse>,
+    event_loop: EventLoop,
     announced: Announced,
     strays: Strays,
     window: Option<Window>,
-    sources: Sources,
     pools: Vec<PoolState>,
     /// Every direct child, by its number, until it is reaped.
     children: HashMap<Pid, Child>,
@@ -132,14 +120,9 @@ pub struct Supervisor {
     runs: BTreeMap<RunId, ActiveRun>,
     next_run: u64,
     todo: VecDeque<Todo>,
-    /// Sources that have more to read than one turn takes.
-    unfinished: Vec<Token>,
-    /// Sources that are looked at again then.
-    later: Vec<(Instant, Token)>,
     /// Jobs that could not be started, and end so in the next turn: a workflow that tries again at once does not keep the loop.
     not_started: Vec<(JobId, engine::Outcome)>,
     happenings: Vec<Happening>,
-    heartbeat: Option<Heartbeat>,
     recorder: Option<Recorder>,
 }
 
@@ -202,29 +185,19 @@ impl Supervisor {
                  fail with \"File too large\""
             );
         }
-        let poll = Poll::new().map_err(SupervisorError::Setup)?;
-        let mut sources = Sources::default();
         // nohup(1) and its like want the end of the terminal to mean nothing.
         let hangup = (!sys::is_ignored(sys::Signal::SIGHUP)).then_some(SIGHUP);
         let wanted = [SIGINT, SIGTERM, SIGCHLD, SIGUSR1].into_iter().chain(hangup);
-        let mut signals = Signals::new(wanted).map_err(SupervisorError::Setup)?;
-        let signals_token = sources.add(&poll, &mut signals, Source::Signals).map_err(SupervisorError::Setup)?;
-        let announced = Announced::new(&poll, &mut sources).map_err(SupervisorError::Setup)?;
+        let mut event_loop = EventLoop::new(wanted).map_err(SupervisorError::Setup)?;
+        let announced = Announced::new(&mut event_loop).map_err(SupervisorError::Setup)?;
         Ok(Supervisor {
             interpreter: Interpreter::of(&workflow),
             pools: PoolState::all_of(&workflow),
             workflow,
-            poll,
-            events: Events::with_capacity(256),
-            signals,
-            signals_token,
-            unreaped: false,
-            guarded: None,
-            pulse: Arc::default(),
+            event_loop,
             announced,
             strays: Strays::default(),
             window: None,
-            sources,
             children: HashMap::new(),
             reaped: 0,
             outputs: FxHashMap::default(),
@@ -240,11 +213,8 @@ impl Supervisor {
             runs: BTreeMap::new(),
             next_run: 0,
             todo: VecDeque::new(),
-            unfinished: Vec::new(),
-            later: Vec::new(),
             not_started: Vec::new(),
             happenings: Vec::new(),
-            heartbeat: None,
             recorder: None,
         })
     }
@@ -262,47 +232,35 @@ impl Supervisor {
             if self.jobs.is_empty() {
                 self.nearness.part();
             }
-            let mut events = std::mem::replace(&mut self.events, Events::with_capacity(0));
-            let timeout =
-                self.next_time().into_iter().chain(wake).min().map(|at| at.saturating_duration_since(Instant::now()));
-            self.pulse.rests();
-            let polled = self.poll.poll(&mut events, timeout);
-            self.pulse.works();
-            match polled {
-                Err(error) if error.kind() != io::ErrorKind::Interrupted => return Err(SupervisorError::Poll(error)),
-                _ => {}
-            }
+            let wake = self.next_time().into_iter().chain(wake).min();
+            let ready = self.event_loop.wait(wake.map(|at| at.saturating_duration_since(Instant::now())))?;
             // Before the tasks that announced it have ended.
-            if events.iter().any(|event| event.token() == self.announced.token()) {
+            if ready.iter().any(|readiness| readiness.token == self.announced.token()) {
                 self.hear_announcements();
             }
             for (job, outcome) in std::mem::take(&mut self.not_started) {
                 self.job_ended(job, outcome);
                 self.carry_out();
             }
-            for token in self.sources_to_look_at_again(Instant::now()) {
-                self.on_ready(token, true, false);
+            for readiness in ready {
+                self.on_ready(readiness);
             }
-            for event in &events {
-                self.on_ready(event.token(), event.is_readable() || event.is_read_closed(), event.is_writable());
-            }
-            self.events = events;
             self.on_time(Instant::now());
-            self.still_guarded()?;
+            self.event_loop.check_guardian()?;
         }
         Ok(std::mem::take(&mut self.happenings))
     }
 
     /// Handles one event and all that follows from it: engine and pools must agree on what is running before either
     /// decides anything more (a task that its run withdraws has then not been promised to a worker).
-    fn on_ready(&mut self, token: Token, readable: bool, writable: bool) {
-        match self.sources.get(token) {
+    fn on_ready(&mut self, Readiness { token, readable, writable }: Readiness) {
+        match self.event_loop.source(token) {
             Some(Source::Signals) => self.on_signals(),
             Some(Source::Announced) => self.hear_announcements(),
             Some(Source::Leftover(pid)) => self.on_leftover_ended(token, pid),
-            Some(Source::Window) => self.on_window_ready(),
-            Some(Source::Viewer) => self.on_viewer_ready(token),
-            Some(Source::Guardian) => self.on_guardian_ready(),
+            Some(Source::StatusSocket) => self.on_window_ready(),
+            Some(Source::StatusClient) => self.on_viewer_ready(token),
+            Some(Source::Guardian) => self.event_loop.on_guardian_ready(),
             Some(Source::Forkserver(pool)) => self.on_forkserver_ready(pool, writable),
             Some(Source::Worker(pool, worker)) => self.on_worker_ready(pool, worker, readable, writable),
             Some(Source::Output) => self.on_output_ready(token),
@@ -315,10 +273,45 @@ impl Supervisor {
         self.carry_out();
     }
 
-    fn on_time(&mut self, now: Instant) {
-        if let Some(heartbeat) = &mut self.heartbeat {
-            heartbeat.on_time(now);
+    fn on_signals(&mut self) {
+        for signal in self.event_loop.take_signals() {
+            match signal {
+                SIGCHLD => self.reap_children(),
+                SIGUSR1 => self.log_tree(),
+                signal => self.happenings.push(Happening::Signal(signal)),
+            }
         }
+    }
+
+    fn reap_children(&mut self) {
+        for number in 0.. {
+            if number == REAPED_A_TURN {
+                self.event_loop.defer_reaping();
+                break;
+            }
+            let Ok(Some(reaped)) = sys::reap() else { break };
+            self.reaped += 1;
+            let child = self.children.remove(&reaped.pid);
+            self.account_reaped(child.as_ref(), &reaped);
+            match child {
+                Some(Child::Worker(pool, worker)) => self.on_worker_reaped(pool, worker, reaped.ended),
+                Some(Child::Program(pool, worker)) => self.on_program_reaped(pool, worker, reaped.ended),
+                Some(Child::Forkserver(pool, phase)) => {
+                    self.on_forkserver_reaped(pool, phase, reaped.pid, reaped.ended);
+                }
+                Some(Child::Recorder) => self.on_recorder_reaped(reaped.ended),
+                Some(Child::LetGo) => {}
+                None => {
+                    debug!("reaped the orphan {}, which {}", reaped.pid, reaped.ended);
+                    self.on_stranger_reaped(reaped.pid);
+                }
+            }
+        }
+        self.sweep_leaves();
+    }
+
+    fn on_time(&mut self, now: Instant) {
+        self.event_loop.on_time(now);
         if self.runs.values().any(|run| run.engine.is_overdue(now)) {
             self.take_all_back();
         }
@@ -345,44 +338,19 @@ impl Supervisor {
     }
 
     fn next_time(&self) -> Option<Instant> {
-        if !self.unfinished.is_empty() || !self.not_started.is_empty() {
+        if !self.not_started.is_empty() {
             return Some(Instant::now());
         }
         let runs = self.runs.values().filter_map(|run| run.engine.next_time());
-        let beat = self.heartbeat.as_ref().map(Heartbeat::next_time);
         let pools = self.pools.iter().filter_map(|state| state.pool.next_time());
-        let later = self.later.iter().map(|(at, _)| *at).min();
         let others = [
+            self.event_loop.next_time(Instant::now()),
             self.next_stray_time(),
             self.next_recorder_time(),
             self.next_recording_time(),
             self.next_doorway_time(),
-            later,
         ];
-        runs.chain(beat).chain(pools).chain(others.into_iter().flatten()).min()
-    }
-
-    /// A source has more to read than one turn takes.
-    fn is_unfinished(&mut self, token: Token) {
-        if !self.unfinished.contains(&token) {
-            self.unfinished.push(token);
-        }
-    }
-
-    /// A source cannot be read now, and nothing will tell when it can.
-    fn look_again(&mut self, token: Token, at: Instant) {
-        if !self.later.iter().any(|(_, known)| *known == token) {
-            self.later.push((at, token));
-        }
-    }
-
-    fn sources_to_look_at_again(&mut self, now: Instant) -> Vec<Token> {
-        let mut tokens = std::mem::take(&mut self.unfinished);
-        if !self.later.is_empty() {
-            let due = self.later.extract_if(.., |(at, _)| *at <= now).map(|(_, token)| token);
-            tokens.extend(due);
-        }
-        tokens
+        runs.chain(pools).chain(others.into_iter().flatten()).min()
     }
 
     fn carry_out(&mut self) {

@@ -8,7 +8,7 @@ use std::ffi::OsStr;
 
 use super::Supervisor;
 use super::announced::Host;
-use super::reaper::Child;
+use super::processes::Child;
 use crate::graph::PoolId;
 use crate::pool::WorkerId;
 use crate::process::sys::Pid;

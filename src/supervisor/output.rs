@@ -8,7 +8,7 @@ use mio::Token;
 use mio::unix::pipe::Receiver;
 use tracing::info;
 
-use super::sources::Source;
+use super::event_loop::Source;
 use super::{RunId, Supervisor};
 use crate::graph::{ActorId, PoolId};
 use crate::log_queue;
@@ -66,7 +66,7 @@ impl Supervisor {
     /// Reads a pipe from now on.
     pub(super) fn watch_output(&mut self, pipe: OwnedFd, context: Context) -> io::Result<Token> {
         let mut pipe = Receiver::from(pipe);
-        let token = self.sources.add(&self.poll, &mut pipe, Source::Output)?;
+        let token = self.event_loop.watch(&mut pipe, Source::Output)?;
         self.outputs
             .insert(token, Output { pipe, context, printed: false, partial: Vec::new(), kept: None, ended: false });
         Ok(token)
@@ -115,7 +115,7 @@ impl Supervisor {
     pub(super) fn on_output_ready(&mut self, token: Token) {
         if log_queue::is_behind() {
             // Who reads the log is slower than what is printed: that waits in its pipe, as if it were printed there.
-            return self.look_again(token, Instant::now() + LOG_AGAIN);
+            return self.event_loop.defer_until(token, Instant::now() + LOG_AGAIN);
         }
         if let Some((pool, worker)) = self.followed_worker(token) {
             // It may have gone on to the next task before it printed. Nothing can begin between here and the reading.
@@ -123,7 +123,7 @@ impl Supervisor {
         }
         match self.read_output(token, MOST_A_TURN) {
             Progress::Empty => {}
-            Progress::More => self.is_unfinished(token),
+            Progress::More => self.event_loop.defer(token),
             Progress::End => self.output_ended(token),
         }
     }
@@ -158,7 +158,7 @@ impl Supervisor {
         self.end_line(token);
         let Some(output) = self.outputs.get_mut(&token) else { return };
         output.ended = true;
-        self.sources.remove(&self.poll, &mut output.pipe, token);
+        self.event_loop.unwatch(&mut output.pipe, token);
         // Lines that somebody will ask for stay until they are taken.
         if output.kept.is_none() {
             self.outputs.remove(&token);

@@ -16,7 +16,7 @@ use super::kept_output::{MOST_KEPT_OUTPUT, Printed};
 use super::leaves::may_be_out_of_memory;
 use super::origin::{ORIGIN_VARIABLE, mark_of};
 use super::output::Context;
-use super::reaper::Child;
+use super::processes::Child;
 use super::{RunId, Supervisor, template};
 use crate::cgroup::Leaf;
 use crate::engine::{Failure, FailureKind, Outcome};

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use tracing::{info, warn};
 
 use super::output::Context;
-use super::reaper::Child;
+use super::processes::Child;
 use super::{Supervisor, SupervisorError};
 use crate::process::sys::{self, Pid, PidFd, Signal};
 use crate::process::tree::Snapshot;

@@ -1,7 +1,6 @@
 //! What a service needs of the supervisor and a single run does not: to be woken, to be seen alive, to act on one run
 //! among several, and to have its workflow replaced between runs.
 
-use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -12,44 +11,35 @@ use super::shutdown::Meanwhile;
 use super::{Happening, PoolState, RunId, Supervisor, SupervisorError};
 use crate::graph::Workflow;
 use crate::pool::Step;
+use crate::process::guardian::Guardian;
 use crate::process::sys::{Pid, Signal};
 use crate::process::tree;
-
-/// Something that the loop does now and then, to show that it turns.
-pub(super) struct Heartbeat {
-    every: Duration,
-    next: Instant,
-    beat: Box<dyn FnMut()>,
-}
-
-impl Heartbeat {
-    pub(super) fn next_time(&self) -> Instant {
-        self.next
-    }
-
-    pub(super) fn on_time(&mut self, now: Instant) {
-        if self.next <= now {
-            (self.beat)();
-            self.next = now + self.every;
-        }
-    }
-}
-
-impl fmt::Debug for Heartbeat {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Heartbeat").field("every", &self.every).finish_non_exhaustive()
-    }
-}
 
 impl Supervisor {
     /// A way for other threads to end the waiting of [`Supervisor::turn`].
     pub fn waker(&mut self) -> Result<Waker, SupervisorError> {
-        self.sources.waker(&self.poll).map_err(SupervisorError::Setup)
+        self.event_loop.waker().map_err(SupervisorError::Setup)
     }
 
     /// Calls this from the loop, at once and then that often: also while it shuts down.
     pub fn set_heartbeat(&mut self, every: Duration, beat: impl FnMut() + 'static) {
-        self.heartbeat = Some(Heartbeat { every, next: Instant::now(), beat: Box::new(beat) });
+        self.event_loop.set_heartbeat(every, beat);
+    }
+
+    /// From now on the end of the guardian is the end of everything: [`SupervisorError::Unguarded`].
+    pub fn watch_guardian(&mut self, guardian: Guardian) -> Result<(), SupervisorError> {
+        self.event_loop.watch_guardian(guardian)
+    }
+
+    /// From now on a thread watches the loop: if it does not turn, the process is ended, and all below it. [`Supervisor::leave_loop`] says
+    /// that it is not to turn any more.
+    pub fn start_guard(&mut self) -> Result<(), SupervisorError> {
+        self.event_loop.start_watchdog(None)
+    }
+
+    /// What follows is not the loop's work, and may take any time.
+    pub fn leave_loop(&self) {
+        self.event_loop.pause_watchdog();
     }
 
     /// Something that is another as soon as a process has been started or has ended, as far as the supervisor knows.

@@ -17,7 +17,7 @@ use crate::process::sys::{Pid, Signal};
 use crate::process::tree::{self, Process, Snapshot};
 
 use super::jobs::Job;
-use super::reaper::Child;
+use super::processes::Child;
 
 impl Supervisor {
     /// Lets all workers go and waits for what is not daemonic, up to `patience`, but not for the recorder

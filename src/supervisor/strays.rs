@@ -15,7 +15,7 @@ use tracing::{info, warn};
 
 use super::Supervisor;
 use super::announced::Host;
-use super::sources::Source;
+use super::event_loop::Source;
 use crate::graph::ActorId;
 use crate::process::sys::{Pid, PidFd, Signal};
 use crate::process::tree::{self, Process, Snapshot, some_names};
@@ -127,7 +127,7 @@ impl Supervisor {
         let known = self.announced.pids().filter(|pid| !self.strays.leftovers.contains_key(pid));
         for pid in known.take(room).collect::<Vec<_>>() {
             let Ok(pidfd) = PidFd::open(pid) else { continue };
-            let added = self.sources.add(&self.poll, &mut SourceFd(&pidfd.descriptor()), Source::Leftover(pid));
+            let added = self.event_loop.watch(&mut SourceFd(&pidfd.descriptor()), Source::Leftover(pid));
             if added.is_ok() {
                 self.strays.leftovers.insert(pid, pidfd);
             }
@@ -136,7 +136,7 @@ impl Supervisor {
 
     pub(super) fn on_leftover_ended(&mut self, token: Token, pid: Pid) {
         if let Some(pidfd) = self.strays.leftovers.remove(&pid) {
-            self.sources.remove(&self.poll, &mut SourceFd(&pidfd.descriptor()), token);
+            self.event_loop.unwatch(&mut SourceFd(&pidfd.descriptor()), token);
         }
         self.want_look();
     }

@@ -7,12 +7,12 @@ use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use mio::Token;
 use mio::net::{UnixListener, UnixStream};
-use mio::{Interest, Token};
 use nix::unistd::geteuid;
 
 use super::Supervisor;
-use super::sources::Source;
+use super::event_loop::Source;
 use crate::process::sys::Pid;
 
 /// So many may read at once; the one that has waited longest goes for a further one.
@@ -90,7 +90,7 @@ impl Supervisor {
         for folder in runtime_folders() {
             match open(&folder) {
                 Ok((path, mut listener)) => {
-                    let token = self.sources.add(&self.poll, &mut listener, Source::Window)?;
+                    let token = self.event_loop.watch(&mut listener, Source::StatusSocket)?;
                     self.window = Some(Window { path, listener, token, viewers: Vec::new() });
                     return Ok(());
                 }
@@ -110,24 +110,24 @@ impl Supervisor {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
                 // No more files can be opened: who waits there is not told of again.
-                Err(_) => return self.look_again(token, Instant::now() + ACCEPT_AGAIN),
+                Err(_) => return self.event_loop.defer_until(token, Instant::now() + ACCEPT_AGAIN),
             };
             let text = text.get_or_insert_with(|| {
                 // A listing is plain data.
                 serde_json::to_vec(&self.listing()).unwrap_or_default()
             });
-            let Ok(token) = self.sources.add(&self.poll, &mut stream, Source::Viewer) else { continue };
+            let Ok(token) = self.event_loop.watch(&mut stream, Source::StatusClient) else { continue };
             let Some(window) = &mut self.window else { return };
             if window.viewers.len() == MOST_VIEWERS {
                 let mut oldest = window.viewers.remove(0);
-                self.sources.remove(&self.poll, &mut oldest.stream, oldest.token);
+                self.event_loop.unwatch(&mut oldest.stream, oldest.token);
             }
             window.viewers.push(Viewer { stream, token, text: text.clone(), sent: 0 });
             self.on_viewer_ready(token);
         }
         // There may be more; others have their turn first.
         if let Some(token) = self.window.as_ref().map(|window| window.token) {
-            self.is_unfinished(token);
+            self.event_loop.defer(token);
         }
     }
 
@@ -141,8 +141,7 @@ impl Supervisor {
                 Ok(count) if count > 0 => viewer.sent += count,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    let both = Interest::READABLE | Interest::WRITABLE;
-                    if self.poll.registry().reregister(&mut viewer.stream, token, both).is_ok() {
+                    if self.event_loop.watch_writing(&mut viewer.stream, token).is_ok() {
                         return;
                     }
                     break;
@@ -151,6 +150,6 @@ impl Supervisor {
             }
         }
         let mut viewer = window.viewers.remove(at);
-        self.sources.remove(&self.poll, &mut viewer.stream, token);
+        self.event_loop.unwatch(&mut viewer.stream, token);
     }
 }

@@ -10,10 +10,10 @@ use mio::net::UnixStream;
 
 use super::Supervisor;
 use super::ahead::SentAhead;
+use super::event_loop::Source;
 use super::interpreter::Started;
 use super::output::Context;
-use super::reaper::Child;
-use super::sources::Source;
+use super::processes::Child;
 use crate::graph::{self, ActorId, PoolId};
 use crate::pool::{Answer, JobId, Pool, WorkerId};
 use crate::process::sys::{self, Pid, PidFd};
@@ -164,10 +164,10 @@ impl Supervisor {
         worker: WorkerId,
         mut channel: Channel,
     ) -> Result<(), String> {
-        let token = self.sources.add(&self.poll, channel.stream(), Source::Worker(pool, worker));
+        let token = self.event_loop.watch(channel.stream(), Source::Worker(pool, worker));
         if let Ok(token) = token {
             // What it was told first may not have fitted.
-            let watched = self.sources.watch_unsent(&self.poll, &mut channel, token);
+            let watched = self.event_loop.watch_unsent(&mut channel, token);
             watched.map_err(|error| format!("a worker {error}"))?;
         }
         match (token, self.pools[pool.index()].workers.get_mut(&worker)) {
@@ -176,7 +176,7 @@ impl Supervisor {
                 Ok(())
             }
             (Ok(token), None) => {
-                self.sources.remove(&self.poll, channel.stream(), token);
+                self.event_loop.unwatch(channel.stream(), token);
                 Ok(())
             }
             (Err(error), _) => {

@@ -1,0 +1,5 @@
+//! The process tree below the supervisor.
+
+mod children;
+
+pub(super) use children::{Child, ForkserverPhase};
