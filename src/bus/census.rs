@@ -79,7 +79,7 @@ impl Census {
             return Err(Refusal::Failed("the processes were not listed".to_owned()));
         };
         let closer = Instant::now();
-        listing.look_closer();
+        listing.add_details();
         let cost = took + closer.elapsed();
         let by_pid = listing.processes.iter().enumerate().map(|(at, process)| (process.pid, at)).collect();
         let number = before.map_or(1, |(_, number)| number + 1);

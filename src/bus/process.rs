@@ -35,7 +35,7 @@ pub(super) fn describe(listing: &Listing, board: &Board, who: Option<u32>) -> Ve
     let mut owners: BTreeMap<u64, u32> = BTreeMap::new();
     let service = nix::unistd::geteuid().as_raw();
     let mut may_see = |process: &ListedProcess| {
-        let private = matches!(process.kind, ProcessKind::Program | ProcessKind::Child | ProcessKind::Stray);
+        let private = matches!(process.kind, ProcessKind::Program | ProcessKind::Child | ProcessKind::Orphan);
         let owner = process.run.and_then(|run| match owners.get(&run) {
             Some(owner) => Some(*owner),
             None => {
@@ -275,8 +275,8 @@ mod tests {
             pid: 1,
             supervisor: 1,
             tasks: 0,
-            divided: false,
-            strays: (0, 0),
+            has_cgroups: false,
+            orphans: (0, 0),
             processes: crowd.collect(),
         };
         let shown = wanted(&listing);

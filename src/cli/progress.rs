@@ -9,7 +9,7 @@ use tracing::info;
 
 use super::logging::ProgressLine;
 use crate::graph::{ActorId, Workflow};
-use crate::supervisor::Happening;
+use crate::supervisor::SupervisorEvent;
 use crate::text;
 
 /// How often the terminal line is drawn at most, and how often the clock in it moves.
@@ -46,12 +46,12 @@ impl<'a> Progress<'a> {
         Progress { workflow, bar, started: now, done: 0, running: BTreeMap::new(), next, stale: true }
     }
 
-    pub(super) fn on_happening(&mut self, happening: &Happening) {
+    pub(super) fn on_happening(&mut self, happening: &SupervisorEvent) {
         match happening {
-            Happening::ActorStarted(_, actor) if self.workflow.actor(*actor).kind.is_task() => {
+            SupervisorEvent::ActorStarted(_, actor) if self.workflow.actor(*actor).kind.is_task() => {
                 *self.running.entry(*actor).or_default() += 1;
             }
-            Happening::ActorFinished(_, actor, _) if self.workflow.actor(*actor).kind.is_task() => {
+            SupervisorEvent::ActorFinished(_, actor, _) if self.workflow.actor(*actor).kind.is_task() => {
                 self.done += 1;
                 if let Some(count) = self.running.get_mut(actor) {
                     *count -= 1;

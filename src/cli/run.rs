@@ -25,7 +25,9 @@ use crate::pool::Step;
 use crate::process::Signal;
 use crate::process::guardian::{self, Guardian};
 use crate::process::sys::EndedBySignals;
-use crate::supervisor::{CgroupUse, Happening, Supervisor, SupervisorError, subtree_for, usage_of_the_supervisor};
+use crate::supervisor::{
+    CgroupUse, Supervisor, SupervisorError, SupervisorEvent, subtree_for, usage_of_the_supervisor,
+};
 use crate::text;
 
 /// The arguments of `pushflow run`.
@@ -264,7 +266,7 @@ impl<'a> Foreground<'a> {
             supervisor.keep_accounts();
         }
         // Nobody has to look at a run.
-        if let Err(error) = supervisor.open_window() {
+        if let Err(error) = supervisor.open_status_socket() {
             debug!("pushflow ps cannot show this run: {error}");
         }
         let quiet = !tracing::enabled!(tracing::Level::INFO);
@@ -303,8 +305,8 @@ impl<'a> Foreground<'a> {
         let (status, output) = loop {
             let workflow = Arc::clone(self.supervisor.workflow());
             if let Some(ended) = self.turn(|happening| match happening {
-                Happening::RunEnded { run: ended, status, output } if ended == run => Some((status, output)),
-                Happening::Failed { actor, message, .. } => {
+                SupervisorEvent::RunEnded { run: ended, status, output } if ended == run => Some((status, output)),
+                SupervisorEvent::Failed { actor, message, .. } => {
                     let actor = workflow.actor(actor).display_name().to_owned();
                     error = Some(RunError { actor, message, traceback: String::new() });
                     None
@@ -353,7 +355,7 @@ impl<'a> Foreground<'a> {
 
     /// Processes that tasks did not end themselves are something to mend.
     fn say_what_was_left(&self) {
-        let count = self.supervisor.stray_count();
+        let count = self.supervisor.orphan_count();
         let processes = |count: usize| if count == 1 { "1 process".to_owned() } else { format!("{count} processes") };
         if count.ended > 0 {
             info!("tasks had left {} behind, which pushflow ended", processes(count.ended));
@@ -370,7 +372,7 @@ impl<'a> Foreground<'a> {
         self.supervisor.describe(output);
         loop {
             if let Some(json) = self.turn(|happening| match happening {
-                Happening::Described(json) => Some(json),
+                SupervisorEvent::Described(json) => Some(json),
                 _ => None,
             })? {
                 return Ok(json);
@@ -379,13 +381,13 @@ impl<'a> Foreground<'a> {
     }
 
     /// One turn of the supervisor; what the caller waits for is picked from what happened.
-    fn turn<T>(&mut self, mut pick: impl FnMut(Happening) -> Option<T>) -> Result<Option<T>, SupervisorError> {
+    fn turn<T>(&mut self, mut pick: impl FnMut(SupervisorEvent) -> Option<T>) -> Result<Option<T>, SupervisorError> {
         let mut picked = None;
         let wake = self.patience_ends.into_iter().chain([self.progress.next_time()]).min();
         for happening in self.supervisor.turn(wake)? {
             self.progress.on_happening(&happening);
             match happening {
-                Happening::Signal(signal) => self.on_signal(signal),
+                SupervisorEvent::Signal(signal) => self.on_signal(signal),
                 happening => picked = picked.or_else(|| pick(happening)),
             }
         }

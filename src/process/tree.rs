@@ -110,16 +110,22 @@ pub struct Snapshot {
     children: HashMap<Pid, Vec<Process>>,
 }
 
-impl Snapshot {
-    /// Reads /proc.
-    pub fn take() -> Self {
+impl FromIterator<Process> for Snapshot {
+    fn from_iter<I: IntoIterator<Item = Process>>(processes: I) -> Self {
         let mut children: HashMap<Pid, Vec<Process>> = HashMap::new();
-        // A process that ends while /proc is read is simply not there.
-        for stat in all_processes().into_iter().flatten().filter_map(|process| process.ok()?.stat().ok()) {
-            let process = Process::from(stat);
+        for process in processes {
             children.entry(process.parent).or_default().push(process);
         }
         Snapshot { children }
+    }
+}
+
+impl Snapshot {
+    /// Reads /proc.
+    pub fn take() -> Self {
+        // A process that ends while /proc is read is simply not there.
+        let stats = all_processes().into_iter().flatten().filter_map(|process| process.ok()?.stat().ok());
+        stats.map(Process::from).collect()
     }
 
     /// The children of a process.

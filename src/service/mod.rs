@@ -28,7 +28,7 @@ use tracing::info;
 use crate::engine::Status;
 use crate::graph::{OnCrash, Service as Settings, ServiceMode, Workflow};
 use crate::history::{History, Refused, Requester};
-use crate::supervisor::{Happening, RecorderCommand, RunId, Supervisor, SupervisorError};
+use crate::supervisor::{RecorderCommand, RunId, Supervisor, SupervisorError, SupervisorEvent};
 use crate::systemd::Notifier;
 
 use ending::Ending;
@@ -178,23 +178,23 @@ impl Service {
         &self.replacement.as_ref().unwrap_or(self.supervisor.workflow()).service
     }
 
-    fn on_happening(&mut self, happening: Happening) {
+    fn on_happening(&mut self, happening: SupervisorEvent) {
         match happening {
-            Happening::ActorStarted(run, actor) => {
+            SupervisorEvent::ActorStarted(run, actor) => {
                 self.board.with(|state| state.actor_started(run, actor));
                 self.status.stale();
                 self.tell_if_there_is_time(Notice::ActorStarted(run, actor));
             }
-            Happening::ActorFinished(run, actor, end) => {
+            SupervisorEvent::ActorFinished(run, actor, end) => {
                 self.board.with(|state| state.actor_finished(run, actor, end));
                 self.status.stale();
                 self.tell_if_there_is_time(Notice::ActorFinished(run, actor, running::outcome(end)));
             }
-            Happening::Failed { run, actor, message } => self.on_failed(run, actor, &message),
-            Happening::RunEnded { run, status, output } => self.on_run_ended(run, status, output),
-            Happening::RunDescribed(run, output) => self.on_run_described(run, Some(output)),
-            Happening::Signal(signal) => self.on_signal(signal),
-            Happening::Described(_) => {}
+            SupervisorEvent::Failed { run, actor, message } => self.on_failed(run, actor, &message),
+            SupervisorEvent::RunEnded { run, status, output } => self.on_run_ended(run, status, output),
+            SupervisorEvent::RunDescribed(run, output) => self.on_run_described(run, Some(output)),
+            SupervisorEvent::Signal(signal) => self.on_signal(signal),
+            SupervisorEvent::Described(_) => {}
         }
     }
 

@@ -8,7 +8,7 @@ use super::{Answer, Ask, Notice, Refusal, Request, Service};
 use crate::process::sys::Signal;
 use crate::process::tree::{Process, Snapshot, some_names};
 use crate::supervisor::listing::Listing;
-use crate::supervisor::{Supervisor, Whom};
+use crate::supervisor::{SignalTarget, Supervisor};
 use crate::text;
 
 /// What has just been started is soon followed by more.
@@ -87,15 +87,15 @@ pub(super) fn answer(supervisor: &mut Supervisor, request: Request) -> Option<Re
 pub(super) fn signal(supervisor: &mut Supervisor, whom: &str, signal: i32) -> Result<(), Refusal> {
     let signal = signal_of(signal)?;
     let parsed = match whom {
-        "all" => Whom::All,
-        "daemonic" => Whom::Daemonic,
-        "non-daemonic" => Whom::NonDaemonic,
+        "all" => SignalTarget::All,
+        "daemonic" => SignalTarget::Daemonic,
+        "non-daemonic" => SignalTarget::NonDaemonic,
         _ => match whom.strip_prefix("actor:") {
             Some(name) => {
                 let workflow = supervisor.workflow();
                 let at = workflow.actors.iter().position(|actor| actor.display_name() == name);
                 let none = || Refusal::InvalidArguments(format!("there is no actor {:?}", shortened(name)));
-                Whom::Actor(at.ok_or_else(none)?.into())
+                SignalTarget::Actor(at.ok_or_else(none)?.into())
             }
             None => {
                 let why =

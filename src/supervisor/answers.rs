@@ -82,7 +82,7 @@ impl Supervisor {
             Message::Pauses { started } => {
                 if started {
                     // While the task that has announced it is the worker's.
-                    self.hear_announcements();
+                    self.read_announcements();
                 }
                 if let Some(process) = self.pools[pool.index()].workers.get_mut(&worker) {
                     process.pauses = Some(started);
@@ -102,15 +102,15 @@ impl Supervisor {
             match (PidFd::open(pid), &process.launcher) {
                 (Ok(pidfd), None) => {
                     process.process = Some((pid, pidfd));
-                    self.children.insert(pid, Child::Worker(pool, worker));
-                    self.announced.started(pid);
+                    self.processes.add_child(pid, Child::Worker(pool, worker));
+                    self.processes.worker_started(pid);
                 }
                 // Behind a launcher that has its own numbers for processes, this one is not known here.
                 (Ok(pidfd), Some((launcher, _))) if pid == *launcher || tree::is_below(pid, *launcher) => {
                     process.process = Some((pid, pidfd));
                 }
                 (_, Some(_)) => {}
-                // It has died and was reaped as a stranger: its connection tells the rest.
+                // It has died and was reaped as an orphan: its connection tells the rest.
                 (Err(error), None) => return debug!("worker {pid} is gone before it could be used: {error}"),
             }
         }
@@ -151,7 +151,7 @@ impl Supervisor {
             // The next one may have begun, and what there is to look at now is not this one's; but what was read is.
             self.end_line(output);
             if started_something {
-                self.want_look();
+                self.processes.want_scan();
             }
         } else {
             self.say_what_was_refused(pool, worker, actor);

@@ -66,7 +66,7 @@ impl Supervisor {
         let started = self.start_interpreter(pool, "forkserver.main", "pushflow-forkserver", None, leaf.as_deref())?;
         let Started { pid, mut channel, output, .. } = started;
         let phase = if self.pools[pool.index()].preload { Phase::Importing } else { Phase::Starting };
-        self.children.insert(pid, Child::Forkserver(pool, phase));
+        self.processes.add_child(pid, Child::Forkserver(pool, phase));
         let cannot = |error: io::Error| format!("cannot watch the forkserver: {error}");
         let token = self.event_loop.watch(channel.stream(), Source::Forkserver(pool)).map_err(cannot)?;
         let watched = self.event_loop.watch_unsent(&mut channel, token);
@@ -87,17 +87,17 @@ impl Supervisor {
             match message {
                 Ok(Some(Message::Ready { .. })) => {
                     state.failure = None;
-                    self.children.insert(pid, Child::Forkserver(pool, Phase::Answered));
+                    self.processes.add_child(pid, Child::Forkserver(pool, Phase::Answered));
                 }
                 Ok(Some(Message::Threaded(threads))) => {
-                    self.children.insert(pid, Child::Forkserver(pool, Phase::Answered));
+                    self.processes.add_child(pid, Child::Forkserver(pool, Phase::Answered));
                     if self.forkserver_has_threads(pool, &threads) {
                         return;
                     }
                 }
                 Ok(Some(Message::Failed(why))) => {
                     state.failure = Some(why);
-                    self.children.insert(pid, Child::Forkserver(pool, Phase::Answered));
+                    self.processes.add_child(pid, Child::Forkserver(pool, Phase::Answered));
                 }
                 Ok(Some(_)) => {}
                 Ok(None) => return,
@@ -143,7 +143,7 @@ impl Supervisor {
             && !self.has_answered(pid)
         {
             // It is importing and does not listen: nothing of it is wanted any more.
-            self.children.insert(pid, Child::LetGo);
+            self.processes.add_child(pid, Child::LetGo);
             // A child that is not reaped yet has its number for itself: this cannot fail in a way that matters.
             let _ = sys::PidFd::open(pid).and_then(|pidfd| pidfd.signal(sys::Signal::SIGTERM));
         }
@@ -163,18 +163,18 @@ impl Supervisor {
 
     /// How a forkserver ended that has never answered, for a message; what it printed is in the log.
     pub(super) fn how_forkserver_ended(&self, pool: PoolId) -> String {
-        let silent = self.children.iter().filter(
+        let silent = self.processes.children().filter(
             |(_, child)| matches!(child, Child::Forkserver(of, phase) if *of == pool && *phase != Phase::Answered),
         );
         let ended = silent.last().and_then(|(pid, _)| {
-            let pidfd = sys::PidFd::open(*pid).ok()?;
-            sys::end_within((*pid, &pidfd), PATIENCE)
+            let pidfd = sys::PidFd::open(pid).ok()?;
+            sys::end_within((pid, &pidfd), PATIENCE)
         });
         ended.map_or_else(|| "ended".to_owned(), |ended| ended.to_string())
     }
 
     fn has_answered(&self, forkserver: sys::Pid) -> bool {
-        matches!(self.children.get(&forkserver), Some(Child::Forkserver(_, Phase::Answered)))
+        matches!(self.processes.child(forkserver), Some(Child::Forkserver(_, Phase::Answered)))
     }
 
     /// Says how a forkserver ended: where it was not to end.

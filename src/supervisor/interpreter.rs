@@ -108,7 +108,7 @@ impl Supervisor {
         let mut channel = Channel::new(UnixStream::from_std(ours));
         let (queue, its_queue) = queue.unzip();
         let setup = setup(&self.workflow, pool, self.pools[pool.index()].preload, queue.is_some());
-        let mut frame = Frame::setup(&setup, None).and_descriptor(self.announced.pipe());
+        let mut frame = Frame::setup(&setup, None).and_descriptor(self.processes.announcements());
         if let Some(its_queue) = &its_queue {
             frame = frame.and_descriptor(its_queue.as_fd());
         }

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use super::recording::TaskRecord;
-use super::{Happening, RunId, Supervisor};
+use super::{RunId, Supervisor, SupervisorEvent};
 use crate::engine::{Failure, FailureKind, Outcome, TaskId};
 use crate::graph::{ActorId, Kind, PoolId};
 use crate::payload::{ErrorClass, JsonObject, Payload, PythonError};
@@ -40,12 +40,12 @@ pub(super) enum AfterDescribing {
 }
 
 impl Supervisor {
-    /// Writes a payload as JSON; [`Happening::Described`] brings it. A worker is asked where JSON has no form for a value.
+    /// Writes a payload as JSON; [`SupervisorEvent::Described`] brings it. A worker is asked where JSON has no form for a value.
     pub fn describe(&mut self, payload: &Payload) {
         self.describe_then(payload, AfterDescribing::Tell);
     }
 
-    /// The same for what a run gave; [`Happening::RunDescribed`] brings it.
+    /// The same for what a run gave; [`SupervisorEvent::RunDescribed`] brings it.
     pub fn describe_run(&mut self, run: RunId, payload: &Payload) {
         self.describe_then(payload, AfterDescribing::TellOfRun(run));
     }
@@ -79,8 +79,8 @@ impl Supervisor {
 
     fn described(&mut self, json: JsonObject, then: AfterDescribing) {
         match then {
-            AfterDescribing::Tell => self.happenings.push(Happening::Described(json)),
-            AfterDescribing::TellOfRun(run) => self.happenings.push(Happening::RunDescribed(run, json)),
+            AfterDescribing::Tell => self.reports.push(SupervisorEvent::Described(json)),
+            AfterDescribing::TellOfRun(run) => self.reports.push(SupervisorEvent::RunDescribed(run, json)),
             AfterDescribing::Submit(job) => self.submit_program(job, Some(json.to_string())),
         }
     }

@@ -230,7 +230,7 @@ impl Supervisor {
             .env(TOKEN, &token)
             .leaf(leaf.as_deref().map(Leaf::door));
         let (pid, pidfd) = self.nearness.start(program).map_err(cannot)?;
-        self.children.insert(pid, Child::Worker(pool, worker));
+        self.processes.add_child(pid, Child::Worker(pool, worker));
         let output = self.watch_worker_output(pool, worker, output)?;
         self.keep_last_lines(output);
         let process = WorkerProcess { launcher: Some((pid, pidfd)), ..WorkerProcess::new(worker, output) };
@@ -345,7 +345,7 @@ impl Supervisor {
         let mut channel = Channel::new(stream);
         let setup = setup(&self.workflow, pool, self.pools[pool.index()].preload, false);
         let sent = channel.send_raw(bundle::source("fresh.main", bundle::cache().as_deref())).and_then(|()| {
-            let pipe = self.announced.pipe();
+            let pipe = self.processes.announcements();
             channel.send(Frame::setup(&setup, Some(output.as_fd())).and_descriptor(pipe))
         });
         let connected = match sent {

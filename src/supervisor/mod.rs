@@ -6,25 +6,24 @@
 
 mod accounts;
 mod ahead;
-mod announced;
 mod answers;
 mod endings;
 mod error;
+mod event;
 mod event_loop;
 mod forkserver;
 mod ground;
-mod happening;
 mod interpreter;
 mod jobs;
 mod kept_output;
 mod launched;
 mod leaves;
-pub mod listing;
 mod meters;
 mod nearness;
-mod origin;
 mod output;
+mod owners;
 mod pressing;
+mod process_tree;
 mod processes;
 mod programs;
 mod recorder;
@@ -35,22 +34,18 @@ mod setup;
 mod shared;
 mod shutdown;
 mod starting;
-mod strays;
 mod template;
-pub mod viewers;
-mod whom;
 mod workers;
 
 pub use accounts::usage_of_the_supervisor;
 pub use error::SupervisorError;
+pub use event::{RunId, SupervisorEvent};
 pub use ground::{CgroupUse, subtree_for};
-pub use happening::{Happening, RunId};
 pub(crate) use interpreter::interpreter_in;
+pub use processes::{OrphanCount, SignalTarget, listing, status_socket};
 pub use recorder::RecorderCommand;
-pub use strays::StrayCount;
-pub use whom::Whom;
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -62,10 +57,9 @@ use tracing::{debug, warn};
 use crate::engine;
 use crate::graph::{Context, PoolId, PoolSpec, Workflow};
 use crate::pool::{self, JobId, Pool};
-use crate::process::sys::{self, Pid};
+use crate::process::sys;
 
 use accounts::Accounts;
-use announced::Announced;
 use event_loop::{EventLoop, Readiness, Source};
 use forkserver::Forkserver;
 use interpreter::Interpreter;
@@ -75,13 +69,12 @@ use launched::Doorway;
 use leaves::Leaves;
 use nearness::Nearness;
 use output::Output;
-use processes::Child;
+use processes::status_socket::StatusSocket;
+use processes::{Child, Processes};
 use programs::Program;
 use recorder::Recorder;
 use recording::Recording;
 use runs::ActiveRun;
-use strays::Strays;
-use viewers::Window;
 use workers::WorkerProcess;
 
 /// A limit on the size of files below this is worth a word: large values travel in files.
@@ -95,14 +88,9 @@ pub struct Supervisor {
     workflow: Arc<Workflow>,
     interpreter: Interpreter,
     event_loop: EventLoop,
-    announced: Announced,
-    strays: Strays,
-    window: Option<Window>,
+    processes: Processes,
+    status_socket: Option<StatusSocket>,
     pools: Vec<PoolState>,
-    /// Every direct child, by its number, until it is reaped.
-    children: HashMap<Pid, Child>,
-    /// How many processes were reaped.
-    reaped: u64,
     outputs: FxHashMap<Token, Output>,
     /// What programs print that becomes a part of the payload.
     kept_outputs: FxHashMap<Token, KeptOutput>,
@@ -122,7 +110,7 @@ pub struct Supervisor {
     todo: VecDeque<Todo>,
     /// Jobs that could not be started, and end so in the next turn: a workflow that tries again at once does not keep the loop.
     not_started: Vec<(JobId, engine::Outcome)>,
-    happenings: Vec<Happening>,
+    reports: Vec<SupervisorEvent>,
     recorder: Option<Recorder>,
 }
 
@@ -189,17 +177,14 @@ impl Supervisor {
         let hangup = (!sys::is_ignored(sys::Signal::SIGHUP)).then_some(SIGHUP);
         let wanted = [SIGINT, SIGTERM, SIGCHLD, SIGUSR1].into_iter().chain(hangup);
         let mut event_loop = EventLoop::new(wanted).map_err(SupervisorError::Setup)?;
-        let announced = Announced::new(&mut event_loop).map_err(SupervisorError::Setup)?;
+        let processes = Processes::new(&mut event_loop).map_err(SupervisorError::Setup)?;
         Ok(Supervisor {
             interpreter: Interpreter::of(&workflow),
             pools: PoolState::all_of(&workflow),
             workflow,
             event_loop,
-            announced,
-            strays: Strays::default(),
-            window: None,
-            children: HashMap::new(),
-            reaped: 0,
+            processes,
+            status_socket: None,
             outputs: FxHashMap::default(),
             kept_outputs: FxHashMap::default(),
             scratch: Vec::new(),
@@ -214,7 +199,7 @@ impl Supervisor {
             next_run: 0,
             todo: VecDeque::new(),
             not_started: Vec::new(),
-            happenings: Vec::new(),
+            reports: Vec::new(),
             recorder: None,
         })
     }
@@ -226,17 +211,17 @@ impl Supervisor {
 
     /// Waits for something to happen, until `wake` at the latest, and does what follows from it. What a caller may
     /// want to know of it is returned, oldest first.
-    pub fn turn(&mut self, wake: Option<Instant>) -> Result<Vec<Happening>, SupervisorError> {
+    pub fn turn(&mut self, wake: Option<Instant>) -> Result<Vec<SupervisorEvent>, SupervisorError> {
         self.carry_out();
-        if self.happenings.is_empty() {
+        if self.reports.is_empty() {
             if self.jobs.is_empty() {
                 self.nearness.part();
             }
             let wake = self.next_time().into_iter().chain(wake).min();
             let ready = self.event_loop.wait(wake.map(|at| at.saturating_duration_since(Instant::now())))?;
             // Before the tasks that announced it have ended.
-            if ready.iter().any(|readiness| readiness.token == self.announced.token()) {
-                self.hear_announcements();
+            if ready.iter().any(|readiness| readiness.token == self.processes.announcements_token()) {
+                self.read_announcements();
             }
             for (job, outcome) in std::mem::take(&mut self.not_started) {
                 self.job_ended(job, outcome);
@@ -248,7 +233,7 @@ impl Supervisor {
             self.on_time(Instant::now());
             self.event_loop.check_guardian()?;
         }
-        Ok(std::mem::take(&mut self.happenings))
+        Ok(std::mem::take(&mut self.reports))
     }
 
     /// Handles one event and all that follows from it: engine and pools must agree on what is running before either
@@ -256,10 +241,14 @@ impl Supervisor {
     fn on_ready(&mut self, Readiness { token, readable, writable }: Readiness) {
         match self.event_loop.source(token) {
             Some(Source::Signals) => self.on_signals(),
-            Some(Source::Announced) => self.hear_announcements(),
-            Some(Source::Leftover(pid)) => self.on_leftover_ended(token, pid),
-            Some(Source::StatusSocket) => self.on_window_ready(),
-            Some(Source::StatusClient) => self.on_viewer_ready(token),
+            Some(Source::Announced) => self.read_announcements(),
+            Some(Source::Leftover(pid)) => self.processes.on_leftover_ended(token, pid, &mut self.event_loop),
+            Some(Source::StatusSocket) => self.on_status_socket_ready(),
+            Some(Source::StatusClient) => {
+                if let Some(socket) = &mut self.status_socket {
+                    socket.on_client_ready(token, &mut self.event_loop);
+                }
+            }
             Some(Source::Guardian) => self.event_loop.on_guardian_ready(),
             Some(Source::Forkserver(pool)) => self.on_forkserver_ready(pool, writable),
             Some(Source::Worker(pool, worker)) => self.on_worker_ready(pool, worker, readable, writable),
@@ -277,8 +266,8 @@ impl Supervisor {
         for signal in self.event_loop.take_signals() {
             match signal {
                 SIGCHLD => self.reap_children(),
-                SIGUSR1 => self.log_tree(),
-                signal => self.happenings.push(Happening::Signal(signal)),
+                SIGUSR1 => self.listing().log(),
+                signal => self.reports.push(SupervisorEvent::Signal(signal)),
             }
         }
     }
@@ -289,9 +278,7 @@ impl Supervisor {
                 self.event_loop.defer_reaping();
                 break;
             }
-            let Ok(Some(reaped)) = sys::reap() else { break };
-            self.reaped += 1;
-            let child = self.children.remove(&reaped.pid);
+            let Some((child, reaped)) = self.processes.reap() else { break };
             self.account_reaped(child.as_ref(), &reaped);
             match child {
                 Some(Child::Worker(pool, worker)) => self.on_worker_reaped(pool, worker, reaped.ended),
@@ -303,7 +290,7 @@ impl Supervisor {
                 Some(Child::LetGo) => {}
                 None => {
                     debug!("reaped the orphan {}, which {}", reaped.pid, reaped.ended);
-                    self.on_stranger_reaped(reaped.pid);
+                    self.processes.on_orphan_reaped(reaped.pid);
                 }
             }
         }
@@ -331,7 +318,10 @@ impl Supervisor {
             }
         }
         self.carry_out();
-        self.strays_on_time(now);
+        if self.processes.is_scan_due(now) {
+            self.scan_for_orphans(None);
+        }
+        self.processes.kill_overdue_orphans(now);
         self.recorder_on_time(now);
         self.recording_on_time(now);
         self.doorway_on_time(now);
@@ -345,7 +335,7 @@ impl Supervisor {
         let pools = self.pools.iter().filter_map(|state| state.pool.next_time());
         let others = [
             self.event_loop.next_time(Instant::now()),
-            self.next_stray_time(),
+            self.processes.next_time(),
             self.next_recorder_time(),
             self.next_recording_time(),
             self.next_doorway_time(),

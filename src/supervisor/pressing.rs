@@ -35,19 +35,19 @@ impl Supervisor {
         if signal == Signal::SIGKILL {
             self.kill_leaf(pool, worker);
         }
-        // First: what becomes a stray by this very signal has got it then.
-        self.signal_strays_of((pool, worker), signal);
+        // First: what becomes an orphan by this very signal has got it then.
+        self.signal_orphans_of(pool, worker, signal);
         let Some(process) = self.pools[pool.index()].workers.get(&worker) else { return };
         let interrupt = signal == Signal::SIGINT;
-        let was_told = |process: &tree::Process| self.was_told(process, signal);
-        let told = match (&process.process, &process.launcher) {
-            (Some(target), None) => tree::signal_tree(target, signal, was_told),
-            (Some(target), Some(_)) if interrupt => tree::signal_tree(target, signal, was_told),
-            (None, Some((launcher, _))) if interrupt => tree::signal_below(&[*launcher], signal, was_told),
-            (_, Some(launcher)) => tree::signal_tree(launcher, signal, was_told),
-            (None, None) => Vec::new(),
-        };
-        self.note_told(signal, &told);
+        match (&process.process, &process.launcher) {
+            (Some(target), None) => self.processes.signal_tree(target, signal),
+            (Some(target), Some(_)) if interrupt => self.processes.signal_tree(target, signal),
+            (None, Some((launcher, _))) if interrupt => {
+                self.processes.signal_below(*launcher, signal, |_| false);
+            }
+            (_, Some(launcher)) => self.processes.signal_tree(launcher, signal),
+            (None, None) => {}
+        }
     }
 
     /// A worker or program was killed a while ago, and has not ended. Its task ends when it does: what is said to have

@@ -14,18 +14,17 @@ use tracing::warn;
 use super::jobs::{Job, failed};
 use super::kept_output::{MOST_KEPT_OUTPUT, Printed};
 use super::leaves::may_be_out_of_memory;
-use super::origin::{ORIGIN_VARIABLE, mark_of};
 use super::output::Context;
-use super::processes::Child;
+use super::processes::{Child, ORIGIN_VARIABLE, origin_of};
 use super::{RunId, Supervisor, template};
 use crate::cgroup::Leaf;
 use crate::engine::{Failure, FailureKind, Outcome};
 use crate::graph::{ActorId, Exec, Kind, PoolId, Stdout};
 use crate::payload::{ErrorClass, Payload, Plain, PythonError, Value, payload_from_json};
 use crate::pool::{JobId, WorkerId};
+use crate::process::Ended;
 use crate::process::sys::{self, Pid, PidFd, Signal};
 use crate::process::{self};
-use crate::process::{Ended, tree};
 
 /// The exit code of a program that could not find what it was to execute.
 const NOT_FOUND: i32 = 127;
@@ -142,7 +141,7 @@ impl Supervisor {
             return Err(CannotStart::because("the actor starts no program"));
         };
         let cannot_run = |error: io::Error| CannotStart::of(&error, cannot_start(exec, payload, &error));
-        let mut program = program_of(exec, payload, write.as_fd())?.env(ORIGIN_VARIABLE, mark_of((pool, worker)));
+        let mut program = program_of(exec, payload, write.as_fd())?.env(ORIGIN_VARIABLE, origin_of((pool, worker)));
         if let Some(text) = stdin {
             program = program.stdin(file_with(text).map_err(cannot_run)?);
         }
@@ -156,7 +155,7 @@ impl Supervisor {
         if let Some(output) = self.outputs.get_mut(&output) {
             output.context.pid = Some(pid.as_raw());
         }
-        self.children.insert(pid, Child::Program(pool, worker));
+        self.processes.add_child(pid, Child::Program(pool, worker));
         self.meter_program(pool, worker, job);
         self.pools[pool.index()]
             .programs
@@ -201,10 +200,9 @@ impl Supervisor {
         if signal == Signal::SIGKILL {
             self.kill_leaf(pool, worker);
         }
-        self.signal_strays_of((pool, worker), signal);
+        self.signal_orphans_of(pool, worker, signal);
         if let Some(Program { process, .. }) = self.pools[pool.index()].programs.get(&worker) {
-            let told = tree::signal_tree(process, signal, |process| self.was_told(process, signal));
-            self.note_told(signal, &told);
+            self.processes.signal_tree(process, signal);
         }
     }
 }

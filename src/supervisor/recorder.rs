@@ -134,7 +134,7 @@ impl Supervisor {
         let program = Program::new(&command.program, output.as_fd()).args(&command.arguments).stdin(input);
         let (pid, process) = self.nearness.start(program)?;
         self.watch_output(printed, Context { pid: Some(pid.as_raw()), ..Context::default() })?;
-        self.children.insert(pid, Child::Recorder);
+        self.processes.add_child(pid, Child::Recorder);
         Ok(Running { pid, process, input: Some(ours), since: Instant::now() })
     }
 

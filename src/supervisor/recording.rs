@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::jobs::Job;
 use super::runs::ActiveRun;
-use super::{Happening, RunId, Supervisor};
+use super::{RunId, Supervisor, SupervisorEvent};
 use crate::engine::{Effect, Failure, FailureKind, Outcome, Run, TaskId};
 use crate::graph::{ActorId, PoolId};
 use crate::history::{Attempt, End, Figures, KeptResult, Recorded, TaskNews, now};
@@ -199,7 +199,7 @@ impl Supervisor {
         }
         let going_on: HashMap<TaskId, bool> = engine.unfinished().map(|(task, _, queued)| (task, queued)).collect();
         for (_, actor, _) in engine.unfinished() {
-            self.happenings.push(Happening::ActorStarted(id, actor));
+            self.reports.push(SupervisorEvent::ActorStarted(id, actor));
         }
         attempts.retain(|task, _| going_on.contains_key(task));
         let mut starts = HashMap::new();

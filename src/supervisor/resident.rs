@@ -8,7 +8,7 @@ use mio::Waker;
 
 use super::interpreter::Interpreter;
 use super::shutdown::Meanwhile;
-use super::{Happening, PoolState, RunId, Supervisor, SupervisorError};
+use super::{PoolState, RunId, Supervisor, SupervisorError, SupervisorEvent};
 use crate::graph::Workflow;
 use crate::pool::Step;
 use crate::process::guardian::Guardian;
@@ -42,11 +42,6 @@ impl Supervisor {
         self.event_loop.pause_watchdog();
     }
 
-    /// Something that is another as soon as a process has been started or has ended, as far as the supervisor knows.
-    pub fn population(&self) -> (usize, usize, u64) {
-        (self.children.len(), self.announced.len(), self.reaped)
-    }
-
     /// Stops one run: nothing new starts, its running tasks finish. Whether there is such a run.
     pub fn stop_run(&mut self, run: RunId, reason: &str) -> bool {
         let now = Instant::now();
@@ -72,7 +67,7 @@ impl Supervisor {
         &mut self,
         workflow: Arc<Workflow>,
         also: Meanwhile<'_>,
-    ) -> Result<Vec<Happening>, SupervisorError> {
+    ) -> Result<Vec<SupervisorEvent>, SupervisorError> {
         assert!(self.runs.is_empty(), "the workflow of a run is not replaced under it");
         let mut missed = Vec::new();
         self.let_go();
@@ -94,6 +89,7 @@ impl Supervisor {
         }
         self.interpreter = Interpreter::of(&workflow);
         self.pools = PoolState::all_of(&workflow);
+        self.processes.workflow_replaced();
         self.accounts.take_latest();
         self.workflow = workflow;
         Ok(missed)
@@ -102,7 +98,7 @@ impl Supervisor {
     /// Whether there are children that execute tasks or make those that do.
     fn has_workers(&self) -> bool {
         let recorder = self.recorder_pid();
-        self.children.keys().any(|child| Some(*child) != recorder)
+        self.processes.children().any(|(pid, _)| Some(pid) != recorder)
     }
 
     /// Presses the running tasks of one run harder, at once.

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use rustc_hash::FxHashMap;
 use tracing::{debug, error, info, warn};
 
-use super::{Happening, RunId, Supervisor};
+use super::{RunId, Supervisor, SupervisorEvent};
 use crate::engine::{Effect, Failure, FailureKind, Run, TaskId};
 use crate::graph::{ActorId, Kind, Stdin};
 use crate::history::RunClock;
@@ -98,11 +98,11 @@ impl Supervisor {
             }
             Effect::ActorStarted(actor) => {
                 debug!(actor = self.actor_name(actor), run = run.0, "started");
-                self.happenings.push(Happening::ActorStarted(run, actor));
+                self.reports.push(SupervisorEvent::ActorStarted(run, actor));
             }
             Effect::ActorFinished(actor, end) => {
                 debug!(actor = self.actor_name(actor), run = run.0, "ended");
-                self.happenings.push(Happening::ActorFinished(run, actor, end));
+                self.reports.push(SupervisorEvent::ActorFinished(run, actor, end));
             }
             Effect::Retrying { actor, retry, delay, failure } => {
                 let pause = if delay.is_zero() { String::new() } else { format!(" in {delay:?}") };
@@ -113,15 +113,15 @@ impl Supervisor {
                 self.log_failure(run, actor, &failure, handled);
                 if !handled {
                     let message = headline(&failure).to_owned();
-                    self.happenings.push(Happening::Failed { run, actor, message });
+                    self.reports.push(SupervisorEvent::Failed { run, actor, message });
                 }
             }
             Effect::Ended { status, output } => {
                 self.runs.remove(&run);
                 self.settle_account(run);
-                self.run_is_over();
+                self.processes.run_ended();
                 info!(target: "run_finished", run = run.0, "run ended: {status}");
-                self.happenings.push(Happening::RunEnded { run, status, output });
+                self.reports.push(SupervisorEvent::RunEnded { run, status, output });
             }
         }
     }

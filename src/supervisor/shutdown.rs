@@ -9,15 +9,15 @@ use std::time::{Duration, Instant};
 
 use tracing::{info, warn};
 
-use super::announced::Host;
-use super::{Happening, Supervisor, SupervisorError};
+use super::owners::PoolOwners;
+use super::processes::{Child, Occupation, Owners, longest_grace};
+use super::{Supervisor, SupervisorError, SupervisorEvent};
 use crate::graph::{Kind, PoolId};
 use crate::pool::Step;
 use crate::process::sys::{Pid, Signal};
 use crate::process::tree::{self, Process, Snapshot};
 
 use super::jobs::Job;
-use super::processes::Child;
 
 impl Supervisor {
     /// Lets all workers go and waits for what is not daemonic, up to `patience`, but not for the recorder
@@ -29,9 +29,9 @@ impl Supervisor {
 
     /// The same; whenever something has happened meanwhile, or the loop was woken, this is called.
     pub fn shut_down_while(&mut self, patience: Duration, also: Meanwhile<'_>) -> Result<(), SupervisorError> {
-        self.hear_announcements();
-        let awaited = if self.has_no_leftovers() { None } else { self.await_leftovers(patience) };
-        self.end_strays(false);
+        self.read_announcements();
+        let awaited = if self.processes.has_no_leftovers() { None } else { self.await_leftovers(patience) };
+        self.processes.end_orphans(false);
         self.let_go();
         self.signal_daemonic_workers(Signal::SIGTERM);
         if let Some(awaited) = awaited {
@@ -55,13 +55,10 @@ impl Supervisor {
 
     /// SIGTERM, grace, SIGKILL for all that is left.
     fn end_everything(&mut self, also: Meanwhile<'_>) -> Result<(), SupervisorError> {
-        self.end_strays(true);
+        self.processes.end_orphans(true);
         let (grace, recorder) = (self.grace(), self.recorder_pid());
         for signal in [Signal::SIGTERM, Signal::SIGKILL] {
-            let told = tree::signal_below(&[Pid::this()], signal, |process| {
-                Some(process.pid) == recorder || self.was_told(process, signal)
-            });
-            self.note_told(signal, &told);
+            let told = self.processes.signal_below(Pid::this(), signal, |process| Some(process.pid) == recorder);
             if !told.is_empty() {
                 let processes = if told.len() == 1 { "process that was" } else { "processes that were" };
                 info!("sent {} to {} {processes} still running", signal.as_str(), told.len());
@@ -80,7 +77,7 @@ impl Supervisor {
 
     /// The longest grace time of the pools: how long a process has between one signal and the next.
     pub fn grace(&self) -> Duration {
-        self.workflow.pools.iter().map(|pool| pool.grace).max().unwrap_or(Duration::from_secs(5))
+        longest_grace(&self.workflow)
     }
 
     /// Lets all workers go that have nothing to do, the others after their task. Nothing new starts.
@@ -129,31 +126,23 @@ impl Supervisor {
                 not.extend(snapshot.below(pid).into_iter().map(|process| process.pid));
             }
         }
-        for stray in snapshot.children(Pid::this()).iter().filter(|it| !self.children.contains_key(&it.pid)) {
-            if self.host_of_stray(stray).is_some_and(|host| self.is_pressed_whole(host)) {
-                not.insert(stray.pid);
-                not.extend(snapshot.below(stray.pid).into_iter().map(|process| process.pid));
+        let owners = PoolOwners::new(&self.workflow, &self.pools, &self.jobs);
+        for orphan in self.processes.orphans_in(&snapshot) {
+            let owner = self.processes.owner_of_orphan(orphan, &owners);
+            if owner.is_some_and(|owner| is_pressed_whole(owners.occupation(owner))) {
+                not.insert(orphan.pid);
+                not.extend(snapshot.below(orphan.pid).into_iter().map(|process| process.pid));
             }
         }
-        not.extend(self.children.keys());
-        let told = tree::signal_below(&[Pid::this()], signal, |process| {
-            not.contains(&process.pid) || self.announced.is_starting_pid(process.pid) || self.was_told(process, signal)
-        });
-        self.note_told(signal, &told);
-    }
-
-    /// Whether a worker or program has a task, and all of its processes are signalled when that is pressed.
-    fn is_pressed_whole(&self, (pool, worker): Host) -> bool {
-        let state = &self.pools[pool.index()];
-        let shared = self.workflow.pool(pool).kind.shares_process();
-        state.programs.contains_key(&worker)
-            || (!shared && state.workers.get(&worker).is_some_and(|process| !process.jobs.is_empty()))
+        not.extend(self.processes.children().map(|(pid, _)| pid));
+        not.extend(self.processes.starting());
+        self.processes.signal_below(Pid::this(), signal, |process| not.contains(&process.pid));
     }
 
     /// Signals the workers that Python takes for daemonic, with all below them.
     fn signal_daemonic_workers(&mut self, signal: Signal) {
-        let daemonic = self.children.values().filter_map(|child| match child {
-            Child::Worker(pool, worker) if self.workflow.pool(*pool).kind.is_daemonic() => Some((*pool, *worker)),
+        let daemonic = self.processes.children().filter_map(|(_, child)| match child {
+            Child::Worker(pool, worker) if self.workflow.pool(pool).kind.is_daemonic() => Some((pool, worker)),
             _ => None,
         });
         for (pool, worker) in daemonic.collect::<Vec<_>>() {
@@ -166,11 +155,11 @@ impl Supervisor {
         self.signal_daemonic_workers(signal);
         let daemonic: Vec<Process> = tree::descendants(Pid::this())
             .into_iter()
-            .filter(|process| self.announced.get(process).is_some_and(|known| known.daemonic == Some(true)))
+            .filter(|process| self.processes.is_announced_as_daemonic(process) == Some(true))
             .collect();
         if !daemonic.is_empty() {
             info!("sent {} to daemonic processes: {}", signal.as_str(), tree::names(&daemonic));
-            self.signal_branches(&daemonic, signal);
+            self.processes.signal_branches(&daemonic, signal);
         }
     }
 
@@ -180,13 +169,18 @@ impl Supervisor {
             if Instant::now() >= deadline {
                 return Ok(Wait::Over);
             }
-            if self.turn(Some(deadline))?.iter().any(|happening| matches!(happening, Happening::Signal(_))) {
+            if self.turn(Some(deadline))?.iter().any(|happening| matches!(happening, SupervisorEvent::Signal(_))) {
                 return Ok(Wait::Hurry);
             }
             also(self);
         }
         Ok(Wait::Empty)
     }
+}
+
+/// Whether all processes of an owner are signalled when its task is.
+fn is_pressed_whole(occupation: Occupation) -> bool {
+    matches!(occupation, Occupation::Task { .. } | Occupation::Program)
 }
 
 /// What is done while the end is waited for.

@@ -139,7 +139,7 @@ impl Supervisor {
         let queue = self.queue_for(pool).map_err(|error| format!("cannot connect a worker: {error}"))?;
         let Started { pid, pidfd, channel, output } =
             self.start_interpreter(pool, "fresh.main", "pushflow-worker", queue, leaf.as_deref())?;
-        self.children.insert(pid, Child::Worker(pool, worker));
+        self.processes.add_child(pid, Child::Worker(pool, worker));
         let output = self.watch_worker_output(pool, worker, output)?;
         self.keep_last_lines(output);
         let process = WorkerProcess { process: Some((pid, pidfd)), ..WorkerProcess::new(worker, output) };

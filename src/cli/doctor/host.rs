@@ -9,7 +9,7 @@ use nix::unistd::{AccessFlags, access, geteuid};
 
 use super::finding::Finding;
 use crate::cli::locate::Whose;
-use crate::supervisor::viewers::{is_private, runtime_folders};
+use crate::supervisor::status_socket::{is_private, runtime_folders};
 
 /// The first kernel with cgroup.kill, and the first with handles on processes (pidfd_open(2), waitid(2) with P_PIDFD).
 const KERNEL: (u32, u32) = (5, 14);

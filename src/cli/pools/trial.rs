@@ -18,7 +18,7 @@ use crate::payload::{ERROR_KEY, Payload, Plain, to_json};
 use crate::process::sys::Pid;
 use crate::process::tree;
 use crate::supervisor::listing::{ListedProcess, ProcessKind};
-use crate::supervisor::{Happening, Supervisor};
+use crate::supervisor::{Supervisor, SupervisorEvent};
 
 const TASKS: &str = include_str!("tasks.py");
 /// The modules' folder is on `sys.path` of everything that tasks start.
@@ -100,10 +100,10 @@ impl Trial {
         loop {
             for happening in self.supervisor.turn(None).map_err(anyhow::Error::new)? {
                 match happening {
-                    Happening::RunEnded { run: ended, status, output } if ended == run => {
+                    SupervisorEvent::RunEnded { run: ended, status, output } if ended == run => {
                         return Ok(ending(&status, output.as_ref()));
                     }
-                    Happening::Signal(signal) => {
+                    SupervisorEvent::Signal(signal) => {
                         self.end()?;
                         return Err(Failure::Said(Exit::Signal(signal)));
                     }

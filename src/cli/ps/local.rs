@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::supervisor::listing::Listing;
-use crate::supervisor::viewers::{is_private, runtime_folders};
+use crate::supervisor::status_socket::{is_private, runtime_folders};
 use crate::text;
 
 /// A supervisor answers within one turn of its loop.

@@ -13,7 +13,7 @@ use super::locate::Whose;
 use super::services::{PlaceArgs, Services};
 use super::{Exit, Failure, cannot_write};
 use crate::supervisor::listing::Listing;
-use crate::supervisor::viewers::runtime_folders;
+use crate::supervisor::status_socket::runtime_folders;
 use crate::systemd::escape::unit_for_shell;
 use crate::text;
 use table::{Screen, as_tables};

@@ -111,7 +111,7 @@ fn name(process: &ListedProcess) -> String {
     match process.kind {
         ProcessKind::Guardian => format!("{command} (guardian)"),
         ProcessKind::Supervisor => format!("{command} (supervisor)"),
-        ProcessKind::Stray => format!("{command} (its parent is gone)"),
+        ProcessKind::Orphan => format!("{command} (its parent is gone)"),
         _ => command.into_owned(),
     }
 }
@@ -180,13 +180,13 @@ mod tests {
             depth,
             kind,
             daemonic: kind == ProcessKind::Child,
-            announced: kind != ProcessKind::Stray,
+            announced: kind != ProcessKind::Orphan,
             pool: (depth > 1).then(|| "default".to_owned()),
             actor: (depth > 2).then(|| "index".to_owned()),
             run: (depth > 2).then_some(3),
             control_group: None,
             cpu_usage_nsec: 61_500_000_000 * depth as u64,
-            memory_current: (kind != ProcessKind::Stray).then_some(1_500_000 * pid as u64),
+            memory_current: (kind != ProcessKind::Orphan).then_some(1_500_000 * pid as u64),
             age_msec: 3_700_000,
             started_at_usec: 0,
             command: command.to_owned(),
@@ -200,14 +200,14 @@ mod tests {
             pid: 10,
             supervisor: 11,
             tasks: 1,
-            divided: false,
-            strays: (0, 0),
+            has_cgroups: false,
+            orphans: (0, 0),
             processes: vec![
                 process(10, 0, ProcessKind::Guardian, "pushflow run"),
                 process(11, 1, ProcessKind::Supervisor, "pushflow run"),
                 process(12, 2, ProcessKind::Worker, "pushflow-worker: integrate"),
                 process(13, 3, ProcessKind::Child, "sh -c \x1b[2J\nxds"),
-                process(900, 2, ProcessKind::Stray, "[daemon]"),
+                process(900, 2, ProcessKind::Orphan, "[daemon]"),
             ],
         };
         Shown { listing, service }

@@ -97,8 +97,8 @@ fn listing(name: &str, told: &[Properties]) -> Listing {
         pid: supervisor,
         supervisor,
         tasks: processes.iter().filter(works).count(),
-        divided: false,
-        strays: (0, 0),
+        has_cgroups: false,
+        orphans: (0, 0),
         processes,
     }
 }

@@ -1,4 +1,4 @@
-//! What those who look on are told: the command line, later the bus and the history.
+//! What the supervisor reports to its caller: the command line or the service.
 
 use std::fmt;
 
@@ -16,34 +16,34 @@ impl fmt::Display for RunId {
     }
 }
 
-/// Something that happened.
+/// An event that the caller may want to know of.
 #[derive(Debug)]
-pub enum Happening {
+pub enum SupervisorEvent {
     /// A trigger arrived at an actor.
     ActorStarted(RunId, ActorId),
-    /// A trigger of an actor is done with.
+    /// A trigger of an actor was dealt with.
     ActorFinished(RunId, ActorId, ActorEnd),
-    /// An actor failed and nobody took the error.
+    /// An actor failed, and no error link or error handler took the error.
     Failed {
-        /// In which run.
+        /// The run.
         run: RunId,
-        /// Which.
+        /// The actor.
         actor: ActorId,
         /// Why, in one line.
         message: String,
     },
-    /// A run is over; it is not known to the supervisor any more.
+    /// A run has ended. The supervisor does not know it any more.
     RunEnded {
-        /// Which.
+        /// The run.
         run: RunId,
         /// How it ended.
         status: Status,
-        /// What the stop actor held.
+        /// The payload that reached the stop actor.
         output: Option<Payload>,
     },
     /// A payload was written as JSON ([`Supervisor::describe`](super::Supervisor::describe)).
     Described(JsonObject),
-    /// What a run gave was written as JSON ([`Supervisor::describe_run`](super::Supervisor::describe_run)).
+    /// The output of a run was written as JSON ([`Supervisor::describe_run`](super::Supervisor::describe_run)).
     RunDescribed(RunId, JsonObject),
     /// The process got SIGINT, SIGTERM or SIGHUP, by number.
     Signal(i32),
