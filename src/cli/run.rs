@@ -263,7 +263,7 @@ impl<'a> Foreground<'a> {
             supervisor.use_subtree(subtree);
         }
         if accounting {
-            supervisor.keep_accounts();
+            supervisor.resources_mut().keep_accounts();
         }
         // Nobody has to look at a run.
         if let Err(error) = supervisor.open_status_socket() {
@@ -338,14 +338,14 @@ impl<'a> Foreground<'a> {
         if let Some(history) = history {
             history.end(&self.supervisor, &status, output.clone(), error);
         }
-        let report = self.supervisor.take_account(run).map(|account| {
-            let (tree, itself) = (self.supervisor.usage_of_the_tree(), usage_of_the_supervisor());
+        let report = self.supervisor.resources_mut().take_account(run).map(|account| {
+            let (tree, itself) = (self.supervisor.resources().usage_of_the_tree(), usage_of_the_supervisor());
             let end = (&status, elapsed);
             Report::new(
                 self.supervisor.workflow(),
                 end,
                 &account,
-                self.supervisor.workflow_account(),
+                self.supervisor.resources().workflow_account(),
                 itself,
                 tree.as_ref(),
             )

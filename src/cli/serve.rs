@@ -94,7 +94,7 @@ fn serve(args: &ServeArgs, workflow: Arc<Workflow>, file: std::path::PathBuf) ->
     });
     let to_loop = Loop::new(ask, waker);
     let path = supervisor.control_group();
-    let cgroup = path.as_deref().zip(supervisor.subtree().map(Subtree::folder));
+    let cgroup = path.as_deref().zip(supervisor.resources().subtree().map(Subtree::folder));
     let bus = bus::start(whose.bus(), &args.name, Arc::clone(&board), to_loop, told, cgroup)
         .context("cannot start a thread")?;
     let load = Box::new(move || load::again(&file, whose.defaults_file().as_deref()));

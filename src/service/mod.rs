@@ -104,7 +104,7 @@ impl Service {
     pub fn new(mut supervisor: Supervisor, board: Arc<Board>, line: Line, notifier: Rc<Notifier>, load: Load) -> Self {
         // People count the runs of a service from 1.
         supervisor.new_run_id();
-        supervisor.keep_accounts();
+        supervisor.resources_mut().keep_accounts();
         Service {
             mode: supervisor.workflow().service.mode,
             first: Arc::clone(supervisor.workflow()),

@@ -55,7 +55,9 @@ impl Supervisor {
 
     /// A job is its worker's from now on: it was given to it, or the answer before it has come.
     pub(super) fn job_begins(&mut self, pool: PoolId, host: WorkerId, worker: WorkerId, job: JobId) {
-        self.account_start(pool, host, job);
+        if let Some(task) = self.job_actor(job) {
+            self.resources.on_task_started((pool, host), job, task);
+        }
         let Some(process) = self.pools[pool.index()].workers.get_mut(&host) else { return };
         process.jobs.push((job, worker));
         let output = process.output;
@@ -104,7 +106,7 @@ impl Supervisor {
         process.first_is_unread = !process.answered.is_zero();
         if process.first_is_unread {
             // Before its meter is closed, which would count it as a task that has ended.
-            self.account_nothing(pool, worker, first);
+            self.resources.on_task_not_begun((pool, worker), first);
         }
     }
 
@@ -114,7 +116,7 @@ impl Supervisor {
             && !process.ahead.is_empty()
             && let Some((job, _)) = process.jobs.pop()
         {
-            self.account_end(pool, worker, job);
+            self.resources.on_task_ended((pool, worker), job);
             self.tell_pool(pool, |pool, effects| pool.on_job_ended(worker, Answer::NOT_SHORT, Instant::now(), effects));
             let message = format!("the worker process of the task {fault}");
             self.job_ended(job, failed(FailureKind::Lost, ErrorClass::WorkerLost, message));
@@ -147,7 +149,7 @@ impl Supervisor {
 
     /// What counted as begun waits again.
     pub(super) fn has_not_begun(&mut self, pool: PoolId, worker: WorkerId, job: JobId) {
-        self.account_nothing(pool, worker, job);
+        self.resources.on_task_not_begun((pool, worker), job);
         if let Some(Job::Task { run, task, record, .. }) = self.jobs.get_mut(&job) {
             let (run, task) = (*run, *task);
             record.has_not_started();
@@ -156,7 +158,7 @@ impl Supervisor {
     }
 
     fn interrupted_before_it_began(&mut self, pool: PoolId, worker: WorkerId, job: JobId) {
-        self.account_end(pool, worker, job);
+        self.resources.on_task_ended((pool, worker), job);
         self.tell_pool(pool, |pool, effects| pool.on_job_ended(worker, Answer::NOT_SHORT, Instant::now(), effects));
         let message = "the task was interrupted before it had begun";
         self.job_ended(job, failed(FailureKind::Interrupted, ErrorClass::TaskInterrupted, message.to_owned()));

@@ -117,7 +117,7 @@ impl Supervisor {
         process.ready = true;
         let output = process.output;
         let known = process.process.as_ref().map(|(pid, _)| *pid);
-        self.meter_worker(pool, worker, known);
+        self.resources.on_worker_ready((pool, worker), known);
         self.stop_keeping_lines(output);
         self.set_output_context(output, |context| context.pid = Some(pid.as_raw()));
         let places = self.pools[pool.index()].workers.get(&worker).map(|process| process.places.clone());
@@ -146,7 +146,7 @@ impl Supervisor {
         if !followed {
             self.nearness.on_answer(self.jobs.len() == 1, took, now);
         }
-        self.account_end(pool, worker, JobId(task));
+        self.resources.on_task_ended((pool, worker), JobId(task));
         if silent {
             // The next one may have begun, and what there is to look at now is not this one's; but what was read is.
             self.end_line(output);
@@ -154,7 +154,8 @@ impl Supervisor {
                 self.processes.want_scan();
             }
         } else {
-            self.say_what_was_refused(pool, worker, actor);
+            let name = actor.map(|actor| self.workflow.actor(actor).display_name());
+            self.resources.log_refusals((pool, worker), name);
             // What the task has printed is read before the output belongs to the next one.
             self.drain_output(output);
             self.task_is_over((pool, worker), actor, started_something || pauses == Some(true), took);

@@ -4,7 +4,6 @@ use std::time::{Duration, Instant};
 
 use super::Supervisor;
 use super::jobs::failed;
-use super::leaves::may_be_out_of_memory;
 use super::workers::Connection;
 use crate::engine::{FailureKind, Outcome};
 use crate::graph::PoolId;
@@ -101,10 +100,8 @@ impl Supervisor {
         self.close_host(pool, worker);
         let actor = process.jobs.first().and_then(|(job, _)| self.job_actor(*job)).map(|(_, actor)| actor);
         self.task_is_over((pool, worker), actor, true, Duration::ZERO);
-        let oom = may_be_out_of_memory(ended).then(|| self.out_of_memory(pool, worker)).flatten();
-        self.say_what_was_refused(pool, worker, actor);
-        self.close_meter(pool, worker);
-        self.leave_leaf(pool, worker);
+        let oom = self.resources.out_of_memory((pool, worker), ended);
+        self.resources.on_gone((pool, worker), actor.map(|actor| self.workflow.actor(actor).display_name()));
         let place_of_death = (pool, process.process.as_ref().map(|(pid, _)| *pid));
         for place in process.places {
             let orphan = self.tell_pool(pool, |pool, effects| pool.on_worker_ended(place, Instant::now(), effects));

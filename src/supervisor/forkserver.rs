@@ -62,7 +62,7 @@ impl Supervisor {
     }
 
     fn start_forkserver(&mut self, pool: PoolId) -> Result<Forkserver, String> {
-        let leaf = self.make_forkserver_leaf(pool);
+        let leaf = self.resources.cgroup_for_forkserver(pool, &self.workflow);
         let started = self.start_interpreter(pool, "forkserver.main", "pushflow-forkserver", None, leaf.as_deref())?;
         let Started { pid, mut channel, output, .. } = started;
         let phase = if self.pools[pool.index()].preload { Phase::Importing } else { Phase::Starting };

@@ -3,11 +3,13 @@
 use std::time::Instant;
 
 use super::recording::TaskRecord;
+use super::resources::{OutOfMemory, Victim};
 use super::{RunId, Supervisor, SupervisorEvent};
 use crate::engine::{Failure, FailureKind, Outcome, TaskId};
 use crate::graph::{ActorId, Kind, PoolId};
 use crate::payload::{ErrorClass, JsonObject, Payload, PythonError};
 use crate::pool::{JobId, Needs};
+use crate::process::sys::Pid;
 
 /// A job: a task of a run, or a payload that only Python can write as JSON.
 #[derive(Debug)]
@@ -128,6 +130,20 @@ impl Supervisor {
         let why = self.pools[pool.index()].failure.as_deref().unwrap_or("they die before they are ready");
         let message = format!("cannot start workers of pool {name}: {why}");
         self.not_started.push((job, failed(FailureKind::Lost, ErrorClass::WorkerLost, message)));
+    }
+
+    /// The outcome of a job whose process, of this pool, the kernel has killed because of memory.
+    pub(super) fn ran_out_of_memory(
+        &self,
+        (pool, pid): (PoolId, Option<Pid>),
+        job: JobId,
+        oom: &OutOfMemory,
+        kind: FailureKind,
+    ) -> Outcome {
+        let (run, actor) = self.job_actor(job).unzip();
+        let actor = actor.map(|actor| self.workflow.actor(actor).display_name());
+        let message = oom.log(Victim { run, actor, pool: &self.workflow.pool(pool).name, pid });
+        failed(kind, ErrorClass::OutOfMemory, message)
     }
 
     /// The actor that a job belongs to, for people.

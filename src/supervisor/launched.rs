@@ -221,7 +221,7 @@ impl Supervisor {
         let address = self.doorway()?.address.clone();
         let token = random_hex(TOKEN_LENGTH / 2).map_err(cannot)?;
         let (output, write) = sys::pipe().map_err(cannot)?;
-        let leaf = self.make_worker_leaf(pool, worker)?;
+        let leaf = self.resources.cgroup_for_worker((pool, worker), &self.workflow)?;
         let program = Program::new(program, write.as_fd())
             .args(arguments)
             .args([self.interpreter_of(pool)])

@@ -4,7 +4,6 @@
 //! Readiness comes in ([`Supervisor::turn`]), is told to the engine or a pool, and their effects are carried out one
 //! after the other from one queue, so that nothing calls itself.
 
-mod accounts;
 mod ahead;
 mod answers;
 mod endings;
@@ -12,13 +11,10 @@ mod error;
 mod event;
 mod event_loop;
 mod forkserver;
-mod ground;
 mod interpreter;
 mod jobs;
 mod kept_output;
 mod launched;
-mod leaves;
-mod meters;
 mod nearness;
 mod output;
 mod owners;
@@ -29,6 +25,7 @@ mod programs;
 mod recorder;
 mod recording;
 mod resident;
+mod resources;
 mod runs;
 mod setup;
 mod shared;
@@ -37,13 +34,12 @@ mod starting;
 mod template;
 mod workers;
 
-pub use accounts::usage_of_the_supervisor;
 pub use error::SupervisorError;
 pub use event::{RunId, SupervisorEvent};
-pub use ground::{CgroupUse, subtree_for};
 pub(crate) use interpreter::interpreter_in;
 pub use processes::{OrphanCount, SignalTarget, listing, status_socket};
 pub use recorder::RecorderCommand;
+pub use resources::{CgroupUse, Resources, subtree_for, usage_of_the_supervisor};
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -54,19 +50,18 @@ use rustc_hash::FxHashMap;
 use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGTERM, SIGUSR1};
 use tracing::{debug, warn};
 
+use crate::cgroup::Subtree;
 use crate::engine;
 use crate::graph::{Context, PoolId, PoolSpec, Workflow};
 use crate::pool::{self, JobId, Pool};
 use crate::process::sys;
 
-use accounts::Accounts;
 use event_loop::{EventLoop, Readiness, Source};
 use forkserver::Forkserver;
 use interpreter::Interpreter;
 use jobs::Job;
 use kept_output::KeptOutput;
 use launched::Doorway;
-use leaves::Leaves;
 use nearness::Nearness;
 use output::Output;
 use processes::status_socket::StatusSocket;
@@ -98,8 +93,7 @@ pub struct Supervisor {
     scratch: Vec<u8>,
     /// Where workers behind launchers connect; there from the first one on.
     doorway: Option<Doorway>,
-    leaves: Leaves,
-    accounts: Accounts,
+    resources: Resources,
     /// Where tasks are recorded; none while nobody wants that.
     recording: Option<Recording>,
     jobs: FxHashMap<JobId, Job>,
@@ -189,8 +183,7 @@ impl Supervisor {
             kept_outputs: FxHashMap::default(),
             scratch: Vec::new(),
             doorway: None,
-            leaves: Leaves::default(),
-            accounts: Accounts::default(),
+            resources: Resources::default(),
             recording: None,
             jobs: FxHashMap::default(),
             nearness: Nearness::default(),
@@ -207,6 +200,22 @@ impl Supervisor {
     /// The workflow it supervises.
     pub fn workflow(&self) -> &Arc<Workflow> {
         &self.workflow
+    }
+
+    /// Cgroups and accounts.
+    pub fn resources(&self) -> &Resources {
+        &self.resources
+    }
+
+    /// Cgroups and accounts.
+    pub fn resources_mut(&mut self) -> &mut Resources {
+        &mut self.resources
+    }
+
+    /// Puts what is started from now on into leaves of this subtree. The caller reports the limits that its controllers do not enforce
+    /// ([`Workflow::limit_names`]).
+    pub fn use_subtree(&mut self, subtree: Subtree) {
+        self.resources.use_subtree(subtree, &self.workflow);
     }
 
     /// Waits for something to happen, until `wake` at the latest, and does what follows from it. What a caller may
@@ -279,7 +288,7 @@ impl Supervisor {
                 break;
             }
             let Some((child, reaped)) = self.processes.reap() else { break };
-            self.account_reaped(child.as_ref(), &reaped);
+            self.resources.on_reaped(child, &reaped);
             match child {
                 Some(Child::Worker(pool, worker)) => self.on_worker_reaped(pool, worker, reaped.ended),
                 Some(Child::Program(pool, worker)) => self.on_program_reaped(pool, worker, reaped.ended),
@@ -294,7 +303,7 @@ impl Supervisor {
                 }
             }
         }
-        self.sweep_leaves();
+        self.resources.remove_empty_cgroups();
     }
 
     fn on_time(&mut self, now: Instant) {

@@ -33,7 +33,7 @@ impl Supervisor {
     /// does not get it.
     pub(super) fn signal_worker(&mut self, pool: PoolId, worker: WorkerId, signal: Signal) {
         if signal == Signal::SIGKILL {
-            self.kill_leaf(pool, worker);
+            self.resources.kill((pool, worker));
         }
         // First: what becomes an orphan by this very signal has got it then.
         self.signal_orphans_of(pool, worker, signal);

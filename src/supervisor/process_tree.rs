@@ -93,7 +93,7 @@ impl Supervisor {
         let facts = Facts {
             guardian: self.event_loop.guardian_pid(),
             tasks: self.runs.values().map(|run| run.jobs.len()).sum(),
-            has_cgroups: self.subtree().is_some(),
+            has_cgroups: self.resources.subtree().is_some(),
         };
         let owners = PoolOwners::new(&self.workflow, &self.pools, &self.jobs);
         self.processes.arrange(snapshot, facts, &self.workflow, &owners)
@@ -110,7 +110,7 @@ impl Supervisor {
     /// The cgroup that is divided among the processes of the supervisor, relative to the root of this cgroup namespace; none if there
     /// is none.
     pub fn control_group(&self) -> Option<String> {
-        self.subtree()?;
+        self.resources.subtree()?;
         // The supervisor itself is in a leaf.
         control_group_of(Pid::this())?.rsplit_once('/').map(|(group, _)| group.to_owned())
     }

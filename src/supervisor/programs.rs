@@ -13,7 +13,6 @@ use tracing::warn;
 
 use super::jobs::{Job, failed};
 use super::kept_output::{MOST_KEPT_OUTPUT, Printed};
-use super::leaves::may_be_out_of_memory;
 use super::output::Context;
 use super::processes::{Child, ORIGIN_VARIABLE, origin_of};
 use super::{RunId, Supervisor, template};
@@ -76,7 +75,7 @@ impl Supervisor {
             launched
         });
         if let Err(CannotStart { why, short }) = launched {
-            self.leave_leaf(pool, worker);
+            self.resources.on_not_started((pool, worker));
             let waits = self.tell_pool(pool, |pool, effects| {
                 let now = Instant::now();
                 let waits = short && pool.on_program_not_started(worker, now, effects);
@@ -133,7 +132,8 @@ impl Supervisor {
         let context = Context { pool: Some(pool), task: Some(task), ..Context::default() };
         // Where nothing is started after all, its end takes it out again.
         let output = self.watch_output(read, context).map_err(unwatched)?;
-        let leaf = self.make_program_leaf(pool, worker, actor).map_err(CannotStart::because)?;
+        let leaf = self.resources.cgroup_for_program((pool, worker), actor, &self.workflow);
+        let leaf = leaf.map_err(CannotStart::because)?;
         let Some(Job::Task { payload, stdin, .. }) = self.jobs.get(&job) else {
             return Err(CannotStart::because("the task is gone"));
         };
@@ -156,7 +156,7 @@ impl Supervisor {
             output.context.pid = Some(pid.as_raw());
         }
         self.processes.add_child(pid, Child::Program(pool, worker));
-        self.meter_program(pool, worker, job);
+        self.resources.on_program_started((pool, worker), job, task);
         self.pools[pool.index()]
             .programs
             .insert(worker, Program { process: (pid, pidfd), task, output, stdout: kept.map(|(token, _)| *token) });
@@ -169,12 +169,10 @@ impl Supervisor {
         self.task_is_over((pool, worker), Some(program.task.1), true, Duration::ZERO);
         let last_lines = self.take_last_lines(program.output);
         let printed = program.stdout.and_then(|token| self.take_kept_output(token));
-        let oom = may_be_out_of_memory(Some(ended)).then(|| self.out_of_memory(pool, worker)).flatten();
+        let oom = self.resources.out_of_memory((pool, worker), Some(ended));
         let orphan = self.tell_pool(pool, |pool, effects| pool.on_worker_ended(worker, Instant::now(), effects));
         let actor = orphan.and_then(|orphan| self.job_actor(orphan.job)).map(|(_, actor)| actor);
-        self.say_what_was_refused(pool, worker, actor);
-        self.close_meter(pool, worker);
-        self.leave_leaf(pool, worker);
+        self.resources.on_gone((pool, worker), actor.map(|actor| self.workflow.actor(actor).display_name()));
         let (Some(orphan), Some(actor)) = (orphan, actor) else { return };
         let outcome = match &self.workflow.actor(actor).kind {
             Kind::Exec(_) if orphan.interrupted && !matches!(ended, Ended::Exited(0)) => {
@@ -198,7 +196,7 @@ impl Supervisor {
             return;
         }
         if signal == Signal::SIGKILL {
-            self.kill_leaf(pool, worker);
+            self.resources.kill((pool, worker));
         }
         self.signal_orphans_of(pool, worker, signal);
         if let Some(Program { process, .. }) = self.pools[pool.index()].programs.get(&worker) {

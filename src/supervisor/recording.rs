@@ -48,7 +48,7 @@ impl Supervisor {
     /// From now on, tasks are recorded there.
     pub fn record_tasks(&mut self, news: TaskNews, keeps_results: bool) {
         self.recording = Some(Recording { news, keeps_results, tell_at: None });
-        self.tell_what_tasks_use();
+        self.resources.keep_usage_of_tasks();
     }
 
     /// A task has got its inputs.
@@ -109,7 +109,7 @@ impl Supervisor {
         (payload, record): (Payload, TaskRecord),
         outcome: Outcome,
     ) -> Outcome {
-        let usage = self.take_usage(job);
+        let usage = self.resources.take_usage(job);
         let Some(recording) = &self.recording else { return outcome };
         let (run, task, actor) = whose;
         let Some(active) = self.runs.get_mut(&run) else { return outcome };
@@ -156,7 +156,7 @@ impl Supervisor {
 
     /// What a run has used, and its actors by their paths, as the history has it; none where no accounts are kept.
     pub fn figures(&self, run: RunId) -> Option<(Figures, Vec<(String, Figures)>)> {
-        let account = self.account(run)?;
+        let account = self.resources.account(run)?;
         let actors = account.actors.iter().filter_map(|(id, its)| {
             let actor = self.workflow.actors.get(id.index())?;
             Some((actor.path.clone(), Figures::from(&its.totals)))

@@ -90,7 +90,7 @@ impl Supervisor {
         self.interpreter = Interpreter::of(&workflow);
         self.pools = PoolState::all_of(&workflow);
         self.processes.workflow_replaced();
-        self.accounts.take_latest();
+        self.resources.take_latest_durations();
         self.workflow = workflow;
         Ok(missed)
     }

@@ -118,7 +118,7 @@ impl Supervisor {
             }
             Effect::Ended { status, output } => {
                 self.runs.remove(&run);
-                self.settle_account(run);
+                self.resources.on_run_ended(run);
                 self.processes.run_ended();
                 info!(target: "run_finished", run = run.0, "run ended: {status}");
                 self.reports.push(SupervisorEvent::RunEnded { run, status, output });

@@ -105,7 +105,7 @@ impl Supervisor {
         if let Err(why) = started {
             self.pools[pool.index()].failure = Some(why);
             self.close_connection(pool, worker);
-            self.leave_leaf(pool, worker);
+            self.resources.on_not_started((pool, worker));
             self.tell_pool(pool, |pool, effects| pool.on_worker_ended(worker, Instant::now(), effects));
             self.say_that_starts_fail(pool);
         } else if shared {
@@ -119,7 +119,7 @@ impl Supervisor {
         let (ours, theirs) = sys::connection().map_err(cannot)?;
         let (output, write) = sys::pipe().map_err(cannot)?;
         let (queue, its_queue) = self.queue_for(pool).map_err(cannot)?.unzip();
-        let leaf = self.make_worker_leaf(pool, worker)?;
+        let leaf = self.resources.cgroup_for_worker((pool, worker), &self.workflow)?;
         self.ask_forkserver(pool, theirs, write, its_queue, leaf.as_deref())?;
         let output = self.watch_worker_output(pool, worker, output)?;
         self.pools[pool.index()].workers.insert(worker, WorkerProcess::new(worker, output));
@@ -135,7 +135,7 @@ impl Supervisor {
 
     /// Starts an interpreter that is a worker.
     fn start_fresh_worker(&mut self, pool: PoolId, worker: WorkerId) -> Result<(), String> {
-        let leaf = self.make_worker_leaf(pool, worker)?;
+        let leaf = self.resources.cgroup_for_worker((pool, worker), &self.workflow)?;
         let queue = self.queue_for(pool).map_err(|error| format!("cannot connect a worker: {error}"))?;
         let Started { pid, pidfd, channel, output } =
             self.start_interpreter(pool, "fresh.main", "pushflow-worker", queue, leaf.as_deref())?;

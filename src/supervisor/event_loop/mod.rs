@@ -235,6 +235,9 @@ mod tests {
     use super::*;
     use crate::process::sys;
 
+    /// A test that waits longer has failed.
+    const PATIENCE: Option<Duration> = Some(Duration::from_secs(60));
+
     fn tokens(ready: &[Readiness]) -> Vec<Token> {
         ready.iter().map(|readiness| readiness.token).collect()
     }
@@ -246,7 +249,7 @@ mod tests {
         let mut read = Receiver::from(read);
         let token = event_loop.watch(&mut read, Source::Output).unwrap();
         std::fs::File::from(write.try_clone().unwrap()).write_all(b"x").unwrap();
-        let ready = event_loop.wait(None).unwrap();
+        let ready = event_loop.wait(PATIENCE).unwrap();
         assert_eq!(ready, [Readiness { token, readable: true, writable: false }]);
         assert_eq!(event_loop.source(token), Some(Source::Output));
         event_loop.unwatch(&mut read, token);
@@ -262,7 +265,7 @@ mod tests {
         let token = event_loop.watch(&mut read, Source::Output).unwrap();
         std::fs::File::from(write).write_all(b"x").unwrap();
         event_loop.defer(Token(77));
-        assert_eq!(tokens(&event_loop.wait(None).unwrap()), [Token(77), token]);
+        assert_eq!(tokens(&event_loop.wait(PATIENCE).unwrap()), [Token(77), token]);
         assert!(event_loop.wait(Some(Duration::ZERO)).unwrap().is_empty());
     }
 
@@ -279,9 +282,10 @@ mod tests {
     fn a_waker_ends_the_waiting_of_another_thread() {
         let mut event_loop = EventLoop::new([]).unwrap();
         let waker = event_loop.waker().unwrap();
-        let thread = std::thread::spawn(move || waker.wake());
-        let ready = event_loop.wait(None).unwrap();
-        assert_eq!(event_loop.source(ready[0].token), Some(Source::Waker));
-        thread.join().unwrap().unwrap();
+        std::thread::scope(|scope| {
+            scope.spawn(|| waker.wake().unwrap());
+            let ready = event_loop.wait(PATIENCE).unwrap();
+            assert_eq!(event_loop.source(ready[0].token), Some(Source::Waker));
+        });
     }
 }

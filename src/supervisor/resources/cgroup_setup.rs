@@ -1,25 +1,25 @@
-//! The cgroup that a supervisor divides up: found or asked for before it starts anything, and one clear line about what is
-//! missing.
+//! The cgroup that a supervisor divides among its processes: it is acquired before anything is started, and one line of the log
+//! says what is missing.
 
 use tracing::{debug, info, warn};
 
 use crate::cgroup::{Controller, LimitName, Subtree, Wanted, escaped, settle};
 use crate::graph::Workflow;
 
-/// What a supervisor wants cgroups for.
+/// What a supervisor needs cgroups for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct CgroupUse {
-    /// Figures are wanted ([`Supervisor::keep_accounts`](super::Supervisor::keep_accounts)).
+    /// Resource usage is measured ([`Resources::keep_accounts`](super::Resources::keep_accounts)).
     pub accounting: bool,
-    /// Whether systemd may be asked for a scope: for a supervisor that is no service of its own.
+    /// Whether systemd may be asked for a scope: for a supervisor that is not a service.
     pub ask_systemd: bool,
 }
 
-/// Gets the cgroup for a supervisor of this workflow, and says once what will be missing. Call it before anything is
-/// started: what runs already stays where it is.
+/// Acquires the cgroup for a supervisor of this workflow, and logs once what will be missing. Call it before anything is
+/// started: running processes stay in their cgroup.
 ///
-/// Without limits and accounting nobody is asked for anything: a cgroup that was delegated is used all the same, since its
-/// kill reaches everything.
+/// Without limits and accounting, systemd is not asked. A delegated cgroup is used nevertheless: its `cgroup.kill` reaches
+/// every process.
 pub fn subtree_for(workflow: &Workflow, usage: CgroupUse) -> Option<Subtree> {
     let limits = workflow.limit_names();
     let needed = usage.accounting || !limits.is_empty();
