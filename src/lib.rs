@@ -22,6 +22,7 @@ pub mod payload;
 pub mod pool;
 pub mod process;
 pub mod service;
+pub mod stop_policy;
 pub mod supervisor;
 pub mod systemd;
 pub mod text;

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use clap::ValueEnum;
-use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::consts::SIGINT;
 use tracing::{debug, info, warn};
 
 use super::accounting::Report;
@@ -25,6 +25,7 @@ use crate::pool::Step;
 use crate::process::Signal;
 use crate::process::guardian::{self, Guardian};
 use crate::process::sys::EndedBySignals;
+use crate::stop_policy::{Expired, Host, StopAction, StopPolicy};
 use crate::supervisor::{
     CgroupUse, Supervisor, SupervisorError, SupervisorEvent, subtree_for, usage_of_the_supervisor,
 };
@@ -238,16 +239,7 @@ struct Ended {
 struct Foreground<'a> {
     supervisor: Supervisor,
     progress: Progress<'a>,
-    /// The first signal that ended the run.
-    signal: Option<i32>,
-    /// When tasks that were allowed to finish, or the worker that writes the output, have had their time.
-    patience_ends: Option<Instant>,
-    /// Until when SIGTERM leaves time to what is running.
-    stop_by: Option<Instant>,
-    /// There was a second signal.
-    impatient: bool,
-    /// The run is over, and its output is being written as JSON.
-    describing: bool,
+    stop: StopPolicy,
 }
 
 impl<'a> Foreground<'a> {
@@ -271,15 +263,7 @@ impl<'a> Foreground<'a> {
         }
         let quiet = !tracing::enabled!(tracing::Level::INFO);
         let progress = Progress::new(workflow, quiet);
-        Ok(Foreground {
-            supervisor,
-            progress,
-            signal: None,
-            patience_ends: None,
-            stop_by: None,
-            impatient: false,
-            describing: false,
-        })
+        Ok(Foreground { supervisor, progress, stop: StopPolicy::new(Host::Foreground) })
     }
 
     fn run(
@@ -325,12 +309,8 @@ impl<'a> Foreground<'a> {
             Some(output) => Some(Arc::from(self.describe(&output, early.then_some(grace))?.to_string())),
         };
         self.progress.finish();
-        let patience = match (self.signal, self.stop_by) {
-            _ if self.impatient => Duration::ZERO,
-            (Some(SIGTERM), Some(by)) => by.saturating_duration_since(Instant::now()),
-            (None, _) if !early => self.supervisor.workflow().service.stop_timeout,
-            _ => grace,
-        };
+        let stop_timeout = self.supervisor.workflow().service.stop_timeout;
+        let patience = self.stop.patience(Instant::now(), early, grace, stop_timeout);
         self.supervisor.shut_down(patience)?;
         // Nothing is left to be supervised: a disk may take its time.
         self.supervisor.leave_loop();
@@ -350,7 +330,7 @@ impl<'a> Foreground<'a> {
                 tree.as_ref(),
             )
         });
-        Ok(Ended { status, signal: self.signal, output, report, supervisor: self.supervisor })
+        Ok(Ended { status, signal: self.stop.signal(), output, report, supervisor: self.supervisor })
     }
 
     /// Processes that tasks did not end themselves are something to mend.
@@ -367,8 +347,7 @@ impl<'a> Foreground<'a> {
 
     /// The output as JSON; what needs a worker's help is left out if that takes longer than `patience`, or at a signal.
     fn describe(&mut self, output: &Payload, patience: Option<Duration>) -> Result<JsonObject, SupervisorError> {
-        self.describing = true;
-        self.patience_ends = patience.and_then(|patience| Instant::now().checked_add(patience));
+        self.stop.on_output(patience.and_then(|patience| Instant::now().checked_add(patience)));
         self.supervisor.describe(output);
         loop {
             if let Some(json) = self.turn(|happening| match happening {
@@ -383,7 +362,7 @@ impl<'a> Foreground<'a> {
     /// One turn of the supervisor; what the caller waits for is picked from what happened.
     fn turn<T>(&mut self, mut pick: impl FnMut(SupervisorEvent) -> Option<T>) -> Result<Option<T>, SupervisorError> {
         let mut picked = None;
-        let wake = self.patience_ends.into_iter().chain([self.progress.next_time()]).min();
+        let wake = self.stop.next_time().into_iter().chain([self.progress.next_time()]).min();
         for happening in self.supervisor.turn(wake)? {
             self.progress.on_happening(&happening);
             match happening {
@@ -391,52 +370,55 @@ impl<'a> Foreground<'a> {
                 happening => picked = picked.or_else(|| pick(happening)),
             }
         }
-        if self.patience_ends.is_some_and(|at| at <= Instant::now()) {
-            self.patience_ends = None;
-            if self.describing {
+        match self.stop.on_time(Instant::now()) {
+            Some(Expired::Output) => {
                 warn!("no worker could write the output in time: values that need one are left out");
                 self.supervisor.hurry_descriptions();
-            } else {
+            }
+            Some(Expired::Tasks) => {
                 warn!("the running tasks have not finished in time: killing them");
                 self.supervisor.press_tasks(Step::Terminate);
             }
+            None => {}
         }
         self.progress.show();
         Ok(picked)
     }
 
     fn on_signal(&mut self, signal: i32) {
-        match (self.signal, signal) {
-            _ if self.describing => {
+        let stop_timeout = self.supervisor.workflow().service.stop_timeout;
+        match self.stop.on_signal(signal, Instant::now(), stop_timeout) {
+            // A foreground run is never reloaded.
+            StopAction::Reload => {}
+            StopAction::SkipOutput => {
                 info!("not waiting for the whole output: values that need a worker are left out");
                 self.supervisor.hurry_descriptions();
             }
-            (None, SIGTERM) => {
-                let patience = self.supervisor.workflow().service.stop_timeout;
-                info!("SIGTERM: no new task starts, running tasks may finish within {patience:?}");
-                self.patience_ends = Instant::now().checked_add(patience);
-                self.stop_by = self.patience_ends;
+            StopAction::Stop => {
+                info!("SIGTERM: no new task starts, running tasks may finish within {stop_timeout:?}");
                 self.supervisor.stop_runs("the workflow was stopped by SIGTERM");
                 self.supervisor.press_daemonic_tasks(Step::Terminate);
             }
-            (None, SIGINT) => {
-                info!("interrupting the running tasks; press Ctrl-C again to kill them");
-                self.supervisor.abort_runs("the workflow was interrupted by SIGINT");
+            StopAction::Interrupt => {
+                let reason = match signal {
+                    SIGINT => {
+                        info!("interrupting the running tasks; press Ctrl-C again to kill them");
+                        "the workflow was interrupted by SIGINT"
+                    }
+                    _ => {
+                        info!("the terminal is gone: interrupting the running tasks");
+                        "the workflow was interrupted by SIGHUP"
+                    }
+                };
+                self.supervisor.abort_runs(reason);
                 self.supervisor.signal_leftovers(Signal::SIGINT);
             }
-            (None, _) => {
-                info!("the terminal is gone: interrupting the running tasks");
-                self.supervisor.abort_runs("the workflow was interrupted by SIGHUP");
-                self.supervisor.signal_leftovers(Signal::SIGINT);
-            }
-            (Some(_), _) => {
+            StopAction::Kill => {
                 info!("killing the running tasks");
                 self.supervisor.abort_runs("the workflow was interrupted twice");
                 self.supervisor.press_tasks(Step::Terminate);
                 self.supervisor.signal_leftovers(Signal::SIGTERM);
-                self.impatient = true;
             }
         }
-        self.signal.get_or_insert(signal);
     }
 }

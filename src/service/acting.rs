@@ -3,15 +3,15 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use tracing::{error, info, warn};
 
 use super::keeping::{Reply, reply};
-use super::{Answer, Ask, Ending, Notice, Refusal, Service, processes};
+use super::{Answer, Ask, Notice, Refusal, Service, processes};
 use crate::engine::Status;
 use crate::graph::{ServiceMode, Workflow};
 use crate::pool::Step;
 use crate::process::sys::Signal;
+use crate::stop_policy::StopAction;
 use crate::supervisor::{RunId, SupervisorError};
 use crate::text;
 
@@ -43,49 +43,46 @@ impl Service {
     }
 
     pub(super) fn on_signal(&mut self, signal: i32) {
-        match (signal, &mut self.ending) {
-            (SIGHUP, _) => {
+        let stop_timeout = self.settings().stop_timeout;
+        match self.stop.on_signal(signal, Instant::now(), stop_timeout) {
+            StopAction::Reload => {
                 // What is wrong has been logged.
                 let _ = self.reload();
             }
-            (_, Ending::Stopping { impatient, .. }) => {
-                *impatient = true;
+            StopAction::Kill => {
                 info!("killing the running tasks");
                 self.supervisor.abort_runs("the workflow was stopped twice");
                 self.supervisor.press_tasks(Step::Terminate);
                 self.supervisor.signal_leftovers(Signal::SIGTERM);
             }
-            (SIGTERM, _) => {
-                let patience = self.settings().stop_timeout;
-                info!("SIGTERM: no new task starts, running tasks may finish within {patience:?}");
-                self.stop(SIGTERM, Status::Stopped);
+            StopAction::Stop => {
+                info!("SIGTERM: no new task starts, running tasks may finish within {stop_timeout:?}");
+                self.begin_to_stop(&Status::Stopped);
                 self.supervisor.stop_runs("the workflow was stopped by SIGTERM");
                 self.supervisor.press_daemonic_tasks(Step::Terminate);
             }
-            (SIGINT, _) => {
+            StopAction::Interrupt => {
                 info!("SIGINT: interrupting the running tasks");
-                self.stop(SIGINT, Status::Aborted);
+                self.begin_to_stop(&Status::Aborted);
                 self.supervisor.abort_runs("the workflow was interrupted by SIGINT");
                 self.supervisor.signal_leftovers(Signal::SIGINT);
             }
-            _ => {}
+            // The outputs of runs are written while the service goes on.
+            StopAction::SkipOutput => {}
         }
     }
 
-    fn stop(&mut self, signal: i32, queued: Status) {
-        let patience = self.settings().stop_timeout;
-        let by = Instant::now().checked_add(patience);
-        self.ending = Ending::Stopping { signal, by, patience_ends: by, impatient: false };
-        self.end_queued(&queued);
+    fn begin_to_stop(&mut self, queued: &Status) {
+        self.end_queued(queued);
         // Tasks, then what they left: each may be waited for, and pressed twice.
         self.notifier.stopping();
         self.extend_timeout();
     }
 
     fn drain(&mut self) {
-        if matches!(self.ending, Ending::NotAsked) {
+        if !self.is_ending() {
             info!("draining: no more runs are accepted, {} are finished first", self.active.len() + self.queue.len());
-            self.ending = Ending::Draining;
+            self.draining = true;
         }
     }
 
@@ -219,7 +216,7 @@ impl Service {
     }
 
     pub(super) fn press_what_lingers(&mut self, now: Instant) {
-        if self.ending.is_impatient(now) {
+        if self.stop.on_time(now).is_some() {
             warn!("the running tasks have not finished in time: killing them");
             self.supervisor.press_tasks(Step::Terminate);
         }

@@ -2,7 +2,6 @@
 
 use std::time::{Duration, Instant};
 
-use signal_hook::consts::SIGTERM;
 use tracing::info;
 
 use super::{Answer, Ask, Line, Notice, Phase, REQUESTS_A_TURN, Refusal, Service, processes};
@@ -11,55 +10,15 @@ use crate::graph::ServiceMode;
 use crate::service::End;
 use crate::supervisor::{Supervisor, SupervisorError};
 
-/// Whether it ends.
-#[derive(Debug)]
-pub(super) enum Ending {
-    /// Nobody has asked for it.
-    NotAsked,
-    /// It finishes what it has accepted.
-    Draining,
-    /// It was stopped by a signal.
-    Stopping {
-        /// Which.
-        signal: i32,
-        /// Until when running tasks, and what they leave, may go on.
-        by: Option<Instant>,
-        /// The same, until tasks were pressed for it.
-        patience_ends: Option<Instant>,
-        /// A second signal has come.
-        impatient: bool,
-    },
-}
-
-impl Ending {
-    pub(super) fn signal(&self) -> Option<i32> {
-        match self {
-            Ending::Stopping { signal, .. } => Some(*signal),
-            _ => None,
-        }
-    }
-
-    pub(super) fn next_time(&self) -> Option<Instant> {
-        match self {
-            Ending::Stopping { patience_ends, .. } => *patience_ends,
-            _ => None,
-        }
-    }
-
-    /// Whether running tasks have had their time; true once.
-    pub(super) fn is_impatient(&mut self, now: Instant) -> bool {
-        match self {
-            Ending::Stopping { patience_ends, .. } => patience_ends.take_if(|at| *at <= now).is_some(),
-            _ => false,
-        }
-    }
-}
-
 impl Service {
     pub(super) fn is_over(&self) -> bool {
-        let asked = !matches!(self.ending, Ending::NotAsked);
         let rests = self.active.is_empty() && self.queue.is_empty() && self.keeping.is_idle();
-        rests && (asked || self.mode == ServiceMode::Run)
+        rests && (self.is_ending() || self.mode == ServiceMode::Run)
+    }
+
+    /// Whether no more runs are accepted.
+    pub(super) fn is_ending(&self) -> bool {
+        self.draining || self.stop.is_stopping()
     }
 
     /// systemd gives the service no less time than what it may wait for.
@@ -81,13 +40,7 @@ impl Service {
             End::Run(status, _) => matches!(status, Status::Timeout | Status::Stopped | Status::Aborted),
             End::Asked => false,
         };
-        let patience = match &self.ending {
-            Ending::Stopping { impatient: true, .. } => Duration::ZERO,
-            Ending::Stopping { signal: SIGTERM, by: Some(by), .. } => by.saturating_duration_since(Instant::now()),
-            Ending::Stopping { .. } => grace,
-            _ if ended_early => grace,
-            _ => self.settings().stop_timeout,
-        };
+        let patience = self.stop.patience(Instant::now(), ended_early, grace, self.settings().stop_timeout);
         self.notifier.status("ending: waiting for what tasks have started");
         let (supervisor, line) = (&mut self.supervisor, &self.line);
         supervisor.shut_down_while(patience, &mut |supervisor| answer_at_the_end(supervisor, line))?;

@@ -17,7 +17,7 @@ use super::board::RunFacts;
 use super::hanging::HANGS;
 use super::queue::Waiting;
 use super::running::EndFacts;
-use super::{Answer, End, Ending, Notice, Refusal, Service};
+use super::{Answer, End, Notice, Refusal, Service};
 use crate::engine::Status;
 use crate::graph::{OnCrash, ServiceMode};
 use crate::history::{
@@ -239,17 +239,17 @@ impl Service {
         self.board.with(|state| state.runs.insert(id, facts));
         self.tell(Notice::Accepted(id));
         reply(answer, Ok(Answer::Run(id)));
-        match &self.ending {
+        if let Some(signal) = self.stop.signal() {
             // It was stopped meanwhile.
-            Ending::Stopping { signal, .. } => {
-                let status = if *signal == signal_hook::consts::SIGINT { Status::Aborted } else { Status::Stopped };
-                self.put_end(id, &status, None, None);
-                if own {
-                    self.end = End::Run(status, self.ending.signal());
-                }
+            let status = if signal == signal_hook::consts::SIGINT { Status::Aborted } else { Status::Stopped };
+            self.put_end(id, &status, None, None);
+            if own {
+                self.end = End::Run(status, Some(signal));
             }
-            _ if begins && self.replacement.is_none() => self.begin(id, waiting),
-            _ => self.queue.push(id, priority, waiting),
+        } else if begins && self.replacement.is_none() {
+            self.begin(id, waiting);
+        } else {
+            self.queue.push(id, priority, waiting);
         }
     }
 

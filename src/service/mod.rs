@@ -28,10 +28,10 @@ use tracing::info;
 use crate::engine::Status;
 use crate::graph::{OnCrash, Service as Settings, ServiceMode, Workflow};
 use crate::history::{History, Refused, Requester};
+use crate::stop_policy::{Host, StopPolicy};
 use crate::supervisor::{RecorderCommand, RunId, Supervisor, SupervisorError, SupervisorEvent};
 use crate::systemd::Notifier;
 
-use ending::Ending;
 use keeping::Keeping;
 use processes::Population;
 use queue::Queue;
@@ -83,7 +83,9 @@ pub struct Service {
     active: BTreeMap<RunId, Active>,
     /// What must be on the disk before it counts.
     keeping: Keeping,
-    ending: Ending,
+    stop: StopPolicy,
+    /// It ends when the runs that it has accepted have ended.
+    draining: bool,
     /// What the next run is to be one of, once those of the old one are over.
     replacement: Option<Arc<Workflow>>,
     /// The one run of a service that runs once.
@@ -119,7 +121,8 @@ impl Service {
             queue: Queue::default(),
             active: BTreeMap::new(),
             keeping: Keeping::default(),
-            ending: Ending::NotAsked,
+            stop: StopPolicy::new(Host::Service),
+            draining: false,
             replacement: None,
             only: None,
             end: End::Asked,
@@ -210,7 +213,7 @@ impl Service {
 
     fn next_time(&self) -> Option<Instant> {
         let runs = self.active.values().filter_map(|active| active.patience_ends);
-        let others = self.ending.next_time().into_iter().chain(self.status.next_time()).chain(self.ready_by);
+        let others = self.stop.next_time().into_iter().chain(self.status.next_time()).chain(self.ready_by);
         runs.chain(others).chain(self.population.next_time()).chain(self.keeping.next_time()).min()
     }
 
@@ -237,14 +240,16 @@ impl Service {
     }
 
     fn update_phase(&mut self) {
-        let phase = match self.ending {
-            _ if self.ready_by.is_some() => Phase::Starting,
-            Ending::Stopping { .. } => Phase::Stopping,
-            Ending::Draining => Phase::Draining,
-            Ending::NotAsked if self.active.is_empty() && self.queue.is_empty() && self.keeping.is_idle() => {
-                Phase::Idle
-            }
-            Ending::NotAsked => Phase::Running,
+        let phase = if self.ready_by.is_some() {
+            Phase::Starting
+        } else if self.stop.is_stopping() {
+            Phase::Stopping
+        } else if self.draining {
+            Phase::Draining
+        } else if self.active.is_empty() && self.queue.is_empty() && self.keeping.is_idle() {
+            Phase::Idle
+        } else {
+            Phase::Running
         };
         let (active, queued) = (self.active.len() + self.keeping.ending(), self.queue.len() + self.keeping.beginning());
         let changed = self.board.with(|state| {

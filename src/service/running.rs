@@ -9,7 +9,7 @@ use tracing::{info, warn};
 use super::board::{MOST_OUTPUT, RunFacts};
 use super::keeping::{Accepting, Reply, reply};
 use super::queue::Waiting;
-use super::{End, Ending, Notice, Order, Refusal, Service};
+use super::{End, Notice, Order, Refusal, Service};
 use crate::engine::{ActorEnd, FailureKind, Status};
 use crate::graph::{ActorId, ServiceMode};
 use crate::history::{RunClock, now};
@@ -75,7 +75,7 @@ impl Service {
             let why = format!("{name} runs once and ends ([service] mode = \"run\"); a resident service takes runs");
             return Err(Refusal::NotSupported(why));
         }
-        if !matches!(self.ending, Ending::NotAsked) {
+        if self.is_ending() {
             return Err(Refusal::ShuttingDown(format!("{name} is shutting down and takes no more runs")));
         }
         // The workflow that will run it is the one whose inputs lie beneath.
@@ -178,7 +178,7 @@ impl Service {
         }
         self.put_end(run, &status, output, None);
         if self.only == Some(run) {
-            self.end = End::Run(status, self.ending.signal());
+            self.end = End::Run(status, self.stop.signal());
         }
     }
 

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 use std::time::{Duration, Instant};
 
-use super::{Ending, Service, State};
+use super::{Service, State};
 
 /// How often it changes at most.
 const EVERY: Duration = Duration::from_millis(250);
@@ -39,10 +39,10 @@ impl Service {
     pub(super) fn show_status(&mut self, now: Instant) {
         if self.status.next_time().is_some_and(|at| at <= now) {
             let line = self.board.with(|state| line(state));
-            let ending = match self.ending {
-                Ending::NotAsked => "",
-                Ending::Draining => "draining: ",
-                Ending::Stopping { .. } => "stopping, waiting for: ",
+            let ending = match (self.stop.is_stopping(), self.draining) {
+                (true, _) => "stopping, waiting for: ",
+                (false, true) => "draining: ",
+                (false, false) => "",
             };
             self.notifier.status(&format!("{ending}{line}"));
             self.status = StatusLine { stale: false, earliest: now + EVERY };
