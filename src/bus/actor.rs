@@ -4,24 +4,24 @@ use std::sync::Arc;
 
 use zbus::{fdo, interface};
 
-use super::Office;
-use super::figures::{UNKNOWN, cpu};
+use super::BusContext;
+use super::usage::{UNKNOWN, cpu};
 use crate::accounting::Totals;
 use crate::graph::ActorId;
-use crate::service::{ActorFacts, State};
+use crate::service::{ActorView, ServiceState};
 
 /// The object of an actor.
 #[derive(Debug)]
 pub(super) struct ActorObject {
-    pub(super) office: Arc<Office>,
+    pub(super) context: Arc<BusContext>,
     pub(super) id: ActorId,
 }
 
 impl ActorObject {
-    fn look<T>(&self, look: impl FnOnce(&State, &ActorFacts) -> T) -> fdo::Result<T> {
+    fn look<T>(&self, look: impl FnOnce(&ServiceState, &ActorView) -> T) -> fdo::Result<T> {
         let gone = || fdo::Error::UnknownObject("there is no such actor any more".to_owned());
-        self.office
-            .board
+        self.context
+            .snapshot
             .with(|state| state.actors.get(self.id.index()).map(|actor| look(state, actor)))
             .ok_or_else(gone)
     }
@@ -37,7 +37,7 @@ impl ActorObject {
     /// Has what is going on read.
     async fn settle(&self) -> fdo::Result<()> {
         if self.look(|state, actor| state.active > 0 && actor.running > 0)? {
-            self.office.account().await;
+            self.context.update_usage().await;
         }
         Ok(())
     }
@@ -92,7 +92,7 @@ impl ActorObject {
 
     #[zbus(property(emits_changed_signal = "false"), name = "LastDurationUSec")]
     async fn last_duration_usec(&self) -> fdo::Result<u64> {
-        self.office.account().await;
+        self.context.update_usage().await;
         self.look(|_, actor| actor.last.and_then(|took| u64::try_from(took.as_micros()).ok()).unwrap_or(UNKNOWN))
     }
 }

@@ -1,37 +1,38 @@
-//! Processes on the bus: what `ListProcesses` says of each, and `org.pushflow.Process1`.
+//! Processes on the bus: the rows of `ListProcesses`, and `org.pushflow.Process1`.
 //!
-//! Processes come and go a thousand times a second where tasks start programs, and nothing tells of those that tasks start. So
-//! the objects follow what is there at some distance: they are brought up to date when somebody lists the processes, and
-//! when the loop says that there are others, which it does at most once a second (`service::processes`). There is a bound
-//! to how many there are. What lives shorter than that, and the rest of a crowd, never is on the bus.
+//! Tasks can start a thousand processes a second, and nothing announces the children of tasks. So the objects lag behind: they
+//! are updated when a caller lists the processes, and when the loop announces a change, at most once a second
+//! (`service::view::process_list`). Their number is bounded. Processes that live shorter, or are beyond the bound, have no object.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
+use async_lock::Mutex;
 use zbus::message::Header;
 use zbus::{Connection, ObjectPath, ObjectServer, Variant, fdo, interface};
 
-use super::census::{FOR_PROPERTIES, Freshness, People};
-use super::figures::UNKNOWN;
-use super::turn::Turns;
-use super::{Office, names};
+use super::context::BusContext;
+use super::names;
+use super::process_cache::{FOR_PROPERTIES, Freshness, ProcessList};
+use super::usage::UNKNOWN;
 use crate::process::tree::Process;
-use crate::service::{Ask, Board, Refusal};
+use crate::service::{Command, RequestError, StatusSnapshot};
 use crate::supervisor::RunId;
 use crate::supervisor::listing::{ListedProcess, Listing, ProcessKind};
+use crate::text;
 
-/// So many processes have an object: those nearest to the supervisor.
-const MOST_OBJECTS: usize = 256;
+/// Maximum number of processes that have an object: those nearest to the supervisor.
+const MAX_OBJECTS: usize = 256;
 
-/// In a list, a command is no longer, in characters.
-const LONGEST_COMMAND: usize = 4096;
+/// Maximum length of a command in a list, characters.
+const MAX_COMMAND: usize = 4096;
 
 /// One process as `a{sv}`.
 pub(super) type Described = HashMap<&'static str, Variant<'static>>;
 
-/// The processes, as `who` may see them: command lines of tasks can hold inputs, which are for root, the service itself
-/// and whoever asked for the run. Others see the names of the programs.
-pub(super) fn describe(listing: &Listing, board: &Board, who: Option<u32>) -> Vec<Described> {
+/// The processes, as the user `who` may see them. Command lines of tasks can contain inputs: they are for root, the user of the
+/// service, and the user who asked for the run. Others see the names of the programs.
+pub(super) fn describe(listing: &Listing, snapshot: &StatusSnapshot, who: Option<u32>) -> Vec<Described> {
     let mut owners: BTreeMap<u64, u32> = BTreeMap::new();
     let service = nix::unistd::geteuid().as_raw();
     let mut may_see = |process: &ListedProcess| {
@@ -39,7 +40,7 @@ pub(super) fn describe(listing: &Listing, board: &Board, who: Option<u32>) -> Ve
         let owner = process.run.and_then(|run| match owners.get(&run) {
             Some(owner) => Some(*owner),
             None => {
-                let owner = board.run(RunId(run), |facts| facts.owner(service))?;
+                let owner = snapshot.run(RunId(run), |facts| facts.owner(service))?;
                 owners.insert(run, owner);
                 Some(owner)
             }
@@ -56,10 +57,7 @@ fn one(process: &ListedProcess, whole_command: bool) -> Described {
         _ => process.command.clone(),
     };
     // A command can have millions of characters, and there can be thousands of processes in one message.
-    let command = match command.char_indices().nth(LONGEST_COMMAND) {
-        Some((end, _)) => format!("{}…", &command[..end]),
-        None => command,
-    };
+    let command = text::cut(&command, MAX_COMMAND).into_owned();
     let mut described = HashMap::from([
         ("Pid", id(process.pid)),
         ("ParentPid", id(process.parent)),
@@ -70,7 +68,7 @@ fn one(process: &ListedProcess, whole_command: bool) -> Described {
         ("CPUUsageNSec", Variant::new(process.cpu_usage_nsec)),
         ("Command", Variant::new(command)),
     ]);
-    // What there is not is left out.
+    // Missing values are left out.
     described.extend(process.pool.clone().map(|pool| ("Pool", Variant::new(pool))));
     described.extend(process.actor.clone().map(|actor| ("Actor", Variant::new(actor))));
     let run = process.run.and_then(|run| ObjectPath::try_from(names::run(RunId(run))).ok());
@@ -80,25 +78,16 @@ fn one(process: &ListedProcess, whole_command: bool) -> Described {
     described
 }
 
-/// Which processes have an object.
+/// The processes that have an object.
 #[derive(Debug, Default)]
-pub(super) struct Shown {
-    objects: Mutex<Objects>,
-    turns: Turns,
-}
+pub(super) struct ExportedProcesses(Mutex<Exported>);
 
 #[derive(Debug, Default)]
-struct Objects {
-    /// The processes by their numbers, and when they started.
+struct Exported {
+    /// When each process started, by pid.
     processes: BTreeMap<i32, u64>,
-    /// [`People::number`] of those that they are.
+    /// The [`ProcessList::number`] that they are from.
     number: u64,
-}
-
-impl Shown {
-    fn objects(&self) -> MutexGuard<'_, Objects> {
-        self.objects.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 /// The processes that are to have an object.
@@ -106,42 +95,42 @@ fn wanted(listing: &Listing) -> BTreeMap<i32, u64> {
     let mut processes: Vec<&ListedProcess> = listing.processes.iter().collect();
     processes.sort_by_key(|process| process.depth);
     let known = processes.into_iter().filter_map(|process| Some((process.pid, process.process.as_ref()?.started)));
-    known.take(MOST_OBJECTS).collect()
+    known.take(MAX_OBJECTS).collect()
 }
 
-/// The processes of the service, which have objects once this returns.
-pub(super) async fn people(
-    office: &Arc<Office>,
+/// The processes of the service. Their objects are up to date when this returns.
+pub(super) async fn list(
+    context: &Arc<BusContext>,
     server: &ObjectServer,
     freshness: Freshness,
-) -> Result<Arc<People>, Refusal> {
-    let people = office.census.take(&office.to_loop, freshness).await?;
-    show(office, server, &people).await?;
-    Ok(people)
+) -> Result<Arc<ProcessList>, RequestError> {
+    let processes = context.processes.list(&context.to_loop, freshness).await?;
+    export(context, server, &processes).await?;
+    Ok(processes)
 }
 
-async fn show(office: &Arc<Office>, server: &ObjectServer, people: &People) -> zbus::Result<()> {
-    let _turn = office.shown.turns.take().await;
-    let shown = {
-        let mut objects = office.shown.objects();
-        if people.number <= objects.number {
-            // Somebody has been quicker.
-            return Ok(());
-        }
-        objects.number = people.number;
-        objects.processes.clone()
-    };
-    let wanted = wanted(&people.listing);
-    for (pid, started) in &shown {
-        if wanted.get(pid) != Some(started) {
-            office.shown.objects().processes.remove(pid);
-            server.remove::<ProcessObject, _>(names::process(*pid)).await?;
-        }
+async fn export(context: &Arc<BusContext>, server: &ObjectServer, processes: &ProcessList) -> zbus::Result<()> {
+    let mut exported = context.exported.0.lock().await;
+    if processes.number <= exported.number {
+        // Another caller was quicker.
+        return Ok(());
+    }
+    exported.number = processes.number;
+    let wanted = wanted(&processes.listing);
+    let outdated: Vec<i32> = exported
+        .processes
+        .iter()
+        .filter(|(pid, started)| wanted.get(pid) != Some(started))
+        .map(|(pid, _)| *pid)
+        .collect();
+    for pid in outdated {
+        exported.processes.remove(&pid);
+        server.remove::<ProcessObject, _>(names::process(pid)).await?;
     }
     for (pid, started) in wanted {
-        if shown.get(&pid) != Some(&started) {
-            office.shown.objects().processes.insert(pid, started);
-            server.at(names::process(pid), ProcessObject { office: Arc::clone(office), pid, started }).await?;
+        if !exported.processes.contains_key(&pid) {
+            exported.processes.insert(pid, started);
+            server.at(names::process(pid), ProcessObject { context: Arc::clone(context), pid, started }).await?;
         }
     }
     Ok(())
@@ -150,16 +139,16 @@ async fn show(office: &Arc<Office>, server: &ObjectServer, people: &People) -> z
 /// The object of a process.
 #[derive(Debug)]
 struct ProcessObject {
-    office: Arc<Office>,
+    context: Arc<BusContext>,
     pid: i32,
     started: u64,
 }
 
 impl ProcessObject {
     async fn look<T>(&self, look: impl FnOnce(&ListedProcess, &Process) -> T) -> fdo::Result<T> {
-        let failed = |refusal: Refusal| fdo::Error::Failed(refusal.text().to_owned());
-        let people = self.office.census.take(&self.office.to_loop, FOR_PROPERTIES).await.map_err(failed)?;
-        let listed = people.find(self.pid).and_then(|listed| Some((listed, listed.process.as_ref()?)));
+        let failed = |error: RequestError| fdo::Error::Failed(error.to_string());
+        let processes = self.context.processes.list(&self.context.to_loop, FOR_PROPERTIES).await.map_err(failed)?;
+        let listed = processes.find(self.pid).and_then(|listed| Some((listed, listed.process.as_ref()?)));
         match listed {
             Some((listed, process)) if process.started == self.started => Ok(look(listed, process)),
             _ => Err(fdo::Error::UnknownObject(format!("process {} has ended", self.pid))),
@@ -174,10 +163,10 @@ impl ProcessObject {
         signal: i32,
         #[zbus(connection)] connection: &Connection,
         #[zbus(header)] call: Header<'_>,
-    ) -> Result<(), Refusal> {
-        let ended = |_| Refusal::NoSuchProcess(format!("process {} has ended", self.pid));
+    ) -> Result<(), RequestError> {
+        let ended = |_| RequestError::NoSuchProcess(format!("process {} has ended", self.pid));
         let process = self.look(|_, process| process.clone()).await.map_err(ended)?;
-        self.office.manage(connection, &call, Ask::Kill(process, signal)).await
+        self.context.manage(connection, &call, Command::Kill(process, signal)).await
     }
 
     #[zbus(property(emits_changed_signal = "const"))]
@@ -218,7 +207,7 @@ impl ProcessObject {
     #[zbus(property(emits_changed_signal = "false"))]
     async fn run(&self) -> fdo::Result<ObjectPath<'static>> {
         let run = self.look(|listed, _| listed.run).await?;
-        // As usual, the root of all objects stands for none.
+        // By convention, the root object stands for none.
         let path = run.map_or_else(|| "/".to_owned(), |run| names::run(RunId(run)));
         ObjectPath::try_from(path).map_err(|error| fdo::Error::Failed(error.to_string()))
     }
@@ -250,7 +239,7 @@ mod tests {
     use crate::process::sys::Pid;
 
     #[test]
-    fn of_a_crowd_those_nearest_to_the_supervisor_are_shown() {
+    fn of_many_processes_those_nearest_to_the_supervisor_are_shown() {
         let process = |pid: i32, depth: usize| ListedProcess {
             pid,
             parent: 1,
@@ -269,7 +258,7 @@ mod tests {
             command: String::new(),
             process: Process::find(Pid::this()),
         };
-        let crowd = (2..5000).map(|pid| process(pid, 3)).chain([process(5000, 1), process(5001, 2)]);
+        let many = (2..5000).map(|pid| process(pid, 3)).chain([process(5000, 1), process(5001, 2)]);
         let listing = Listing {
             workflow: String::new(),
             pid: 1,
@@ -277,10 +266,10 @@ mod tests {
             tasks: 0,
             has_cgroups: false,
             orphans: (0, 0),
-            processes: crowd.collect(),
+            processes: many.collect(),
         };
         let shown = wanted(&listing);
-        assert_eq!(shown.len(), MOST_OBJECTS);
+        assert_eq!(shown.len(), MAX_OBJECTS);
         assert!(shown.contains_key(&5000) && shown.contains_key(&5001) && shown.contains_key(&2));
     }
 }

@@ -7,83 +7,83 @@ use zbus::message::Header;
 use zbus::object_server::SignalEmitter;
 use zbus::{Connection, ObjectServer, fdo, interface};
 
-use super::figures::{UNKNOWN, cpu};
-use super::refusal::text;
-use super::{Office, names};
+use super::error::text;
+use super::usage::{UNKNOWN, cpu};
+use super::{BusContext, names};
 use crate::accounting::Totals;
-use crate::service::{Ask, Refusal, RunFacts};
+use crate::service::{Command, RequestError, RunView};
 use crate::supervisor::RunId;
 
-/// A text of a run is a property up to this length, bytes: a message of D-Bus holds 128 MiB, and all properties of a run.
-const MOST_TEXT: usize = 40 << 20;
-/// Of an error the beginning is enough.
-const MOST_ERROR: usize = 256 << 10;
+/// Maximum length of a text that is a property, bytes. A D-Bus message holds 128 MiB, and all properties of a run.
+const MAX_TEXT: usize = 40 << 20;
+/// Maximum length of an error. Of a longer one the beginning is shown.
+const MAX_ERROR: usize = 256 << 10;
 
 /// The object of a run.
 #[derive(Debug)]
 pub(super) struct RunObject {
-    office: Arc<Office>,
+    context: Arc<BusContext>,
     id: RunId,
 }
 
 impl RunObject {
-    /// Puts a run on the bus, unless it is there or was forgotten.
-    pub(super) async fn put(office: &Arc<Office>, server: &ObjectServer, id: RunId) -> zbus::Result<()> {
-        if office.board.run(id, |_| ()).is_some() {
-            server.at(names::run(id), RunObject { office: Arc::clone(office), id }).await?;
+    /// Exports a run, unless it is exported already or was forgotten.
+    pub(super) async fn export(context: &Arc<BusContext>, server: &ObjectServer, id: RunId) -> zbus::Result<()> {
+        if context.snapshot.run(id, |_| ()).is_some() {
+            server.at(names::run(id), RunObject { context: Arc::clone(context), id }).await?;
         }
         Ok(())
     }
 
-    fn look<T>(&self, look: impl FnOnce(&RunFacts) -> T) -> fdo::Result<T> {
+    fn look<T>(&self, look: impl FnOnce(&RunView) -> T) -> fdo::Result<T> {
         let gone = || fdo::Error::UnknownObject(format!("run {} is over and was forgotten", self.id));
-        self.office.board.run(self.id, look).ok_or_else(gone)
+        self.context.snapshot.run(self.id, look).ok_or_else(gone)
     }
 
-    /// What it has used up to now.
+    /// A figure of its usage up to now.
     async fn used(&self, figure: fn(&Totals) -> Option<u64>) -> fdo::Result<u64> {
         if self.look(|run| run.started_at.is_some() && run.ended_at.is_none())? {
-            self.office.account().await;
+            self.context.update_usage().await;
         }
         self.look(|run| run.used.as_deref().and_then(figure).unwrap_or(UNKNOWN))
     }
 
-    /// Something that is the data of whoever asked for the run: theirs, root's, and the service's own. Others do not find
-    /// it among the properties, and are refused when they ask for it.
+    /// The caller's data: only for the user who asked for the run, root, and the user of the service. For others it is missing
+    /// among the properties, and reading it is an error.
     async fn private(
         &self,
         connection: &Connection,
         call: Option<Header<'_>>,
-        look: impl FnOnce(&RunFacts) -> Option<Arc<str>>,
+        look: impl FnOnce(&RunView) -> Option<Arc<str>>,
     ) -> fdo::Result<String> {
         let denied = || fdo::Error::AccessDenied("the data of a run is for those who asked for it".to_owned());
         let call = call.ok_or_else(denied)?;
         let owner = self.look(|run| run.owner(own_uid()))?;
-        let caller = self.office.caller(connection, &call).await.ok_or_else(denied)?;
+        let caller = self.context.caller(connection, &call).await.ok_or_else(denied)?;
         if caller != 0 && caller != owner {
             return Err(denied());
         }
         self.look(|run| match look(run) {
-            Some(text) if text.len() > MOST_TEXT => Err(too_large(&self.office.name, self.id, text.len())),
+            Some(text) if text.len() > MAX_TEXT => Err(too_large(&self.context.name, self.id, text.len())),
             text => Ok(text.map_or_else(String::new, |text| text.to_string())),
         })?
     }
 }
 
-/// What is said instead of a text that no message of D-Bus holds.
+/// The error instead of a text that is too large for a D-Bus message.
 fn too_large(name: &str, id: RunId, bytes: usize) -> fdo::Error {
     let mib = bytes >> 20;
     fdo::Error::LimitsExceeded(format!("it has {mib} MiB, too much for D-Bus: `pushflow show {name}/{id}` prints it"))
 }
 
-/// An error of a run as JSON. Of a very long one only the text, and of that the beginning.
+/// An error of a run as JSON. Of a very long one, only the beginning of its text.
 fn short_error(error: &Arc<str>) -> Arc<str> {
-    if error.len() <= MOST_ERROR {
+    if error.len() <= MAX_ERROR {
         return Arc::clone(error);
     }
     let json: Json = serde_json::from_str(error).unwrap_or_default();
     let message = json.get("errorMessage").or_else(|| json.get("message")).and_then(Json::as_str).unwrap_or(error);
-    let start = &message[..message.floor_char_boundary(MOST_ERROR / 2)];
+    let start = &message[..message.floor_char_boundary(MAX_ERROR / 2)];
     let left_out = message.len() - start.len();
     json!({ "message": format!("{start}… [{left_out} bytes are left out]") }).to_string().into()
 }
@@ -99,8 +99,8 @@ impl RunObject {
         reason: String,
         #[zbus(connection)] connection: &Connection,
         #[zbus(header)] call: Header<'_>,
-    ) -> Result<(), Refusal> {
-        self.office.manage(connection, &call, Ask::Stop(self.id, reason)).await
+    ) -> Result<(), RequestError> {
+        self.context.manage(connection, &call, Command::Stop(self.id, reason)).await
     }
 
     async fn abort(
@@ -108,8 +108,8 @@ impl RunObject {
         reason: String,
         #[zbus(connection)] connection: &Connection,
         #[zbus(header)] call: Header<'_>,
-    ) -> Result<(), Refusal> {
-        self.office.manage(connection, &call, Ask::Abort(self.id, reason)).await
+    ) -> Result<(), RequestError> {
+        self.context.manage(connection, &call, Command::Abort(self.id, reason)).await
     }
 
     #[zbus(property(emits_changed_signal = "const"))]
@@ -119,22 +119,22 @@ impl RunObject {
 
     #[zbus(property)]
     fn status(&self) -> fdo::Result<String> {
-        self.look(|run| text(&run.status).into_owned())
+        self.look(|run| text(run.status.word()).into_owned())
     }
 
     #[zbus(property(emits_changed_signal = "const"))]
     fn label(&self) -> fdo::Result<String> {
-        self.look(|run| run.label.clone())
+        self.look(|run| run.request.label.clone())
     }
 
     #[zbus(property(emits_changed_signal = "const"))]
     fn priority(&self) -> fdo::Result<i32> {
-        self.look(|run| run.priority)
+        self.look(|run| run.request.priority)
     }
 
     #[zbus(property(emits_changed_signal = "const"))]
     fn queued_at(&self) -> fdo::Result<u64> {
-        self.look(|run| run.queued_at)
+        self.look(|run| run.request.queued_at)
     }
 
     #[zbus(property)]
@@ -159,8 +159,8 @@ impl RunObject {
 
     #[zbus(property(emits_changed_signal = "false"))]
     fn active_actors(&self) -> fdo::Result<Vec<String>> {
-        self.office
-            .board
+        self.context
+            .snapshot
             .with(|state| {
                 let name = |id: &_| state.workflow.actor(*id).display_name().to_owned();
                 Some(state.runs.get(&self.id)?.running.keys().map(name).collect())
@@ -194,7 +194,7 @@ impl RunObject {
         #[zbus(connection)] connection: &Connection,
         #[zbus(header)] call: Option<Header<'_>>,
     ) -> fdo::Result<String> {
-        self.private(connection, call, |run| Some(Arc::clone(&run.inputs))).await
+        self.private(connection, call, |run| Some(Arc::clone(&run.request.inputs_json))).await
     }
 
     #[zbus(property(emits_changed_signal = "false"))]
@@ -219,7 +219,7 @@ impl RunObject {
     pub(super) async fn completed(emitter: &SignalEmitter<'_>, status: &str) -> zbus::Result<()>;
 }
 
-/// A time that is not there is left out, and is an error for those who ask for it.
+/// The error instead of a time that is not known yet. Among all properties, it is missing.
 fn not_yet(what: &str) -> fdo::Error {
     fdo::Error::Failed(format!("the run has not {what} yet"))
 }

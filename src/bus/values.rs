@@ -21,82 +21,82 @@ use zbus::{OwnedVariant, Variant};
 
 use crate::config::parse_duration;
 use crate::payload::{Key, Payload, Plain, payload_from_json};
-use crate::service::{LONGEST_LABEL, Order, Refusal};
+use crate::service::{MAX_LABEL, RequestError, RunRequest};
 use crate::text;
 
 /// Inputs from `a{sv}`. Keys that are written as integers are positions, as on the command line.
-pub(super) fn inputs(values: &BTreeMap<String, OwnedVariant>) -> Result<Payload, Refusal> {
+pub(super) fn inputs(values: &BTreeMap<String, OwnedVariant>) -> Result<Payload, RequestError> {
     values
         .iter()
         .map(|(key, value)| match plain(value) {
             Ok(value) => Ok((Key::from_written(key), value.to_value())),
-            Err(why) => Err(Refusal::InvalidInputs(format!("input {}: {why}", text::cut(key, LONGEST_LABEL)))),
+            Err(why) => Err(RequestError::InvalidInputs(format!("input {}: {why}", text::cut(key, MAX_LABEL)))),
         })
         .collect()
 }
 
 /// Inputs have no more bytes: they are a property of their run, beside its output.
-pub(crate) const MOST_INPUTS: usize = 40 << 20;
+pub(crate) const MAX_INPUTS: usize = 40 << 20;
 
 /// Inputs from a JSON object.
-pub(super) fn inputs_from_json(text: &str) -> Result<Payload, Refusal> {
-    if text.len() > MOST_INPUTS {
-        return Err(Refusal::InvalidInputs(too_large(text.len())));
+pub(super) fn inputs_from_json(text: &str) -> Result<Payload, RequestError> {
+    if text.len() > MAX_INPUTS {
+        return Err(RequestError::InvalidInputs(too_large(text.len())));
     }
     match serde_json::from_str(text) {
         Ok(serde_json::Value::Object(object)) => payload_from_json(&object)
-            .map_err(|why| Refusal::InvalidInputs(format!("the inputs cannot be used: {why}"))),
-        Ok(_) => Err(Refusal::InvalidInputs("the inputs must be a JSON object".to_owned())),
-        Err(error) => Err(Refusal::InvalidInputs(format!("the inputs are not valid JSON: {error}"))),
+            .map_err(|why| RequestError::InvalidInputs(format!("the inputs cannot be used: {why}"))),
+        Ok(_) => Err(RequestError::InvalidInputs("the inputs must be a JSON object".to_owned())),
+        Err(error) => Err(RequestError::InvalidInputs(format!("the inputs are not valid JSON: {error}"))),
     }
 }
 
 /// Why inputs of so many bytes are refused.
 pub(crate) fn too_large(bytes: usize) -> String {
-    let (mib, most) = (bytes >> 20, MOST_INPUTS >> 20);
+    let (mib, most) = (bytes >> 20, MAX_INPUTS >> 20);
     format!(
         "the inputs have {mib} MiB; at most {most} MiB can be given over D-Bus: write them to a file and give its name"
     )
 }
 
 /// A run with these inputs and `options`.
-pub(super) fn order(
+pub(super) fn run_request(
     inputs: Payload,
     options: &BTreeMap<String, OwnedVariant>,
     uid: Option<u32>,
-) -> Result<Order, Refusal> {
-    let mut order = Order { inputs, uid, ..Order::default() };
+) -> Result<RunRequest, RequestError> {
+    let mut request = RunRequest { inputs, uid, ..RunRequest::default() };
     for (name, value) in options {
-        let wrong = |wanted: &str| Refusal::InvalidInputs(format!("option {name} must be {wanted}"));
+        let wrong = |wanted: &str| RequestError::InvalidInputs(format!("option {name} must be {wanted}"));
         match (name.as_str(), plain(value).map_err(|why| wrong(&why))?) {
             ("label" | "request_id" | "initiator" | "host" | "port", Plain::Text(text))
-                if text.chars().nth(LONGEST_LABEL).is_some() =>
+                if text.chars().nth(MAX_LABEL).is_some() =>
             {
-                return Err(wrong(&format!("a text of at most {LONGEST_LABEL} characters")));
+                return Err(wrong(&format!("a text of at most {MAX_LABEL} characters")));
             }
             ("timeout", value) => {
-                order.timeout = Some(timeout(&value).ok_or_else(|| wrong("seconds, or a text like 90s or 1h30m"))?)
+                request.timeout = Some(timeout(&value).ok_or_else(|| wrong("seconds, or a text like 90s or 1h30m"))?)
             }
             ("priority", Plain::Int(priority)) => {
-                order.priority = i32::try_from(priority).map_err(|_| wrong("an integer of 32 bits"))?;
+                request.priority = i32::try_from(priority).map_err(|_| wrong("an integer of 32 bits"))?;
             }
             ("priority", _) => return Err(wrong("an integer")),
-            ("label", Plain::Text(label)) => order.label = label,
-            ("request_id", Plain::Text(text)) => order.requester.request_id = Some(text),
-            ("initiator", Plain::Text(text)) => order.requester.initiator = Some(text),
-            ("host", Plain::Text(text)) => order.requester.host = Some(text),
-            ("port", Plain::Text(text)) => order.requester.port = Some(text),
+            ("label", Plain::Text(label)) => request.label = label,
+            ("request_id", Plain::Text(text)) => request.requester.request_id = Some(text),
+            ("initiator", Plain::Text(text)) => request.requester.initiator = Some(text),
+            ("host", Plain::Text(text)) => request.requester.host = Some(text),
+            ("port", Plain::Text(text)) => request.requester.port = Some(text),
             ("label" | "request_id" | "initiator" | "host" | "port", _) => return Err(wrong("a text")),
             _ => {
-                let name = text::cut(name, LONGEST_LABEL);
+                let name = text::cut(name, MAX_LABEL);
                 let why = format!(
                     "there is no option {name}; there are timeout, priority, label, request_id, initiator, host and port"
                 );
-                return Err(Refusal::InvalidInputs(why));
+                return Err(RequestError::InvalidInputs(why));
             }
         }
     }
-    Ok(order)
+    Ok(request)
 }
 
 fn timeout(value: &Plain) -> Option<Duration> {
@@ -167,24 +167,24 @@ mod tests {
     #[test]
     fn options_that_are_wrong_are_named() {
         let options = |name: &str, value: Variant<'static>| {
-            order(Payload::new(), &[(name.to_owned(), owned(value))].into(), None)
+            run_request(Payload::new(), &[(name.to_owned(), owned(value))].into(), None)
         };
         assert_eq!(
-            options("timeout", Variant::new("1m")).map(|order| order.timeout),
+            options("timeout", Variant::new("1m")).map(|request| request.timeout),
             Ok(Some(Duration::from_secs(60)))
         );
         assert_eq!(
-            options("timeout", Variant::new(0.5)).map(|order| order.timeout),
+            options("timeout", Variant::new(0.5)).map(|request| request.timeout),
             Ok(Some(Duration::from_millis(500)))
         );
         let label = |length: usize| options("label", Variant::new("é".repeat(length)));
-        assert_eq!(label(200).map(|order| order.label.chars().count()), Ok(200));
+        assert_eq!(label(200).map(|request| request.label.chars().count()), Ok(200));
         let why = "option label must be a text of at most 200 characters";
-        assert_eq!(label(201).map(|order| order.label), Err(Refusal::InvalidInputs(why.to_owned())));
+        assert_eq!(label(201).map(|request| request.label), Err(RequestError::InvalidInputs(why.to_owned())));
         for (name, value) in
             [("timeout", Variant::new("soon")), ("priority", Variant::new("high")), ("priorty", Variant::new(1))]
         {
-            let Err(Refusal::InvalidInputs(why)) = options(name, value) else { panic!("{name} was taken") };
+            let Err(RequestError::InvalidInputs(why)) = options(name, value) else { panic!("{name} was taken") };
             assert!(why.contains(name), "{why}");
         }
     }

@@ -7,20 +7,20 @@ use zbus::message::Header;
 use zbus::object_server::SignalEmitter;
 use zbus::{Connection, ObjectPath, ObjectServer, OwnedObjectPath, OwnedVariant, interface};
 
-use super::authority::Action;
-use super::census::FOR_LISTS;
-use super::figures::{cpu, cpu_of_cgroup};
-use super::process::{Described, describe, people};
-use super::refusal::text;
+use super::authorization::Action;
+use super::error::text;
+use super::process::{self, Described, describe};
+use super::process_cache::FOR_LISTS;
 use super::run::RunObject;
-use super::{Office, names, values};
+use super::usage::{cpu, cpu_of_cgroup};
+use super::{BusContext, names, values};
 use crate::payload::Payload;
-use crate::service::{Answer, Ask, Refusal, graph};
+use crate::service::{Command, RequestError, Response, graph};
 use crate::supervisor::RunId;
 
 /// The object of the service.
 #[derive(Debug)]
-pub(super) struct WorkflowObject(pub(super) Arc<Office>);
+pub(super) struct WorkflowObject(pub(super) Arc<BusContext>);
 
 impl WorkflowObject {
     async fn start(
@@ -29,13 +29,13 @@ impl WorkflowObject {
         inputs: Payload,
         options: &BTreeMap<String, OwnedVariant>,
         uid: Option<u32>,
-    ) -> Result<OwnedObjectPath, Refusal> {
-        let order = values::order(inputs, options, uid)?;
-        let Answer::Run(id) = self.0.to_loop.ask(Ask::Run(order)).await? else {
-            return Err(Refusal::Failed("the run was not accepted, nor refused".to_owned()));
+    ) -> Result<OwnedObjectPath, RequestError> {
+        let request = values::run_request(inputs, options, uid)?;
+        let Response::Run(id) = self.0.to_loop.call(Command::Run(request)).await? else {
+            return Err(RequestError::Failed("the run was not accepted, nor refused".to_owned()));
         };
-        // Whoever reads the answer may look at the run at once.
-        RunObject::put(&self.0, server, id).await?;
+        // The caller may read the run as soon as it has the reply.
+        RunObject::export(&self.0, server, id).await?;
         Ok(path(id)?)
     }
 }
@@ -54,7 +54,7 @@ impl WorkflowObject {
         #[zbus(connection)] connection: &Connection,
         #[zbus(object_server)] server: &ObjectServer,
         #[zbus(header)] call: Header<'_>,
-    ) -> Result<OwnedObjectPath, Refusal> {
+    ) -> Result<OwnedObjectPath, RequestError> {
         let uid = self.0.allow(connection, &call, Action::Run).await?;
         self.start(server, values::inputs(&inputs)?, &options, uid).await
     }
@@ -67,7 +67,7 @@ impl WorkflowObject {
         #[zbus(connection)] connection: &Connection,
         #[zbus(object_server)] server: &ObjectServer,
         #[zbus(header)] call: Header<'_>,
-    ) -> Result<OwnedObjectPath, Refusal> {
+    ) -> Result<OwnedObjectPath, RequestError> {
         let uid = self.0.allow(connection, &call, Action::Run).await?;
         self.start(server, values::inputs_from_json(inputs)?, &options, uid).await
     }
@@ -76,8 +76,8 @@ impl WorkflowObject {
         &self,
         #[zbus(connection)] connection: &Connection,
         #[zbus(header)] call: Header<'_>,
-    ) -> Result<(), Refusal> {
-        self.0.manage(connection, &call, Ask::Drain).await
+    ) -> Result<(), RequestError> {
+        self.0.manage(connection, &call, Command::Drain).await
     }
 
     async fn abort(
@@ -85,29 +85,29 @@ impl WorkflowObject {
         reason: String,
         #[zbus(connection)] connection: &Connection,
         #[zbus(header)] call: Header<'_>,
-    ) -> Result<(), Refusal> {
-        self.0.manage(connection, &call, Ask::AbortAll(reason)).await
+    ) -> Result<(), RequestError> {
+        self.0.manage(connection, &call, Command::AbortAll(reason)).await
     }
 
     async fn reload(
         &self,
         #[zbus(connection)] connection: &Connection,
         #[zbus(header)] call: Header<'_>,
-    ) -> Result<(), Refusal> {
-        self.0.manage(connection, &call, Ask::Reload).await
+    ) -> Result<(), RequestError> {
+        self.0.manage(connection, &call, Command::Reload).await
     }
 
-    /// Everyone may look.
+    /// Everybody may list them.
     #[zbus(out_args("processes"))]
     async fn list_processes(
         &self,
         #[zbus(connection)] connection: &Connection,
         #[zbus(object_server)] server: &ObjectServer,
         #[zbus(header)] call: Header<'_>,
-    ) -> Result<Vec<Described>, Refusal> {
+    ) -> Result<Vec<Described>, RequestError> {
         let who = self.0.caller(connection, &call).await;
-        let people = people(&self.0, server, FOR_LISTS).await?;
-        Ok(describe(&people.listing, &self.0.board, who))
+        let processes = process::list(&self.0, server, FOR_LISTS).await?;
+        Ok(describe(&processes.listing, &self.0.snapshot, who))
     }
 
     #[zbus(name = "Signal")]
@@ -117,8 +117,8 @@ impl WorkflowObject {
         signal: i32,
         #[zbus(connection)] connection: &Connection,
         #[zbus(header)] call: Header<'_>,
-    ) -> Result<(), Refusal> {
-        self.0.manage(connection, &call, Ask::Signal(whom, signal)).await
+    ) -> Result<(), RequestError> {
+        self.0.manage(connection, &call, Command::Signal(whom, signal)).await
     }
 
     #[zbus(property(emits_changed_signal = "const"))]
@@ -128,12 +128,12 @@ impl WorkflowObject {
 
     #[zbus(property)]
     fn description(&self) -> String {
-        self.0.board.with(|state| text(state.workflow.description.as_deref().unwrap_or_default()).into_owned())
+        self.0.snapshot.with(|state| text(state.workflow.description.as_deref().unwrap_or_default()).into_owned())
     }
 
     #[zbus(property(emits_changed_signal = "const"))]
     fn fragment_path(&self) -> String {
-        self.0.board.with(|state| state.workflow.file.to_string_lossy().into_owned())
+        self.0.snapshot.with(|state| state.workflow.file.to_string_lossy().into_owned())
     }
 
     #[zbus(property(emits_changed_signal = "const"))]
@@ -143,37 +143,37 @@ impl WorkflowObject {
 
     #[zbus(property)]
     fn state(&self) -> &'static str {
-        self.0.board.with(|state| state.phase.word())
+        self.0.snapshot.with(|state| state.phase.word())
     }
 
     #[zbus(property)]
     fn active_runs(&self) -> u32 {
-        self.0.board.with(|state| state.active)
+        self.0.snapshot.with(|state| state.active)
     }
 
     #[zbus(property)]
     fn queued_runs(&self) -> u32 {
-        self.0.board.with(|state| state.queued)
+        self.0.snapshot.with(|state| state.queued)
     }
 
     #[zbus(property(emits_changed_signal = "false"))]
     fn runs_finished(&self) -> u64 {
-        self.0.board.with(|state| state.finished)
+        self.0.snapshot.with(|state| state.finished)
     }
 
     #[zbus(property(emits_changed_signal = "false"))]
     fn runs_failed(&self) -> u64 {
-        self.0.board.with(|state| state.failed)
+        self.0.snapshot.with(|state| state.failed)
     }
 
     #[zbus(property(emits_changed_signal = "invalidates"))]
     fn graph(&self) -> String {
-        self.0.board.with(|state| graph(&state.workflow).to_string())
+        self.0.snapshot.with(|state| graph(&state.workflow).to_string())
     }
 
     #[zbus(property(emits_changed_signal = "const"))]
     fn control_group(&self) -> String {
-        self.0.figures.control_group.clone()
+        self.0.usage.control_group.clone()
     }
 
     #[zbus(property(emits_changed_signal = "false"), name = "CPUUsageNSec")]

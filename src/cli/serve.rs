@@ -9,11 +9,11 @@ use tracing::warn;
 
 use super::whose::WhoseArgs;
 use super::{Exit, Failure, history, load, record};
-use crate::bus::{self, Loop};
+use crate::bus::{self, LoopHandle};
 use crate::cgroup::Subtree;
 use crate::graph::Workflow;
 use crate::log_queue;
-use crate::service::{Board, End, Line, Service};
+use crate::service::{Channels, End, Service, StatusSnapshot};
 use crate::supervisor::{CgroupUse, Supervisor, subtree_for};
 use crate::systemd::Notifier;
 use crate::systemd::escape::name_of_instance;
@@ -78,9 +78,9 @@ fn serve(args: &ServeArgs, workflow: Arc<Workflow>, file: std::path::PathBuf) ->
     if let Some(subtree) = subtree_for(&workflow, CgroupUse { accounting: true, ask_systemd: false }) {
         supervisor.use_subtree(subtree);
     }
-    let board = Arc::new(Board::new(Arc::clone(&workflow)));
-    let (ask, requests) = mpsc::channel();
-    let (notices, told) = async_channel::unbounded();
+    let snapshot = Arc::new(StatusSnapshot::new(Arc::clone(&workflow)));
+    let (request_sender, requests) = mpsc::channel();
+    let (events, event_receiver) = async_channel::unbounded();
     let waker = Arc::new(supervisor.waker()?);
     let history = history::of_service(whose, &args.name, &workflow, Arc::clone(&waker))?;
     let recorded = history.as_ref().and_then(|_| history::file(whose, &args.name));
@@ -92,15 +92,16 @@ fn serve(args: &ServeArgs, workflow: Arc<Workflow>, file: std::path::PathBuf) ->
         }
         (None, _) => None,
     });
-    let to_loop = Loop::new(ask, waker);
+    let to_loop = LoopHandle::new(request_sender, waker);
     let path = supervisor.control_group();
     let cgroup = path.as_deref().zip(supervisor.resources().subtree().map(Subtree::folder));
-    let bus = bus::start(whose.bus(), &args.name, Arc::clone(&board), to_loop, told, cgroup)
+    let bus = bus::start(whose.bus(), &args.name, Arc::clone(&snapshot), to_loop, event_receiver, cgroup)
         .context("cannot start a thread")?;
     let load = Box::new(move || load::again(&file, whose.defaults_file().as_deref()));
-    let mut service = Service::new(supervisor, board, Line { requests, notices }, Rc::new(Notifier::default()), load);
+    let mut service =
+        Service::new(supervisor, snapshot, Channels { requests, events }, Rc::new(Notifier::default()), load);
     if let Some((history, refused)) = history {
-        service.keep(history, refused);
+        service.use_history(history, refused);
     }
     service.record_with(recorder);
     let end = service.serve().context("the supervisor failed")?;

@@ -1,7 +1,7 @@
 //! `--system` and `--user`, as systemctl has them.
 
 use super::locate::Whose;
-use crate::bus::Which;
+use crate::bus::BusType;
 
 /// Whose services are meant.
 #[derive(Debug, Clone, Copy, clap::Args)]
@@ -31,10 +31,10 @@ impl Whose {
     }
 
     /// The bus that these services are on.
-    pub(super) fn bus(self) -> Which {
+    pub(super) fn bus(self) -> BusType {
         match self {
-            Whose::System => Which::System,
-            Whose::User => Which::Session,
+            Whose::System => BusType::System,
+            Whose::User => BusType::Session,
         }
     }
 

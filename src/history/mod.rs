@@ -1,7 +1,7 @@
 //! The history: runs and tasks in a SQLite file, written by one thread, readable meanwhile.
 //!
 //! One file a workflow: `/var/lib/pushflow/NAME/history.sqlite`, for users `$XDG_STATE_HOME/pushflow/NAME/history.sqlite`. The
-//! tables, with what each column holds, are in `schema/1.sql`; [`Reader`] reads them as [`RunRecord`]s and [`TaskRecord`]s.
+//! tables, with what each column holds, are in `file/schema/1.sql`; [`Reader`] reads them as [`RunRecord`]s and [`TaskRecord`]s.
 //!
 //! # Following
 //! Whoever copies runs elsewhere as they go on remembers two things: the file's [`Reader::identity`] and a cursor, from
@@ -16,38 +16,40 @@
 //! the configuration keeps are deleted: that is no change. A run that is `running` whose owner is not there any
 //! more ([`is_alive`]) is ended as `interrupted` by the next pushflow that writes the file.
 
-mod age;
-mod aside;
 mod clock;
 mod definition;
 mod entry;
 mod error;
-mod exact;
-mod handle;
-mod json;
-mod leftover;
-mod offer;
-mod open;
+mod file;
 mod owner;
-mod prune;
-mod reader;
+mod read;
 mod record;
-mod schema;
+mod recover;
+mod recovered;
+mod request;
+mod requester;
 mod settings;
-mod store;
+mod status;
 #[cfg(test)]
 mod tests;
-mod writer;
+mod values;
+mod withdraw;
+mod write;
 
 pub use clock::{RunClock, now};
 pub use definition::definition;
-pub use entry::{Attempt, End, Fate, KeptResult, LeftRun, NewRun, Part, Recorded, RunEnd, Word};
+pub use entry::{Attempt, End, NewRun, RunEnd, WriteError, WriteId, WriterReply};
 pub use error::HistoryError;
-pub use handle::{History, TaskNews, Wake};
-pub use offer::{Offer, Refused};
-pub use open::{claim, open_for_writing};
+pub use file::migrations::VERSION;
+pub use file::open::{claim, open_for_writing};
 pub use owner::{is_alive, this_process};
-pub use reader::{Changes, Filter, Reader};
-pub use record::{ActorRecord, Figures, Requester, RunError, RunRecord, TaskRecord};
-pub use schema::VERSION;
+pub use read::{Changes, Filter, Reader};
+pub use record::{ActorRecord, Figures, RunError, RunRecord, TaskRecord};
+pub use recovered::{KeptResult, RecoveredRun, Recovery};
+pub use request::RunRequest;
+pub use requester::Requester;
 pub use settings::Settings;
+pub use status::{RunStatus, TaskStatus};
+pub use values::{Part, Recorded};
+pub use withdraw::{RefusedRuns, Withdrawal};
+pub use write::{History, TaskNews, Wake};

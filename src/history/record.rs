@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
+use super::requester::Requester;
+use super::{RunRequest, RunStatus, TaskStatus};
 use crate::accounting::{Origins, Totals, Usage};
+use crate::payload::Payload;
 
 /// A run.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -15,8 +18,8 @@ pub struct RunRecord {
     pub workflow: String,
     /// The workflow file that ran.
     pub file: Option<String>,
-    /// `queued`, `running`, or how it ended.
-    pub status: String,
+    /// Its status.
+    pub status: RunStatus,
     /// What who asked for it called it.
     pub label: String,
     /// Higher ones start first.
@@ -58,6 +61,20 @@ impl RunRecord {
     pub fn is_over(&self) -> bool {
         self.ended_at.is_some()
     }
+
+    /// The request that it was made of, with these exact inputs.
+    pub fn request(&self, inputs: Payload) -> RunRequest {
+        RunRequest {
+            inputs,
+            inputs_json: self.inputs.as_str().into(),
+            timeout: self.timeout,
+            priority: self.priority,
+            label: self.label.clone(),
+            uid: self.uid,
+            requester: self.requester.clone(),
+            queued_at: self.queued_at,
+        }
+    }
 }
 
 /// What went wrong in a run.
@@ -69,19 +86,6 @@ pub struct RunError {
     pub message: String,
     /// Python's traceback, or the last lines of a program; empty where there is none.
     pub traceback: String,
-}
-
-/// Who is behind a run, in pypushflow's words.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Requester {
-    /// `Request ID`.
-    pub request_id: Option<String>,
-    /// `initiator`.
-    pub initiator: Option<String>,
-    /// `host`.
-    pub host: Option<String>,
-    /// `port`.
-    pub port: Option<String>,
 }
 
 /// An actor of a run.
@@ -132,8 +136,8 @@ pub struct TaskRecord {
     pub number: u64,
     /// Which attempt, from 0.
     pub attempt: u32,
-    /// `running`, `finished`, `error`, `interrupted`, `lost`, `timeout`, `stopped`, `unrecorded`.
-    pub status: String,
+    /// Its status.
+    pub status: TaskStatus,
     /// When its inputs arrived.
     pub queued_at: u64,
     /// When a worker got it.
@@ -195,19 +199,6 @@ impl From<&Totals> for Figures {
             read: totals.read.value,
             written: totals.written.value,
             origin: (!origin.is_empty()).then_some(origin),
-        }
-    }
-}
-
-impl Requester {
-    /// What pypushflow's environment variables say.
-    pub fn from_environment() -> Self {
-        let variable = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
-        Requester {
-            request_id: variable("PYPUSHFLOW_OBJECTID"),
-            initiator: variable("PYPUSHFLOW_INITIATOR"),
-            host: variable("PYPUSHFLOW_HOST"),
-            port: variable("PYPUSHFLOW_PORT"),
         }
     }
 }

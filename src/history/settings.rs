@@ -4,7 +4,7 @@ use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::Refused;
+use super::RefusedRuns;
 use crate::graph::OnCrash;
 
 /// How a history is written.
@@ -23,7 +23,7 @@ pub struct Settings {
     /// What becomes of the runs that an earlier service has left; none: they are not this process's.
     pub on_crash: Option<OnCrash>,
     /// Runs that an earlier process has refused and that may be in the file.
-    pub refused: Refused,
+    pub refused: RefusedRuns,
     /// Where a byte is written after each transaction, for those who follow: the end of a pipe that does not block.
     pub pulse: Option<OwnedFd>,
 }

@@ -62,7 +62,7 @@ fn a_follower_gets_every_change_once_however_little_it_takes_at_a_time() {
     put_task(&writer, 1, 7, 11);
     let changes = reader.changes(10, 100).unwrap();
     assert_eq!(changes.tasks.iter().map(|task| task.number).collect::<Vec<_>>(), [7]);
-    assert_eq!(changes.runs.iter().map(|run| (run.id, run.status.as_str())).collect::<Vec<_>>(), [(1, "finished")]);
+    assert_eq!(changes.runs.iter().map(|run| (run.id, run.status.word())).collect::<Vec<_>>(), [(1, "finished")]);
 }
 
 #[test]

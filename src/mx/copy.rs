@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use mongodb::bson::{Bson, Document, oid::ObjectId};
 use pushflow::graph::RecordType;
-use pushflow::history::{Changes, HistoryError, Reader, RunRecord, TaskRecord};
+use pushflow::history::{Changes, HistoryError, Reader, RunRecord, RunStatus, TaskRecord};
 
 use crate::bookmark::{Bookmark, Copied};
 use crate::document::{self, Asked, actor, actor_in_short};
@@ -79,7 +79,7 @@ impl Copier {
         }
         for run in &changes.runs {
             // One that has not begun has nothing to say yet.
-            if run.status != "queued" {
+            if run.status != RunStatus::Queued {
                 self.run(run, &changes, reader, server).await?;
             }
         }

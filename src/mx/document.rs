@@ -2,8 +2,9 @@
 
 use chrono::{Local, TimeZone};
 use mongodb::bson::{Bson, DateTime, Document, doc, oid::ObjectId};
+use pushflow::engine::Status;
 use pushflow::graph::RecordType;
-use pushflow::history::{RunRecord, TaskRecord};
+use pushflow::history::{RunRecord, RunStatus, TaskRecord, TaskStatus};
 use serde_json::{Map, Value as Json};
 
 use crate::{identity, value};
@@ -135,26 +136,24 @@ pub fn actor_in_short(history: &str, task: &TaskRecord) -> Document {
     document
 }
 
-/// pypushflow's word for how a run is doing. A word of a `status` actor stands there while the run goes on, and `finished` at
-/// its end; `error` stays.
+/// pypushflow's word for the status of a run. It has none for a word of a `status` actor: such a run is `finished`.
 fn status(run: &RunRecord) -> String {
-    match run.status.as_str() {
-        "queued" | "running" => "started".to_owned(),
-        "error" | "failed" => "error".to_owned(),
-        "timeout" | "stopped" | "aborted" | "interrupted" => run.status.clone(),
-        word if run.is_over() => {
-            debug_assert!(!word.is_empty());
-            "finished".to_owned()
+    let word = match &run.status {
+        RunStatus::Queued | RunStatus::Running => "started",
+        RunStatus::Ended(Status::Error | Status::Failed) => "error",
+        RunStatus::Ended(Status::Finished | Status::Word(_)) => "finished",
+        status @ (RunStatus::Ended(Status::Timeout | Status::Stopped | Status::Aborted) | RunStatus::Interrupted) => {
+            status.word()
         }
-        word => word.to_owned(),
-    }
+    };
+    word.to_owned()
 }
 
 fn task_status(task: &TaskRecord) -> &'static str {
-    match task.status.as_str() {
-        "running" => "started",
-        "finished" => "finished",
-        "unrecorded" => "unknown",
+    match task.status {
+        TaskStatus::Running => "started",
+        TaskStatus::Finished => "finished",
+        TaskStatus::Unrecorded => "unknown",
         _ => "error",
     }
 }

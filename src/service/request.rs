@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
+use crate::engine::ActorEnd;
 use crate::graph::ActorId;
-use crate::history::Requester;
-use crate::payload::Payload;
+use crate::history::RunRequest;
 use crate::process::tree::{Process, Snapshot};
 use crate::supervisor::RunId;
 use crate::supervisor::listing::Listing;
@@ -13,19 +13,30 @@ use crate::supervisor::listing::Listing;
 #[derive(Debug)]
 pub struct Request {
     /// What is asked.
-    pub ask: Ask,
-    /// Where the answer goes. Nobody may be waiting any more.
-    pub answer: async_channel::Sender<Result<Answer, Refusal>>,
+    pub command: Command,
+    /// Where the reply goes. The caller may be gone.
+    pub reply: ReplySender,
+}
+
+/// Where a reply goes.
+pub type ReplySender = async_channel::Sender<Result<Response, RequestError>>;
+
+/// Replies, if there is somebody to reply to.
+pub(super) fn send_reply(reply: Option<ReplySender>, response: Result<Response, RequestError>) {
+    if let Some(reply) = reply {
+        // The caller may be gone.
+        let _ = reply.try_send(response);
+    }
 }
 
 /// What is asked.
 #[derive(Debug)]
-pub enum Ask {
-    /// A run.
-    Run(Order),
-    /// Accept no more runs, finish those accepted, then exit.
+pub enum Command {
+    /// Accept a run.
+    Run(RunRequest),
+    /// Accept no more runs, finish the accepted ones, then exit.
     Drain,
-    /// Abort every run.
+    /// Abort all runs.
     AbortAll(String),
     /// Stop one run.
     Stop(RunId, String),
@@ -33,100 +44,95 @@ pub enum Ask {
     Abort(RunId, String),
     /// Read the workflow file again.
     Reload,
-    /// Say which of these processes are the service's, and whose. So long it takes to find and describe them.
-    Arrange(Snapshot, Duration),
+    /// Say which of these processes belong to the service, and what they do. Finding and describing them took so long.
+    ListProcesses(Snapshot, Duration),
     /// Send a signal to processes: `all`, `daemonic`, `non-daemonic`, `actor:ID`.
     Signal(String, i32),
     /// Send a signal to one process.
     Kill(Process, i32),
-    /// Write on the board what running runs have used up to now.
-    Account,
-    /// The service can be called over the bus from now on, or it has become clear that it cannot yet.
+    /// Write into the status snapshot what running runs have used up to now.
+    UpdateUsage,
+    /// The service can be called over the bus from now on, or the bus cannot be reached for now.
     BusTried,
 }
 
-/// The longest label of a run, and the longest request id, initiator, host and port, in characters. They are for people, and
-/// stay in memory and in the history.
-pub const LONGEST_LABEL: usize = 200;
+/// The maximum length of a run's label, request id, initiator, host and port, in characters. They are for people, and stay in
+/// memory and in the history.
+pub const MAX_LABEL: usize = 200;
 
-/// A run that is asked for.
-#[derive(Debug, Default)]
-pub struct Order {
-    /// Its inputs, over those of the workflow.
-    pub inputs: Payload,
-    /// Instead of the workflow's timeout.
-    pub timeout: Option<Duration>,
-    /// Higher ones start first.
-    pub priority: i32,
-    /// For people.
-    pub label: String,
-    /// Who asks; none where it is the service itself.
-    pub uid: Option<u32>,
-    /// Who is behind it, where that was said.
-    pub requester: Requester,
-}
-
-/// What the loop answers.
+/// The reply of the loop.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Answer {
+pub enum Response {
     /// It is done, or under way.
     Done,
     /// The run was accepted.
     Run(RunId),
-    /// The processes, in their order.
+    /// The processes, in the order of the tree.
     Processes(Listing),
 }
 
-/// Why something is not done.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Refusal {
+/// Why a request is refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum RequestError {
     /// The inputs or options are wrong.
+    #[error("{0}")]
     InvalidInputs(String),
     /// There is no such run, or it is over.
+    #[error("{0}")]
     NoSuchRun(String),
     /// There is no such process any more.
+    #[error("{0}")]
     NoSuchProcess(String),
-    /// An argument is none that it could be.
+    /// An argument is wrong.
+    #[error("{0}")]
     InvalidArguments(String),
-    /// Too much is waiting.
+    /// Too many runs are queued, or their inputs are too large.
+    #[error("{0}")]
     QueueFull(String),
-    /// It could not be written to the disk, and so would not outlive a crash.
+    /// The run could not be written to the disk, and so would not survive a crash.
+    #[error("{0}")]
     NotKept(String),
-    /// It accepts nothing more.
+    /// The service accepts no more runs.
+    #[error("{0}")]
     ShuttingDown(String),
     /// A service of this mode does not do that.
+    #[error("{0}")]
     NotSupported(String),
     /// The workflow file is wrong.
+    #[error("{0}")]
     InvalidFile(String),
-    /// Who asks may not.
+    /// The caller is not allowed to do that.
+    #[error("{0}")]
     AccessDenied(String),
-    /// Who asks would have to show who they are first.
+    /// The caller must authenticate first.
+    #[error("{0}")]
     AuthorizationRequired(String),
-    /// Something broke.
+    /// Something else went wrong.
+    #[error("{0}")]
     Failed(String),
 }
 
-/// What the bus is told. What has become of the workflow and its runs is on the [`Board`](super::Board).
+/// What the bus is told. The details are in the [`StatusSnapshot`](super::StatusSnapshot).
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Notice {
+pub enum Event {
     /// A run was accepted.
     Accepted(RunId),
     /// A run has begun.
     Started(RunId),
-    /// A run is over.
+    /// A run has ended.
     Ended(RunId),
-    /// A run that was over is not on the board any more.
+    /// A run that had ended is not in the snapshot any more.
     Forgotten(RunId),
     /// A trigger arrived at an actor.
     ActorStarted(RunId, ActorId),
-    /// A trigger of an actor is done with: how it ended.
-    ActorFinished(RunId, ActorId, &'static str),
+    /// An actor has finished with a trigger.
+    ActorFinished(RunId, ActorId, ActorEnd),
     /// The state of the service has changed.
     Changed,
-    /// Another workflow is in its place.
+    /// The workflow was replaced.
     Replaced,
-    /// Processes have been started or have ended.
+    /// Processes have started or ended.
     Processes,
-    /// Let go of the bus.
+    /// Disconnect from the bus.
     Close,
 }

@@ -108,7 +108,7 @@ fn a_run_goes_on_from_the_results_that_were_recorded() {
 
     let project = project.file("gate", "");
     let mut service = bus.start(&project, "w");
-    service.wait_for("goes on after 3 tasks whose results were recorded");
+    service.wait_for("is resumed after 3 tasks whose results were recorded");
     service.wait_for("ready");
     let output = bus.outputs("w", 1);
     assert_eq!((&output["count"], &output["value"], &output["slow"]), (&json!(5), &json!([1, "x"]), &json!("b'kept'")));
@@ -136,7 +136,7 @@ fn a_run_does_not_go_on_in_another_workflow() {
     let mut service = bus.serve(&project, "w");
     assert_eq!(bus.end("w", 1), "interrupted");
     let error = run_property(&bus, 1, "Error").as_str().unwrap().to_owned();
-    assert!(error.contains("is not the one that it began with"), "{error}");
+    assert!(error.contains("has changed since it began"), "{error}");
     bus.call("w", "Drain", &[]);
     service.wait_for("every process is gone");
     let open = rusqlite::Connection::open(file(&project)).unwrap();

@@ -16,7 +16,7 @@ fn a_broken_file_is_put_aside_and_costs_no_run() {
     fs::create_dir_all(file(&project).parent().unwrap()).unwrap();
     fs::write(file(&project), "this is no database, and has not been one for long: ".repeat(100)).unwrap();
     let mut service = bus.start(&project, "w");
-    service.wait_for("it is put aside as");
+    service.wait_for("the file was renamed to");
     service.wait_for("ready");
     assert_eq!(bus.call("w", "Run", &["a{sv}a{sv}", "0", "0"]).code, Some(0));
     service.wait_for("run ended");
@@ -57,7 +57,7 @@ fn a_file_of_a_newer_version_is_not_touched_and_no_run_is_promised() {
     service.wait_for("was written by a newer pushflow");
     service.wait_for("ready");
     let refused = bus.call("w", "Run", &["a{sv}a{sv}", "0", "0"]);
-    assert!(refused.stderr.contains("could not be kept over a crash"), "{}", refused.stderr);
+    assert!(refused.stderr.contains("it could not be recorded"), "{}", refused.stderr);
     service.signal(nix::sys::signal::Signal::SIGTERM);
     assert_eq!(service.finish().code, Some(0));
     assert_eq!(fs::read(file(&project)).unwrap(), before);
@@ -103,7 +103,7 @@ fn a_full_disk_refuses_new_runs_ends_those_there_are_and_is_used_again_when_it_h
         .map(|_| bus.ask_until(&project, "gate"))
         .find(|answer| answer.code != Some(0))
         .expect("the disk is full");
-    assert!(refused.stderr.contains("could not be kept over a crash"), "{}", refused.stderr);
+    assert!(refused.stderr.contains("it could not be recorded"), "{}", refused.stderr);
     let said = service.wait_for("the history is not written");
     assert!(said.contains("disk is full") || said.contains("disk I/O error"), "{said}");
     let project = project.file("gate", "");

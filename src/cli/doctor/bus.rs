@@ -9,7 +9,7 @@ use nix::unistd::{Group, User, geteuid, getgroups};
 use zbus::connection::Builder;
 
 use super::finding::Finding;
-use crate::bus::Which;
+use crate::bus::BusType;
 
 /// A bus that does not answer is not waited for longer.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -18,12 +18,12 @@ const BUS: &str = "org.freedesktop.DBus";
 const INSTALL: &str = "install the package pushflow: services of the system need it";
 
 pub(super) fn look() -> Vec<Finding> {
-    let names = ask(Which::System);
+    let names = ask(BusType::System);
     let mut findings = vec![system_bus(&names)];
     let has_polkit = names.iter().flatten().any(|name| name == POLKIT);
     findings.extend(names.ok().as_deref().map(polkit));
     if !geteuid().is_root() {
-        findings.push(session_bus(ask(Which::Session).map(drop)));
+        findings.push(session_bus(ask(BusType::Session).map(drop)));
     }
     findings.push(installed(
         "units",
@@ -41,7 +41,7 @@ pub(super) fn look() -> Vec<Finding> {
 }
 
 /// The names on a bus, those that would be started too.
-fn ask(which: Which) -> Result<Vec<String>, String> {
+fn ask(which: BusType) -> Result<Vec<String>, String> {
     let (answer, answered) = mpsc::channel();
     let asking = thread::Builder::new().name("bus".to_owned()).spawn(move || {
         // Nobody listens any more: the answer came too late.
@@ -52,10 +52,10 @@ fn ask(which: Which) -> Result<Vec<String>, String> {
     answered.recv_timeout(PATIENCE).map_err(silent)?
 }
 
-async fn names(which: Which) -> zbus::Result<Vec<String>> {
+async fn names(which: BusType) -> zbus::Result<Vec<String>> {
     let builder = match which {
-        Which::System => Builder::system(),
-        Which::Session => Builder::session(),
+        BusType::System => Builder::system(),
+        BusType::Session => Builder::session(),
     };
     let connection = builder.method_timeout(PATIENCE).build().await?;
     let mut names = Vec::new();

@@ -22,7 +22,7 @@ use super::locate::Whose;
 use super::services::{print, print_json, print_table};
 use super::{Exit, Failure};
 use crate::accounting::{size, time as length};
-use crate::history::{Figures, Filter, RunRecord, is_alive};
+use crate::history::{Figures, Filter, RunRecord, RunStatus, is_alive};
 
 /// The file in a workflow's folder.
 const FILE: &str = "history.sqlite";
@@ -147,7 +147,8 @@ fn wanted(found: &Found, filter: &Filter) -> Result<Vec<RunRecord>, Failure> {
 
 /// How a run stands.
 pub(super) fn status(run: &RunRecord) -> &str {
-    if run.status == "running" && !is_alive(&run.owner) { "interrupted" } else { &run.status }
+    let is_gone = run.status == RunStatus::Running && !is_alive(&run.owner);
+    if is_gone { "interrupted" } else { run.status.word() }
 }
 
 const HEADING: [&str; 8] = ["run", "status", "accepted", "took", "tasks", "failed", "cpu", "label"];

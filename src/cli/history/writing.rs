@@ -11,7 +11,9 @@ use super::{FILE, place};
 use crate::cli::locate::Whose;
 use crate::engine::Status;
 use crate::graph::Workflow;
-use crate::history::{History, NewRun, Offer, Refused, Requester, RunClock, RunEnd, RunError, Settings, Word};
+use crate::history::{
+    History, NewRun, RefusedRuns, Requester, RunClock, RunEnd, RunError, RunRequest, Settings, Withdrawal, WriterReply,
+};
 use crate::payload::{JsonObject, Payload};
 use crate::supervisor::{RunId, Supervisor};
 use crate::systemd::escape::name_of_instance;
@@ -25,7 +27,7 @@ pub(in crate::cli) fn of_service(
     name: &str,
     workflow: &Workflow,
     waker: Arc<Waker>,
-) -> anyhow::Result<Option<(History, Refused)>> {
+) -> anyhow::Result<Option<(History, RefusedRuns)>> {
     if !workflow.history.enabled {
         info!("[history] enabled = false: what is accepted is lost with the supervisor");
         return Ok(None);
@@ -34,7 +36,7 @@ pub(in crate::cli) fn of_service(
         warn!("there is no history: neither XDG_STATE_HOME nor HOME says where to put it");
         return Ok(None);
     };
-    let refused = Refused::in_folder(whose.runtime_folder(name));
+    let refused = RefusedRuns::in_folder(whose.runtime_folder(name));
     let settings = Settings {
         on_crash: Some(workflow.service.on_crash),
         refused: refused.clone(),
@@ -51,7 +53,7 @@ pub(in crate::cli) fn of_service(
 fn settings(path: std::path::PathBuf, workflow: &Workflow) -> Settings {
     let (keep, max_size) = (workflow.history.keep, workflow.history.max_size);
     let file = place::real(&workflow.file);
-    Settings { path, file, private: true, keep, max_size, on_crash: None, refused: Refused::default(), pulse: None }
+    Settings { path, file, private: true, keep, max_size, on_crash: None, refused: RefusedRuns::default(), pulse: None }
 }
 
 /// A run in the foreground that is recorded.
@@ -74,28 +76,31 @@ fn try_of_run(workflow: &Workflow, inputs: &Payload, timeout: Option<Duration>) 
     let name = place::of_file(&folder, &workflow.file);
     let clock = RunClock::start();
     let mut history = History::start(settings(folder.join(&name).join(FILE), workflow), Box::new(|| {}))?;
-    let run = Arc::new(NewRun {
-        workflow: workflow.name.clone(),
-        label: String::new(),
-        priority: 0,
-        uid: None,
-        timeout,
-        queued_at: clock.started_at(),
-        begins: true,
+    let request = RunRequest {
         inputs: inputs.clone(),
         inputs_json: JsonObject::without_python(inputs).to_string().into(),
+        timeout,
         requester: Requester::from_environment(),
+        queued_at: clock.started_at(),
+        ..RunRequest::default()
+    };
+    let run = Arc::new(NewRun {
+        request: Arc::new(request),
+        workflow: workflow.name.clone(),
+        begins: true,
         survives: false,
         definition: None,
-        offer: Offer::default(),
+        withdrawal: Withdrawal::default(),
     });
-    let ticket = history.accept(Arc::clone(&run));
+    let write = history.accept(Arc::clone(&run));
     loop {
-        match history.wait_for_word(PATIENCE) {
-            Some(Word::Done(done, Ok(run))) if done == ticket => return Ok(Recorded { history, run, name, clock }),
-            Some(Word::Done(done, Err(why))) if done == ticket => return Err(anyhow!(why)),
-            // It is kept this moment.
-            None if !run.offer.withdraw() => {}
+        match history.wait_for_reply(PATIENCE) {
+            Some(WriterReply::Written(id, Ok(run))) if id == write => {
+                return Ok(Recorded { history, run, name, clock });
+            }
+            Some(WriterReply::Written(id, Err(why))) if id == write => return Err(why.into()),
+            // It is on the disk already: the reply is on its way.
+            None if !run.withdrawal.withdraw() => {}
             Some(_) => {}
             None => return Err(anyhow!("the disk does not answer")),
         }
@@ -125,7 +130,7 @@ impl Recorded {
         let (figures, actors) = supervisor.figures(RunId(self.run)).unwrap_or_default();
         let end = RunEnd {
             run: self.run,
-            status: status.word().to_owned(),
+            status: status.clone().into(),
             at: self.clock.now(),
             outputs,
             error,

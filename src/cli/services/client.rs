@@ -9,7 +9,7 @@ use zbus::connection::Builder;
 use zbus::{Connection, Message, OwnedObjectPath, OwnedVariant, wire};
 
 use super::{Place, PlaceArgs, units};
-use crate::bus::{Which, answered, names};
+use crate::bus::{BusType, MethodError, method_error, names};
 use crate::cli::locate;
 use crate::cli::{Exit, Failure};
 use crate::systemd::escape::unit_for_shell;
@@ -55,8 +55,8 @@ impl Clients {
         for place in args.places() {
             let builder = match (&place.host, place.which()) {
                 (Some(host), _) => Builder::address(ssh(host)?.as_str()),
-                (None, Which::System) => Builder::system(),
-                (None, Which::Session) => Builder::session(),
+                (None, BusType::System) => Builder::system(),
+                (None, BusType::Session) => Builder::session(),
             };
             match builder.method_timeout(PATIENCE).build().await {
                 Ok(connection) => reached.push(Client { connection, place }),
@@ -206,7 +206,7 @@ impl Client {
 
     /// What an error means, and what to do.
     fn explain(&self, name: &str, error: zbus::Error) -> Failure {
-        let Some((error_name, text)) = answered(&error) else {
+        let Some(MethodError { name: error_name, text }) = method_error(&error) else {
             return Failure::from(anyhow::Error::new(error).context(format!("cannot talk to the service {name}")));
         };
         let text = text.as_str();

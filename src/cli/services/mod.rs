@@ -17,7 +17,7 @@ pub(super) use submit::{SubmitArgs, submit};
 pub(super) use text::{print, print_json, print_table};
 
 use super::locate::Whose;
-use crate::bus::Which;
+use crate::bus::BusType;
 use crate::systemd::escape::unit_for_shell;
 
 /// Where the services are.
@@ -81,7 +81,7 @@ impl Place {
         }
     }
 
-    fn which(&self) -> Which {
+    fn which(&self) -> BusType {
         self.whose.bus()
     }
 

@@ -15,12 +15,12 @@ use zbus::{Message, MessageStream, OwnedObjectPath, Variant};
 use super::PlaceArgs;
 use super::client::{Client, Clients};
 use super::text::{print, print_json, print_json_text, text};
-use crate::bus::{MOST_INPUTS, names, too_large};
+use crate::bus::{MAX_INPUTS, names, too_large};
 use crate::cli::inputs::InputArgs;
 use crate::cli::run::duration;
 use crate::cli::{Exit, Failure};
 use crate::engine::Status;
-use crate::service::LONGEST_LABEL;
+use crate::service::MAX_LABEL;
 use crate::text as safe;
 
 /// The arguments of `pushflow submit`.
@@ -64,7 +64,7 @@ pub(in crate::cli) struct SubmitArgs {
 
 pub(in crate::cli) fn submit(args: &SubmitArgs) -> Result<Exit, Failure> {
     let inputs = Json::Object(args.inputs.object().map_err(Failure::usage)?).to_string();
-    if inputs.len() > MOST_INPUTS {
+    if inputs.len() > MAX_INPUTS {
         return Err(Failure::usage(anyhow!(too_large(inputs.len()))));
     }
     zbus::block_on(async {
@@ -92,8 +92,8 @@ pub(in crate::cli) fn submit(args: &SubmitArgs) -> Result<Exit, Failure> {
 
 fn label(text: &str) -> Result<String, String> {
     match text.chars().count() {
-        ..=LONGEST_LABEL => Ok(text.to_owned()),
-        length => Err(format!("it has {length} characters, and {LONGEST_LABEL} are the most")),
+        ..=MAX_LABEL => Ok(text.to_owned()),
+        length => Err(format!("it has {length} characters, and {MAX_LABEL} are the most")),
     }
 }
 

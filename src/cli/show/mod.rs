@@ -15,7 +15,7 @@ use super::history::{self, Found, WhereArgs, figures_json, run_json};
 use super::services::{print, print_json};
 use super::{Exit, Failure};
 use crate::draw::timeline;
-use crate::history::{ActorRecord, HistoryError, RunRecord, TaskRecord};
+use crate::history::{ActorRecord, HistoryError, RunRecord, TaskRecord, TaskStatus};
 
 /// So many tasks are read at once,
 const AT_ONCE: u32 = 10_000;
@@ -127,13 +127,13 @@ fn draw(shown: &Shown, path: &Path) -> Result<(), Failure> {
     let now = crate::history::now();
     shown.each_task(|task| {
         if let Some(from) = task.started_at {
-            let to = task.ended_at.unwrap_or(if task.status == "running" { now } else { from });
+            let to = task.ended_at.unwrap_or(if task.status == TaskStatus::Running { now } else { from });
             picture.add(timeline::Bar {
                 pool: &task.pool,
                 worker: task.worker.unwrap_or_default(),
                 program: task.kind == "exec",
                 actor: &task.actor,
-                status: &task.status,
+                status: task.status.word(),
                 number: task.number,
                 from,
                 to,
@@ -188,7 +188,7 @@ fn print_as_json(shown: &Shown, tasks: bool) -> Result<(), Failure> {
 fn task_json(task: &TaskRecord) -> Json {
     let parsed = |text: &str| serde_json::from_str::<Json>(text).unwrap_or(Json::Null);
     json!({
-        "actor": task.actor, "task": task.number, "attempt": task.attempt, "status": task.status, "pool": task.pool,
+        "actor": task.actor, "task": task.number, "attempt": task.attempt, "status": task.status.word(), "pool": task.pool,
         "worker": task.worker, "queued_at": task.queued_at, "started_at": task.started_at, "ended_at": task.ended_at,
         "inputs": parsed(&task.inputs), "outputs": task.outputs.as_deref().map(parsed), "error": task.error,
         "traceback": task.traceback, "figures": figures_json(&task.figures),

@@ -111,7 +111,7 @@ fn task_row(start: u64, task: &TaskRecord) -> Vec<String> {
     vec![
         number,
         task.actor.clone(),
-        task.status.clone(),
+        task.status.to_string(),
         dash(task.started_at.map(|at| between(start, at))),
         dash(task.started_at.map(|at| between(task.queued_at, at))),
         dash(task.started_at.zip(task.ended_at).map(|(from, to)| between(from, to))),

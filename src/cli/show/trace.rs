@@ -47,7 +47,7 @@ pub(super) fn write(shown: &Shown, out: &mut impl Write) -> anyhow::Result<()> {
             "args": {
                 "task": task.number,
                 "attempt": task.attempt,
-                "status": task.status,
+                "status": task.status.word(),
                 "waited_us": from.saturating_sub(task.queued_at),
                 "error": task.error,
             },
