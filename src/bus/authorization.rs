@@ -4,19 +4,16 @@
 //! read. If polkit is there, its rules apply as well. On a session bus everything belongs to the user.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
 
+use zbus::Connection;
 use zbus::message::{Flags, Header};
 use zbus::proxy::CacheProperties;
-use zbus::{Connection, fdo};
 use zbus_polkit::policykit1::{AuthorityProxy, CheckAuthorizationFlags, Subject};
 
-use super::context::{BusContext, BusType};
+use super::bus_type::BusType;
+use super::context::BusContext;
 use super::error::method_error;
 use crate::service::{Command, RequestError};
-
-/// Maximum number of callers whose user is remembered.
-const MAX_CALLERS: usize = 1024;
 
 /// What may be done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,28 +33,7 @@ impl Action {
     }
 }
 
-/// The users of callers, by unique bus name. One bus never uses a name twice. Another connection has other [`KnownCallers`].
-#[derive(Debug, Default)]
-pub(super) struct KnownCallers(Mutex<HashMap<String, u32>>);
-
 impl BusContext {
-    /// The user who calls, if the bus knows.
-    pub(super) async fn caller(&self, connection: &Connection, call: &Header<'_>) -> Option<u32> {
-        let sender = call.sender()?;
-        let users = || self.callers.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(user) = users().get(sender.as_str()) {
-            return Some(*user);
-        }
-        let bus = fdo::DBusProxy::new(connection).await.ok()?;
-        let user = bus.get_connection_unix_user(sender.clone().into()).await.ok()?;
-        let mut users = users();
-        if users.len() >= MAX_CALLERS {
-            users.clear();
-        }
-        users.insert(sender.to_string(), user);
-        Some(user)
-    }
-
     /// Passes on a command that only managers of the service may give.
     pub(super) async fn manage(
         &self,
@@ -76,7 +52,7 @@ impl BusContext {
         call: &Header<'_>,
         action: Action,
     ) -> Result<Option<u32>, RequestError> {
-        let user = self.caller(connection, call).await;
+        let user = self.callers.user(connection, call).await;
         if self.bus == BusType::Session || user == Some(0) {
             return Ok(user);
         }

@@ -13,7 +13,8 @@ use zbus::object_server::SignalEmitter;
 use zbus::{Connection, ObjectPath, ObjectServer, Variant, fdo};
 
 use super::actor::ActorObject;
-use super::context::{BusContext, BusType};
+use super::bus_type::BusType;
+use super::context::BusContext;
 use super::error::text;
 use super::process_cache::FOR_CHANGES;
 use super::run::RunObject;

@@ -1,68 +1,22 @@
-//! What the objects on the bus have in common, and the way to the loop.
+//! What the objects on the bus have in common.
 
 use std::path::Path;
-use std::sync::{Arc, mpsc};
+use std::sync::Arc;
+use std::time::Instant;
 
-use mio::Waker;
 use tracing::info;
 
-use super::authorization::KnownCallers;
+use super::bus_type::BusType;
+use super::callers::KnownCallers;
+use super::exported::ExportedProcesses;
+use super::loop_handle::LoopHandle;
 use super::names;
-use super::process::ExportedProcesses;
 use super::process_cache::ProcessCache;
-use super::usage::ServiceUsage;
-use crate::service::{Command, Request, RequestError, Response, StatusSnapshot};
-
-/// Which bus.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum BusType {
-    /// The system bus.
-    System,
-    /// The user's session bus.
-    Session,
-}
-
-impl BusType {
-    /// Its name for people.
-    pub fn word(self) -> &'static str {
-        match self {
-            BusType::System => "system bus",
-            BusType::Session => "session bus",
-        }
-    }
-}
-
-/// The way to the loop.
-#[derive(Debug, Clone)]
-pub struct LoopHandle {
-    requests: mpsc::Sender<Request>,
-    waker: Arc<Waker>,
-}
-
-impl LoopHandle {
-    /// Requests arrive at the other end of the channel, and the waker wakes the loop that reads them there.
-    pub fn new(requests: mpsc::Sender<Request>, waker: Arc<Waker>) -> Self {
-        LoopHandle { requests, waker }
-    }
-
-    /// Sends a command, and waits for the response.
-    pub(super) async fn call(&self, command: Command) -> Result<Response, RequestError> {
-        let (reply, response) = async_channel::bounded(1);
-        let gone = || RequestError::ShuttingDown("the service has ended".to_owned());
-        self.requests.send(Request { command, reply }).map_err(|_| gone())?;
-        self.waker.wake().map_err(|error| RequestError::Failed(format!("cannot wake the supervisor: {error}")))?;
-        response.recv().await.map_err(|_| gone())?
-    }
-
-    /// Sends a command without waiting.
-    pub(super) fn tell(&self, command: Command) {
-        let (reply, _) = async_channel::bounded(1);
-        if self.requests.send(Request { command, reply }).is_ok() {
-            // If the loop cannot be woken, it reads the request in its next turn.
-            let _ = self.waker.wake();
-        }
-    }
-}
+use super::usage::{ServiceUsage, UNKNOWN};
+use crate::accounting::Totals;
+use crate::cgroup::Reading;
+use crate::service::{Command, StatusSnapshot};
+use crate::supervisor::usage_of_the_supervisor;
 
 /// What the objects of one connection have in common. Unique names are valid on one bus only, and a restarted bus assigns them
 /// anew: what is known of callers and objects ends with the connection, also for calls that are still being answered.
@@ -116,5 +70,33 @@ impl BusContext {
     pub(super) fn on_connected(&self) {
         info!("on the {} as {}", self.bus.word(), names::service(&self.name));
         self.to_loop.tell(Command::BusTried);
+    }
+
+    /// A figure of the whole process tree: the cgroup's, or the sum of the accounts and the supervisor.
+    pub(super) async fn figure(
+        &self,
+        of_cgroup: fn(&Reading) -> Option<u64>,
+        of_accounts: fn(&Totals) -> Option<u64>,
+    ) -> u64 {
+        if let Some(value) = of_cgroup(&self.usage.reading()) {
+            return value;
+        }
+        self.update_usage().await;
+        let used = self.snapshot.with(|state| of_accounts(&state.used));
+        let own = of_accounts(&usage_of_the_supervisor());
+        used.into_iter().chain(own).reduce(u64::saturating_add).unwrap_or(UNKNOWN)
+    }
+
+    /// A figure that only the cgroup has.
+    pub(super) fn cgroup_figure(&self, of: fn(&Reading) -> Option<u64>) -> u64 {
+        of(&self.usage.reading()).unwrap_or(UNKNOWN)
+    }
+
+    /// Reads the meters of running tasks, unless they were read a moment ago.
+    pub(super) async fn update_usage(&self) {
+        if self.usage.is_due(Instant::now()) {
+            // Without a response, the last reading stays.
+            let _ = self.to_loop.call(Command::UpdateUsage).await;
+        }
     }
 }

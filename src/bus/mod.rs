@@ -5,9 +5,13 @@
 
 mod actor;
 mod authorization;
+mod bus_type;
+mod callers;
 mod connection;
 mod context;
 mod error;
+mod exported;
+mod loop_handle;
 pub mod names;
 mod process;
 mod process_cache;
@@ -25,9 +29,11 @@ use std::time::Duration;
 use tracing::warn;
 
 use crate::service::{Command, Event, StatusSnapshot};
+pub use bus_type::BusType;
 use context::BusContext;
-pub use context::{BusType, LoopHandle};
-pub use error::{MethodError, method_error};
+
+pub use error::{MethodError, fdo_error, method_error};
+pub use loop_handle::LoopHandle;
 pub(crate) use values::{MAX_INPUTS, too_large};
 
 /// The pause before the bus is tried again: the first, and the longest.

@@ -7,7 +7,6 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use async_lock::Mutex;
 use zbus::message::Header;
 use zbus::{Connection, ObjectPath, ObjectServer, Variant, fdo, interface};
 
@@ -76,18 +75,6 @@ fn one(process: &ListedProcess, whole_command: bool) -> Described {
     described.extend(process.control_group.clone().map(|group| ("ControlGroup", Variant::new(group))));
     described.extend(process.memory_current.map(|memory| ("MemoryCurrent", Variant::new(memory))));
     described
-}
-
-/// The processes that have an object.
-#[derive(Debug, Default)]
-pub(super) struct ExportedProcesses(Mutex<Exported>);
-
-#[derive(Debug, Default)]
-struct Exported {
-    /// When each process started, by pid.
-    processes: BTreeMap<i32, u64>,
-    /// The [`ProcessList::number`] that they are from.
-    number: u64,
 }
 
 /// The processes that are to have an object.

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use async_lock::Mutex;
 
-use super::context::LoopHandle;
+use super::loop_handle::LoopHandle;
 use crate::process::tree::Snapshot;
 use crate::service::{Command, RequestError, Response};
 use crate::supervisor::listing::{ListedProcess, Listing};

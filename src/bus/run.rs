@@ -59,7 +59,7 @@ impl RunObject {
         let denied = || fdo::Error::AccessDenied("the data of a run is for those who asked for it".to_owned());
         let call = call.ok_or_else(denied)?;
         let owner = self.look(|run| run.owner(own_uid()))?;
-        let caller = self.context.caller(connection, &call).await.ok_or_else(denied)?;
+        let caller = self.context.callers.user(connection, &call).await.ok_or_else(denied)?;
         if caller != 0 && caller != owner {
             return Err(denied());
         }
@@ -145,6 +145,11 @@ impl RunObject {
     #[zbus(property)]
     fn ended_at(&self) -> fdo::Result<u64> {
         self.look(|run| run.ended_at)?.ok_or_else(|| not_yet("ended"))
+    }
+
+    #[zbus(property(emits_changed_signal = "false"), name = "ElapsedUSec")]
+    fn elapsed_usec(&self) -> fdo::Result<u64> {
+        self.look(RunView::elapsed)?.ok_or_else(|| not_yet("started"))
     }
 
     #[zbus(property(emits_changed_signal = "const"), name = "StartedByUID")]

@@ -6,11 +6,8 @@ use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::context::BusContext;
 use crate::accounting::Totals;
 use crate::cgroup::{Gauges, Reading};
-use crate::service::Command;
-use crate::supervisor::usage_of_the_supervisor;
 
 /// An unknown figure.
 pub(super) const UNKNOWN: u64 = u64::MAX;
@@ -37,7 +34,17 @@ impl ServiceUsage {
         ServiceUsage { control_group, gauges, accounted: Mutex::new(None) }
     }
 
-    fn reading(&self) -> Reading {
+    /// Whether the meters of running tasks are to be read now.
+    pub(super) fn is_due(&self, now: Instant) -> bool {
+        let mut accounted = self.accounted.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_due = accounted.is_none_or(|at| now - at >= ACCOUNTS_FRESH);
+        if is_due {
+            *accounted = Some(now);
+        }
+        is_due
+    }
+
+    pub(super) fn reading(&self) -> Reading {
         let Some(gauges) = &self.gauges else { return Reading::default() };
         let mut gauges = gauges.lock().unwrap_or_else(PoisonError::into_inner);
         let (its, last, read) = &mut *gauges;
@@ -46,42 +53,6 @@ impl ServiceUsage {
             *read = Some(Instant::now());
         }
         *last
-    }
-}
-
-impl BusContext {
-    /// A figure of the whole process tree: the cgroup's, or the sum of the accounts and the supervisor.
-    pub(super) async fn figure(
-        &self,
-        of_cgroup: fn(&Reading) -> Option<u64>,
-        of_accounts: fn(&Totals) -> Option<u64>,
-    ) -> u64 {
-        if let Some(value) = of_cgroup(&self.usage.reading()) {
-            return value;
-        }
-        self.update_usage().await;
-        let used = self.snapshot.with(|state| of_accounts(&state.used));
-        let own = of_accounts(&usage_of_the_supervisor());
-        used.into_iter().chain(own).reduce(u64::saturating_add).unwrap_or(UNKNOWN)
-    }
-
-    /// A figure that only the cgroup has.
-    pub(super) fn cgroup_figure(&self, of: fn(&Reading) -> Option<u64>) -> u64 {
-        of(&self.usage.reading()).unwrap_or(UNKNOWN)
-    }
-
-    /// Reads the meters of running tasks, unless they were read a moment ago.
-    pub(super) async fn update_usage(&self) {
-        let now = Instant::now();
-        {
-            let mut accounted = self.usage.accounted.lock().unwrap_or_else(PoisonError::into_inner);
-            if accounted.is_some_and(|at| now - at < ACCOUNTS_FRESH) {
-                return;
-            }
-            *accounted = Some(now);
-        }
-        // Without a response, the last reading stays.
-        let _ = self.to_loop.call(Command::UpdateUsage).await;
     }
 }
 

@@ -105,7 +105,7 @@ impl WorkflowObject {
         #[zbus(object_server)] server: &ObjectServer,
         #[zbus(header)] call: Header<'_>,
     ) -> Result<Vec<Described>, RequestError> {
-        let who = self.0.caller(connection, &call).await;
+        let who = self.0.callers.user(connection, &call).await;
         let processes = process::list(&self.0, server, FOR_LISTS).await?;
         Ok(describe(&processes.listing, &self.0.snapshot, who))
     }

@@ -118,7 +118,7 @@ fn a_service_ends_while_the_disk_hangs_and_says_so() {
     service.wait_for("running tasks may finish");
     let project = project.file("gate", "");
     service.wait_for("every process is gone");
-    service.wait_for("the disk of the history does not answer: what happened last is not in it");
+    service.wait_for("the disk of the history does not answer: the last events are not recorded");
     assert!(begin.elapsed() < Duration::from_secs(20), "{:?}", begin.elapsed());
     // The kernel keeps the process; the name is free for the next one.
     while bus.call("w", "Drain", &[]).code == Some(0) {

@@ -4,14 +4,17 @@ use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
 use anyhow::anyhow;
-use serde::Serialize;
 use zbus::connection::Builder;
-use zbus::{Connection, Message, OwnedObjectPath, OwnedVariant, wire};
+use zbus::names::{BusName, InterfaceName, OwnedInterfaceName};
+use zbus::proxy::CacheProperties;
+use zbus::{Connection, OwnedVariant, fdo, match_rule};
 
+use super::proxies::{RunProxy, WorkflowProxy};
 use super::{Place, PlaceArgs, units};
 use crate::bus::{BusType, MethodError, method_error, names};
 use crate::cli::locate;
 use crate::cli::{Exit, Failure};
+use crate::supervisor::RunId;
 use crate::systemd::escape::unit_for_shell;
 
 /// A bus on which services may be.
@@ -29,14 +32,11 @@ pub(in crate::cli) struct Clients {
 
 /// The properties of one object, by name.
 pub(super) type Properties = BTreeMap<String, OwnedVariant>;
-/// Objects, their interfaces, and the properties of those.
-pub(super) type Objects = HashMap<OwnedObjectPath, BTreeMap<String, Properties>>;
+/// The objects of a service: their interfaces, with the properties of each.
+pub(super) type Objects = Vec<BTreeMap<String, Properties>>;
 
 /// A service that hangs is not waited for any longer, as with most clients of D-Bus.
 const PATIENCE: Duration = Duration::from_secs(25);
-
-const BUS: &str = "org.freedesktop.DBus";
-const BUS_PATH: &str = "/org/freedesktop/DBus";
 
 impl Clients {
     /// Connects to the buses that are meant. One may be missing where several are meant: few hosts have both for everybody.
@@ -154,62 +154,69 @@ impl Clients {
 }
 
 impl Client {
-    /// The names of the services that are running.
+    /// The names of the running services.
     pub(super) async fn services(&self) -> Result<Vec<String>, Failure> {
-        let reply = self.connection.call_method(Some(BUS), BUS_PATH, Some(BUS), "ListNames", &()).await;
-        let names: Vec<String> = reply.and_then(|reply| reply.body().deserialize()).map_err(anyhow::Error::new)?;
+        let names = self.bus().await?.list_names().await.map_err(anyhow::Error::new)?;
         Ok(names.iter().filter_map(|name| names::name_of_service(name)).collect())
     }
 
     /// Whether a service is on the bus.
     pub(super) async fn has(&self, name: &str) -> bool {
-        let service = names::service(name);
-        let reply =
-            self.connection.call_method(Some(BUS), BUS_PATH, Some(BUS), "NameHasOwner", &service.as_str()).await;
-        reply.and_then(|reply| reply.body().deserialize()).unwrap_or(false)
+        has_owner(&self.connection, &names::service(name)).await.unwrap_or(false)
     }
 
-    /// Asks the bus to pass on the signals that a rule describes.
-    pub(super) async fn add_match(&self, rule: &str) -> Result<(), Failure> {
-        let reply = self.connection.call_method(Some(BUS), BUS_PATH, Some(BUS), "AddMatch", &rule).await;
-        reply.map(drop).map_err(|error| anyhow::Error::new(error).into())
+    /// Asks the bus for the signals that match a rule.
+    pub(super) async fn add_match(&self, rule: match_rule::Builder<'_>) -> Result<(), Failure> {
+        let rule = rule.build().map_err(anyhow::Error::new)?;
+        self.bus().await?.add_match_rule(rule).await.map_err(|error| anyhow::Error::new(error).into())
     }
 
-    /// Calls a method of a service's object.
-    pub(super) async fn call<B>(
-        &self,
-        name: &str,
-        path: &str,
-        member: (&str, &str),
-        body: &B,
-    ) -> Result<Message, Failure>
-    where
-        B: Serialize + wire::DynamicType,
-    {
-        let (interface, method) = member;
-        let service = names::service(name);
-        let reply = self.connection.call_method(Some(service.as_str()), path, Some(interface), method, body).await;
-        reply.map_err(|error| self.explain(name, error))
+    async fn bus(&self) -> Result<fdo::DBusProxy<'_>, Failure> {
+        fdo::DBusProxy::new(&self.connection).await.map_err(|error| anyhow::Error::new(error).into())
     }
 
+    /// The workflow of a service.
+    pub(super) async fn workflow(&self, name: &str) -> Result<WorkflowProxy<'_>, Failure> {
+        let builder = WorkflowProxy::builder(&self.connection).destination(names::service(name));
+        builder.cache_properties(CacheProperties::No).build().await.map_err(|error| anyhow::Error::new(error).into())
+    }
+
+    /// A run of a service.
+    pub(super) async fn run(&self, name: &str, run: RunId) -> Result<RunProxy<'_>, Failure> {
+        let builder = RunProxy::builder(&self.connection).destination(names::service(name)).path(names::run(run));
+        builder.cache_properties(CacheProperties::No).build().await.map_err(|error| anyhow::Error::new(error).into())
+    }
+
+    /// All properties of an object of a service.
     pub(super) async fn properties(&self, name: &str, path: &str, interface: &str) -> Result<Properties, Failure> {
-        let reply = self.call(name, path, ("org.freedesktop.DBus.Properties", "GetAll"), &interface).await?;
-        reply.body().deserialize().map_err(|error| anyhow::Error::new(error).into())
+        let get = async {
+            let builder = fdo::PropertiesProxy::builder(&self.connection).destination(names::service(name));
+            let proxy = builder.path(path.to_owned()).build().await?;
+            proxy.get_all(InterfaceName::try_from(interface)?).await.map_err(zbus::Error::from)
+        };
+        let properties = get.await.map_err(|error| self.explain(name, &error))?;
+        Ok(properties.into_iter().collect())
     }
 
     /// All objects of a service.
     pub(super) async fn objects(&self, name: &str) -> Result<Objects, Failure> {
-        let member = ("org.freedesktop.DBus.ObjectManager", "GetManagedObjects");
-        let reply = self.call(name, names::ROOT, member, &()).await?;
-        reply.body().deserialize().map_err(|error| anyhow::Error::new(error).into())
+        let get = async {
+            let builder = fdo::ObjectManagerProxy::builder(&self.connection).destination(names::service(name));
+            let proxy = builder.path(names::ROOT).build().await?;
+            proxy.get_managed_objects().await.map_err(zbus::Error::from)
+        };
+        let objects = get.await.map_err(|error| self.explain(name, &error))?;
+        let properties = |interfaces: HashMap<OwnedInterfaceName, HashMap<String, OwnedVariant>>| {
+            interfaces.into_iter().map(|(name, its)| (name.to_string(), its.into_iter().collect())).collect()
+        };
+        Ok(objects.into_values().map(properties).collect())
     }
 
-    /// What an error means, and what to do.
-    fn explain(&self, name: &str, error: zbus::Error) -> Failure {
-        let Some(MethodError { name: error_name, text }) = method_error(&error) else {
-            return Failure::from(anyhow::Error::new(error).context(format!("cannot talk to the service {name}")));
+    /// What an error of a service means, and what to do.
+    pub(super) fn explain(&self, name: &str, error: &zbus::Error) -> Failure {
+        let Some(MethodError { name: error_name, text }) = method_error(error) else {
+            return Failure::from(anyhow!("cannot talk to the service {name}: {error}"));
         };
-        let text = text.as_str();
         match error_name.rsplit('.').next().unwrap_or_default() {
             "ServiceUnknown" | "NameHasNoOwner" => Failure::Because(
                 Exit::NotFound,
@@ -217,8 +224,8 @@ impl Client {
             ),
             "InvalidInputs" => Failure::usage(anyhow!("{name}: {text}")),
             "NoSuchRun" | "UnknownObject" => Failure::Because(Exit::NotFound, anyhow!("{name}: {text}")),
-            // The bus's own refusal, dbus-daemon's or dbus-broker's, says nothing to people.
-            "AccessDenied" if text.contains("matched rules") || text.contains("not authorized to send") => anyhow!(
+            // The text of the bus does not help: it names rules of its policy.
+            "AccessDenied" if is_from_bus(error) => anyhow!(
                 "you may look at {name}, but not act on it: only root and members of the group pushflow may \
                      (sudo usermod -aG pushflow USER, and log in again)"
             )
@@ -226,6 +233,26 @@ impl Client {
             _ => anyhow!("{name}: {text}").into(),
         }
     }
+}
+
+/// Whether the bus itself has replied with an error, and not the service.
+fn is_from_bus(error: &zbus::Error) -> bool {
+    match error {
+        zbus::Error::MethodError(_, _, reply) => {
+            reply.header().sender().is_some_and(|sender| sender.as_str() == "org.freedesktop.DBus")
+        }
+        _ => false,
+    }
+}
+
+/// Whether the service has no such object.
+pub(super) fn is_unknown_object(error: &zbus::Error) -> bool {
+    method_error(error).is_some_and(|error| error.name == "org.freedesktop.DBus.Error.UnknownObject")
+}
+
+/// Whether somebody has a name on the bus. Calling a name that nobody has can start a service.
+pub(super) async fn has_owner(connection: &Connection, name: &str) -> zbus::Result<bool> {
+    Ok(fdo::DBusProxy::new(connection).await?.name_has_owner(BusName::try_from(name)?).await?)
 }
 
 /// The address of the system bus of another host, as systemctl reaches it.

@@ -3,6 +3,7 @@
 mod client;
 mod list;
 mod processes;
+mod proxies;
 mod status;
 mod stop;
 mod submit;
@@ -97,9 +98,36 @@ impl Place {
     fn journalctl(&self, name: &str) -> String {
         let unit = unit_for_shell(name);
         match (&self.host, self.whose) {
-            (Some(host), _) => format!("ssh {host} journalctl -e -u {unit}"),
+            (Some(host), _) => format!("ssh {host} journalctl -e -u {}", for_remote_shell(&unit)),
             (None, Whose::System) => format!("journalctl -e -u {unit}"),
             (None, Whose::User) => format!("journalctl --user -e -u {unit}"),
         }
+    }
+}
+
+/// A word that is quoted for the shell here, quoted once more: ssh joins the words, and the shell of the other host splits them
+/// again.
+fn for_remote_shell(word: &str) -> String {
+    match word.starts_with('\'') {
+        // In the name of a unit, no character but the backslash before an `x` means something between double quotes.
+        true => format!("\"{word}\""),
+        false => word.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_unit_on_another_host_survives_both_shells() {
+        let place = Place { whose: Whose::System, host: Some("beamline".to_owned()) };
+        assert_eq!(place.journalctl("hello"), "ssh beamline journalctl -e -u pushflow@hello");
+        let command = place.journalctl("my flow");
+        assert_eq!(command, r#"ssh beamline journalctl -e -u "'pushflow@my\x20flow'""#);
+        // As ssh does it: the words are joined by blanks, and the other shell splits them.
+        let script = command.replace("ssh beamline journalctl -e -u", "ssh() { sh -c \"$*\"; }; ssh printf %s");
+        let output = std::process::Command::new("sh").arg("-c").arg(&script).output().expect("there is a shell");
+        assert_eq!(String::from_utf8_lossy(&output.stdout), r"pushflow@my\x20flow");
     }
 }

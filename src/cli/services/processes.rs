@@ -66,8 +66,8 @@ impl Services {
 
 async fn look(client: &Client, name: &str) -> Result<Shown, Failure> {
     let service = client.properties(name, names::ROOT, names::WORKFLOW).await?;
-    let reply = client.call(name, names::ROOT, (names::WORKFLOW, "ListProcesses"), &()).await?;
-    let processes: Vec<Properties> = reply.body().deserialize().map_err(anyhow::Error::new)?;
+    let workflow = client.workflow(name).await?;
+    let processes = workflow.list_processes().await.map_err(|error| client.explain(name, &error))?;
     let facts = ServiceFacts {
         bus: client.place.word(),
         state: text(&service, "State").to_owned(),

@@ -1,6 +1,6 @@
 //! `pushflow status`: what a service is doing.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use anyhow::anyhow;
 use serde_json::{Value as Json, json};
@@ -107,7 +107,7 @@ async fn look(client: &Client, name: &str) -> Result<Seen, Failure> {
 }
 
 fn runs(objects: &Objects) -> Vec<&Properties> {
-    let mut runs: Vec<_> = objects.values().filter_map(|interfaces| interfaces.get(names::RUN)).collect();
+    let mut runs: Vec<_> = objects.iter().filter_map(|interfaces| interfaces.get(names::RUN)).collect();
     runs.sort_by_key(|run| number(run, "Id"));
     runs
 }
@@ -118,7 +118,7 @@ fn failed_json(name: &str, place: &Place, unit: &FailedUnit) -> Json {
 
 fn service_json(name: &str, place: &Place, (service, objects): &Seen) -> Json {
     let mut service = to_json(service);
-    let actors = objects.values().filter_map(|interfaces| interfaces.get(names::ACTOR));
+    let actors = objects.iter().filter_map(|interfaces| interfaces.get(names::ACTOR));
     service.insert("Name".to_owned(), json!(name));
     service.insert("Bus".to_owned(), json!(place.word()));
     service.insert("Runs".to_owned(), runs(objects).into_iter().map(|run| Json::Object(to_json(run))).collect());
@@ -157,14 +157,12 @@ fn row(run: &Properties) -> Vec<String> {
     let json = to_json(run);
     let progress = json.get("Progress").and_then(|progress| progress.get(0)).map(Json::to_string).unwrap_or_default();
     let actors = json.get("ActiveActors").and_then(Json::as_array).into_iter().flatten().filter_map(Json::as_str);
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_micros();
-    let until = number(run, "EndedAt").or(u64::try_from(now).ok());
-    let took = number(run, "StartedAt").zip(until).map(|(from, to)| Duration::from_micros(to.saturating_sub(from)));
+    let elapsed = number(run, "ElapsedUSec").map(Duration::from_micros);
     vec![
         number(run, "Id").unwrap_or_default().to_string(),
         text(run, "Status").to_owned(),
         text(run, "Label").to_owned(),
-        took.map_or_else(|| "-".to_owned(), |took| format!("{:.1} s", took.as_secs_f64())),
+        elapsed.map_or_else(|| "-".to_owned(), |time| format!("{:.1} s", time.as_secs_f64())),
         progress,
         actors.collect::<Vec<_>>().join(", "),
     ]

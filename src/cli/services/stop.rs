@@ -3,9 +3,8 @@
 use anyhow::anyhow;
 
 use super::PlaceArgs;
-use super::client::Clients;
+use super::client::{Clients, is_unknown_object};
 use super::text::print;
-use crate::bus::names;
 use crate::cli::{Exit, Failure};
 use crate::supervisor::RunId;
 
@@ -45,18 +44,20 @@ pub(in crate::cli) fn stop(args: &StopArgs) -> Result<Exit, Failure> {
         let client = clients.the_one_with(name).await?;
         match args.run {
             Some(run) => {
-                let path = names::run(RunId(run));
-                let verb = if args.abort { "Abort" } else { "Stop" };
-                client
-                    .call(name, &path, (names::RUN, verb), &reason)
-                    .await
-                    .map_err(|failure| no_run(failure, name, run))?;
+                let proxy = client.run(name, RunId(run)).await?;
+                let done = if args.abort { proxy.abort(reason).await } else { proxy.stop(reason).await };
+                done.map_err(|error| match is_unknown_object(&error) {
+                    true => Failure::Because(Exit::NotFound, anyhow!("{name} has no run {run}")),
+                    false => client.explain(name, &error),
+                })?;
                 print(&format!("run {run} of {name} is {}", if args.abort { "aborted" } else { "stopping" }))?;
             }
             None => {
-                client.call(name, names::ROOT, (names::WORKFLOW, "Drain"), &()).await?;
+                let workflow = client.workflow(name).await?;
+                let explain = |error: zbus::Error| client.explain(name, &error);
+                workflow.drain().await.map_err(explain)?;
                 if args.abort {
-                    client.call(name, names::ROOT, (names::WORKFLOW, "Abort"), &reason).await?;
+                    workflow.abort(reason).await.map_err(explain)?;
                 }
                 let how = if args.abort { "its runs are aborted" } else { "it ends after the runs it has accepted" };
                 print(&format!("{name} takes no more runs: {how}"))?;
@@ -64,14 +65,4 @@ pub(in crate::cli) fn stop(args: &StopArgs) -> Result<Exit, Failure> {
         }
         Ok(Exit::Finished)
     })
-}
-
-/// An object that is not there is a run that is not.
-fn no_run(failure: Failure, name: &str, run: u64) -> Failure {
-    match failure {
-        Failure::Because(Exit::NotFound, error) if error.to_string().contains("nknown object") => {
-            Failure::Because(Exit::NotFound, anyhow!("{name} has no run {run}"))
-        }
-        other => other,
-    }
 }

@@ -10,7 +10,8 @@ use anyhow::{Context, anyhow};
 use futures_core::Stream;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::{Value as Json, json};
-use zbus::{Message, MessageStream, OwnedObjectPath, Variant};
+use zbus::message::Type as MessageType;
+use zbus::{MatchRule, Message, MessageStream, OwnedObjectPath, Variant};
 
 use super::PlaceArgs;
 use super::client::{Client, Clients};
@@ -75,9 +76,8 @@ pub(in crate::cli) fn submit(args: &SubmitArgs) -> Result<Exit, Failure> {
         let mut options = HashMap::from([("priority", Variant::new(args.priority))]);
         options.extend(args.timeout.map(|timeout| ("timeout", Variant::new(timeout.as_secs_f64()))));
         options.extend(args.label.as_deref().map(|label| ("label", Variant::new(label))));
-        let body = (inputs.as_str(), options);
-        let reply = client.call(&args.name, names::ROOT, (names::WORKFLOW, "RunJson"), &body).await?;
-        let path: OwnedObjectPath = reply.body().deserialize().context("the service's answer is not understood")?;
+        let workflow = client.workflow(&args.name).await?;
+        let path = workflow.run_json(&inputs, options).await.map_err(|error| client.explain(&args.name, &error))?;
         let id = path.as_str().rsplit('/').next().unwrap_or_default();
         let Some(signals) = signals else {
             match args.json {
@@ -99,9 +99,10 @@ fn label(text: &str) -> Result<String, String> {
 
 async fn listen(client: &Client, name: &str) -> Result<MessageStream, Failure> {
     let service = names::service(name);
-    client.add_match(&format!("type='signal',sender='{service}'")).await?;
-    let gone = "type='signal',sender='org.freedesktop.DBus',member='NameOwnerChanged'";
-    client.add_match(&format!("{gone},arg0='{service}'")).await?;
+    let rule = || MatchRule::builder().msg_type(MessageType::Signal);
+    client.add_match(rule().sender(service.as_str())).await?;
+    let owner_changed = rule().sender("org.freedesktop.DBus").member("NameOwnerChanged");
+    client.add_match(owner_changed.add_arg(service.as_str())).await?;
     Ok(MessageStream::from(&client.connection))
 }
 

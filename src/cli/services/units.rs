@@ -1,18 +1,16 @@
-//! What systemd knows of services that are not running: which have failed, why and when.
+//! Services that have failed, as systemd knows them: why and when.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
-use zbus::wire::OwnedObjectPath;
-use zbus::{Connection, OwnedVariant, Variant};
+use zbus::proxy::CacheProperties;
+use zbus::{Connection, OwnedObjectPath};
 
+use super::client::has_owner;
+use super::proxies::{SystemdProxy, UnitServiceProxy};
 use crate::history::now;
 use crate::systemd::escape::name_of_instance;
-
-const SYSTEMD: &str = "org.freedesktop.systemd1";
-const MANAGER: &str = "org.freedesktop.systemd1.Manager";
-const PROPERTIES: &str = "org.freedesktop.DBus.Properties";
 
 /// A service that has failed.
 #[derive(Debug, Clone)]
@@ -31,56 +29,33 @@ impl FailedUnit {
     }
 }
 
-/// A unit as `ListUnitsByPatterns` tells it: its name, and as the seventh its object.
-type Listed = (String, String, String, String, String, String, OwnedObjectPath, u32, String, OwnedObjectPath);
-
-/// The services on this bus that have failed, by their names. None where systemd does not answer: it may not be there.
+/// The services on this bus that have failed, by name. None if systemd does not answer: it may not be there.
 pub(super) async fn failed(connection: &Connection) -> BTreeMap<String, FailedUnit> {
     let mut found = BTreeMap::new();
-    for (unit, object) in listed(connection).await.unwrap_or_default() {
+    for (unit, object) in failed_units(connection).await.unwrap_or_default() {
         let Some(name) = name_of(&unit) else { continue };
-        // One that is started meanwhile has not failed.
-        let Ok(properties) = service(connection, &object).await else { continue };
-        found.insert(name, describe(&properties));
+        // A unit that was started meanwhile has not failed.
+        let Ok(failed) = describe(connection, object).await else { continue };
+        found.insert(name, failed);
     }
     found
 }
 
-async fn listed(connection: &Connection) -> zbus::Result<Vec<(String, OwnedObjectPath)>> {
-    // The bus would try to start it.
-    let bus = "org.freedesktop.DBus";
-    let there = connection.call_method(Some(bus), "/org/freedesktop/DBus", Some(bus), "NameHasOwner", &SYSTEMD).await?;
-    if !there.body().deserialize::<bool>()? {
+async fn failed_units(connection: &Connection) -> zbus::Result<Vec<(String, OwnedObjectPath)>> {
+    if !has_owner(connection, "org.freedesktop.systemd1").await? {
         return Ok(Vec::new());
     }
-    let wanted = (vec!["failed"], vec!["pushflow@*.service"]);
-    let path = "/org/freedesktop/systemd1";
-    let reply = connection.call_method(Some(SYSTEMD), path, Some(MANAGER), "ListUnitsByPatterns", &wanted).await?;
-    let units: Vec<Listed> = reply.body().deserialize()?;
+    let systemd = SystemdProxy::new(connection).await?;
+    let units = systemd.list_units_by_patterns(&["failed"], &["pushflow@*.service"]).await?;
     Ok(units.into_iter().map(|unit| (unit.0, unit.6)).collect())
 }
 
-async fn service(connection: &Connection, object: &OwnedObjectPath) -> zbus::Result<BTreeMap<String, OwnedVariant>> {
-    let interface = "org.freedesktop.systemd1.Service";
-    let reply = connection.call_method(Some(SYSTEMD), object.as_str(), Some(PROPERTIES), "GetAll", &interface).await?;
-    reply.body().deserialize()
-}
-
-fn describe(properties: &BTreeMap<String, OwnedVariant>) -> FailedUnit {
-    let value = |name: &str| properties.get(name).map(|value| &**value);
-    let status = match value("ExecMainStatus") {
-        Some(Variant::I32(status)) => *status,
-        _ => 0,
-    };
-    let result = match value("Result") {
-        Some(Variant::Str(result)) => result.as_str(),
-        _ => "",
-    };
-    let at = match value("ExecMainExitTimestamp") {
-        Some(Variant::U64(at)) if *at > 0 => Some(*at),
-        _ => None,
-    };
-    FailedUnit { why: why(result, status), at }
+async fn describe(connection: &Connection, object: OwnedObjectPath) -> zbus::Result<FailedUnit> {
+    let service = UnitServiceProxy::builder(connection).path(object);
+    let service = service.cache_properties(CacheProperties::No).build().await?;
+    let (result, status) = (service.result().await?, service.exec_main_status().await?);
+    let at = service.exec_main_exit_timestamp().await?;
+    Ok(FailedUnit { why: why(&result, status), at: (at > 0).then_some(at) })
 }
 
 /// Why a service has failed: its `Result` (systemd.exec(5), `$SERVICE_RESULT`) in words.

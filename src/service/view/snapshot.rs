@@ -136,6 +136,11 @@ impl RunView {
         self.clock.map_or_else(now, RunClock::now)
     }
 
+    /// How long it has been running, or how long it ran, microseconds: not changed by whoever sets the clock of the host.
+    pub fn elapsed(&self) -> Option<u64> {
+        Some(self.ended_at.unwrap_or_else(|| self.now()).saturating_sub(self.started_at?))
+    }
+
     fn bytes(&self) -> usize {
         let text = |text: &Option<Arc<str>>| text.as_ref().map_or(0, |text| text.len());
         self.request.label.len() + self.request.inputs_json.len() + text(&self.outputs) + text(&self.error)
