@@ -1,4 +1,4 @@
-//! Following the history: waking when it is written, waiting while the server is away, and the end.
+//! Following the history: copying when it is written, waiting while the server is away, and ending.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -13,11 +13,11 @@ use crate::address::Address;
 use crate::copy::{Copier, Stopped};
 use crate::server::Server;
 
-/// What is written within so long is copied together.
+/// How long to wait for more writes after the first: they are copied together.
 const TOGETHER: Duration = Duration::from_millis(200);
-/// A server that was away when the end came is tried once more, for so long.
+/// How long a server that is away is tried once more at the end.
 const LAST_TRY: Duration = Duration::from_secs(3);
-/// The first and the longest wait for a server that is away.
+/// The pause before a server that is away is tried again: the first, and the longest.
 const PAUSES: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
 
 /// Where runs are copied from and to.
@@ -36,15 +36,15 @@ pub struct Way {
 /// How it ended.
 #[derive(Debug, PartialEq, Eq)]
 pub enum End {
-    /// All is copied.
+    /// Everything is copied.
     Done,
-    /// The rest is for the next recorder.
+    /// The next recorder copies the rest.
     Left,
 }
 
-/// Copies what there is and what comes, until `ending` says that nothing more comes.
+/// Copies the history, and what is added to it until `ending` is true.
 pub async fn follow(way: &Way, mut copier: Copier, mut ending: watch::Receiver<bool>) -> io::Result<End> {
-    let mut writing = Writing::of(&way.history)?;
+    let mut watch = HistoryWatch::new(&way.history)?;
     let mut away: Option<Away> = None;
     let mut at: Option<(Address, Server)> = None;
     let mut reader: Option<Reader> = None;
@@ -77,7 +77,7 @@ pub async fn follow(way: &Way, mut copier: Copier, mut ending: watch::Receiver<b
                 if asked_to_end {
                     return Ok(End::Done);
                 }
-                if writing.next(&mut ending).await {
+                if watch.next(&mut ending).await {
                     reader = None;
                 }
                 continue;
@@ -108,7 +108,7 @@ async fn pass(
         Some(reader) => reader,
         None => match Reader::open(&way.history) {
             Ok(opened) => reader.insert(opened),
-            // It is made with the first run.
+            // The file is created with the first run.
             Err(HistoryError::Missing(_)) => return Ok(false),
             Err(error) => return Err(Stopped::History(error)),
         },
@@ -118,7 +118,7 @@ async fn pass(
     let address = address.map_err(|error| Stopped::Away(error.to_string()))?;
     let server = match at {
         Some((known, server)) if *known == address => server,
-        // It is new, or was changed while the server did not take the old one.
+        // The address is new or has changed.
         _ => {
             if let Some(path) = warned {
                 say(&format!(
@@ -134,13 +134,13 @@ async fn pass(
     copier.some(reader, server).await
 }
 
-/// The server, or something else that is needed, is away.
+/// The server, or something else that is needed, cannot be used now.
 struct Away {
     next: Duration,
 }
 
 impl Away {
-    /// Says so.
+    /// Logs it.
     fn new(stopped: &Stopped, server: Option<&Server>) -> Self {
         let later = "runs go on, and are recorded later";
         match (stopped, server) {
@@ -154,7 +154,7 @@ impl Away {
         Away { next: PAUSES.0 }
     }
 
-    /// How long to wait for it: longer each time.
+    /// How long to wait before the next try: longer each time.
     fn pause(&mut self) -> Duration {
         let pause = self.next;
         self.next = (pause * 2).min(PAUSES.1);
@@ -162,8 +162,10 @@ impl Away {
     }
 }
 
-/// Tells when the history is written: a thread waits for the kernel to say so (inotify(7)).
-struct Writing {
+/// Watches the history for writes (inotify(7)), with a thread that waits for the kernel.
+///
+/// tokio's `AsyncFd` would save the thread, but since tokio 1.54 it can be made only with `unsafe`.
+struct HistoryWatch {
     seen: watch::Receiver<Seen>,
     known: Seen,
 }
@@ -175,8 +177,8 @@ struct Seen {
     replaced: u64,
 }
 
-impl Writing {
-    fn of(history: &Path) -> io::Result<Self> {
+impl HistoryWatch {
+    fn new(history: &Path) -> io::Result<Self> {
         let inotify = Inotify::init(InitFlags::IN_CLOEXEC)?;
         let folder = history.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
         let made = AddWatchFlags::IN_CREATE | AddWatchFlags::IN_MOVED_TO;
@@ -188,7 +190,8 @@ impl Writing {
                 let mut now = *tell.borrow();
                 for event in events {
                     let its = event.name.as_ref().map(|name| name.as_encoded_bytes());
-                    // Without a name: events were lost. Its log is `history.sqlite-wal`, which alone is written while it is read.
+                    // No name: events were lost. The log, `history.sqlite-wal`, counts as well; the index, `-shm`, is written
+                    // by readers too.
                     let name = name.as_encoded_bytes();
                     now.written += u64::from(its.is_none_or(|its| its.starts_with(name) && !its.ends_with(b"-shm")));
                     now.replaced += u64::from(its.is_none_or(|its| its == name) && event.mask.intersects(made));
@@ -198,10 +201,11 @@ impl Writing {
                 }
             }
         })?;
-        Ok(Writing { seen, known: Seen::default() })
+        Ok(HistoryWatch { seen, known: Seen::default() })
     }
 
-    /// Waits until the history is written, and a little for more, or until the end. Whether another file has taken its place.
+    /// Waits until the history is written, and a little for more writes, or until the end. Whether another file has taken its
+    /// place.
     async fn next(&mut self, ending: &mut watch::Receiver<bool>) -> bool {
         let end = async {
             _ = ending.changed().await;
@@ -212,7 +216,7 @@ impl Writing {
             let end = async { _ = ending.changed().await };
             futures_lite::future::or(tokio::time::sleep(TOGETHER), end).await;
         }
-        // What was seen up to now is read after this.
+        // The caller reads the history after this.
         let before = std::mem::replace(&mut self.known, *self.seen.borrow_and_update());
         self.known.replaced != before.replaced
     }

@@ -11,25 +11,25 @@ use crate::address::{self, Address, AddressError};
 
 /// How long one write may take before the server counts as away.
 const PATIENCE: Duration = Duration::from_secs(30);
-/// How long is looked for a server, as in pypushflow.
+/// How long a server is searched for, as in pypushflow.
 const SEARCH: Duration = Duration::from_secs(10);
 
 /// E11000: there is another document with this `_id`.
 const DUPLICATE: i32 = 11000;
-/// What MongoDB says of a document that is too large or too deep, or that is no document to it.
+/// Codes for a document that is too large, and for one that MongoDB does not accept.
 const TOO_LARGE: [i32; 2] = [10334, 17419];
 const NOT_A_DOCUMENT: [i32; 3] = [15, 22, 17280];
 
-/// What became of a write.
+/// Why a write has failed.
 #[derive(Debug)]
 pub enum Trouble {
-    /// The server is not there, is too slow, or takes nothing from us: later it may.
+    /// The server cannot be reached, is too slow, or refuses all writes. It is tried again later.
     Away(String),
     /// There is another document with this `_id`.
     Taken,
     /// The document would be too large.
     TooLarge,
-    /// It never takes this.
+    /// The server never accepts this document.
     Refused(String),
 }
 
@@ -44,7 +44,7 @@ pub struct Server {
 }
 
 impl Server {
-    /// The server at an address; whether it is there is seen later.
+    /// The server at an address. It is contacted with the first write.
     pub async fn at(address: &Address, database: &str, collection: &str) -> Result<Self, AddressError> {
         let mut options = address.options().await?;
         options.server_selection_timeout.get_or_insert(SEARCH);
@@ -65,8 +65,8 @@ impl Server {
         self.within(async { self.collection.insert_one(document).await }).await.map(|_| ())
     }
 
-    /// Sets fields of a document that began at this time: `last` ones, or others, where it has not got those yet. Whether it was
-    /// there.
+    /// Sets fields of the document that began at this time. Unless they are the `last` ones, only if the document has not got the
+    /// last ones. Whether there was such a document.
     pub async fn set(&self, id: ObjectId, start: i64, last: bool, fields: Document) -> Result<bool, Trouble> {
         let mut which = doc! { "_id": id, "startTime": DateTime::from_millis(start) };
         if !last {
@@ -87,7 +87,7 @@ impl Server {
         }
     }
 
-    /// When the document with this `_id` began, where there is one.
+    /// When the document with this `_id` began, if there is one.
     pub async fn start_of(&self, id: ObjectId) -> Result<Option<i64>, Trouble> {
         let found = self
             .within(async { self.collection.find_one(doc! { "_id": id }).projection(doc! { "startTime": 1 }).await });
@@ -119,7 +119,8 @@ fn coded(code: i32, message: &str) -> Option<Trouble> {
     }
 }
 
-/// The first reason among all that the driver says of servers that it has not found; none where they take connections and say nothing.
+/// The first of the reasons that the driver gives for not finding a server. There is none if servers accept connections and do
+/// not answer.
 fn not_found(message: &str) -> String {
     match message.split_once("Error: ") {
         Some((_, rest)) => first_line(rest.split(", labels: ").next().unwrap_or(rest).trim_start_matches("Kind: ")),
@@ -127,11 +128,7 @@ fn not_found(message: &str) -> String {
     }
 }
 
-/// What the driver says of servers it does not find goes on for pages.
+/// The first line, cut: the driver's messages can be pages long.
 fn first_line(text: &str) -> String {
-    let line = text.lines().next().unwrap_or_default();
-    match line.char_indices().nth(300) {
-        Some((at, _)) => format!("{}…", &line[..at]),
-        None => line.to_owned(),
-    }
+    pushflow::text::cut(text.lines().next().unwrap_or_default(), 300).into_owned()
 }

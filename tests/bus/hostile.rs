@@ -14,7 +14,7 @@ fn a_lost_bus_touches_no_run_and_the_service_comes_back_on_it() {
     bus.run_until(&project, "gate");
     service.wait_for("waiting for");
     bus.kill();
-    service.wait_for("is lost: runs go on");
+    service.wait_for("is lost: runs continue");
     let _project = project.file("gate", "");
     service.wait_for("run ended: finished");
     bus.start_again();

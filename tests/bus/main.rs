@@ -4,6 +4,7 @@
 
 mod bus;
 mod clients;
+mod deaf_manager;
 mod ending;
 mod figures;
 mod hostile;

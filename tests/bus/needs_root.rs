@@ -57,13 +57,13 @@ fn a_bus_that_is_started_again_gives_names_to_others_and_they_get_no_rights_with
     let (roots, found) = read(&bus, 0, "", "Inputs");
     assert!(found.contains("TOPSECRET"), "{found}");
     bus.kill();
-    service.wait_for("is lost: runs go on");
+    service.wait_for("is lost: runs continue");
     bus.start_again();
     service.wait_for("on the session bus");
     for property in ["Inputs", "Outputs"] {
         assert_eq!(read(&bus, NOBODY, &roots, property), (roots.clone(), denied.to_owned()));
         bus.kill();
-        service.wait_for("is lost: runs go on");
+        service.wait_for("is lost: runs continue");
         bus.start_again();
         service.wait_for("on the session bus");
     }

@@ -1,5 +1,8 @@
-//! The tables, and how an older file becomes one of today: each version is a step, numbered by `user_version`. What the
-//! columns hold is said in the files of the steps.
+//! The versions of the tables. Each version is a step from the one before, and the file has its number (`user_version`). The files of
+//! the steps describe the columns.
+//!
+//! `rusqlite_migration` would do the same, but it is not available for the rusqlite in use: 2.6 requires rusqlite 0.40, and only one
+//! version of the bundled SQLite can be linked.
 
 use std::path::Path;
 
@@ -7,19 +10,19 @@ use rusqlite::{Connection, TransactionBehavior};
 
 use crate::history::HistoryError;
 
-/// The steps, oldest first: a file of version N has had the first N.
+/// The steps, oldest first. A file of version N has had the first N.
 const STEPS: [&str; 2] = [include_str!("schema/1.sql"), include_str!("schema/2.sql")];
 
-/// The version of today.
+/// The current version.
 pub const VERSION: i64 = STEPS.len() as i64;
 
-/// Brings a file to today's version. One that is newer stays as it is.
+/// Updates a file to the current version. A file of a newer version is left unchanged.
 pub(in crate::history) fn migrate(connection: &mut Connection, path: &Path) -> Result<(), HistoryError> {
     if version(connection, path)? == VERSION {
         return Ok(());
     }
     let cannot = |error| HistoryError::database("write", path)(error);
-    // Another process may do the same just now: the second finds it done.
+    // Another process may do the same at this moment. The second one finds it done.
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(cannot)?;
     let found = version(&transaction, path)?;
     for step in STEPS.iter().skip(usize::try_from(found).unwrap_or_default()) {
@@ -33,7 +36,7 @@ pub(in crate::history) fn migrate(connection: &mut Connection, path: &Path) -> R
     transaction.commit().map_err(cannot)
 }
 
-/// The version of a file that this pushflow can use; 0 for a new one.
+/// The version of a file, if this pushflow can use it; 0 for a new file.
 pub(in crate::history) fn version(connection: &Connection, path: &Path) -> Result<i64, HistoryError> {
     let found: i64 = connection
         .pragma_query_value(None, "user_version", |row| row.get(0))

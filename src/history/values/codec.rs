@@ -1,7 +1,11 @@
-//! Payloads and failures bit for bit: keys, pickles, and what routers compare. For runs that may have to go on in
-//! another process; no other version of pushflow reads them but this one and later ones.
+//! Exact payloads and failures: keys, pickles, and the values that routers compare. Runs that may have to continue in another
+//! process need them. This version of pushflow and later ones read them.
 //!
-//! Lengths are 64 bits, little endian. A value in shared memory is not written: it is large.
+//! Lengths are 64 bits, little endian. A value in shared memory is large and is not written.
+//!
+//! This format is written by hand, because histories of earlier versions contain it: a reader of it has to stay. With serde and
+//! postcard, the mirror types for [`Value`] and [`Look`] alone would be about as long as the reader and writer
+//! below, and the old reader would be needed as well.
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
