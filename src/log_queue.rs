@@ -1,9 +1,9 @@
-//! The way of log lines from whoever writes them to a thread that may wait for its reader: a terminal that is stopped (Ctrl-S), a pipe
-//! that nobody reads and a journal that does not answer hold up nobody else.
+//! The queue of log lines. A thread writes them and may wait for its reader: a terminal that is stopped (Ctrl-S), a pipe that
+//! nobody reads, or a journal that does not answer delays nothing else.
 //!
-//! It has a bound. While the reader is slow, [`is_behind`] says so, and what tasks print is left in their pipes; while it does not read
-//! at all, further lines are dropped, counted, and their number is told in their place. Before [`start`] everything is written at once,
-//! by the caller: commands that supervise nothing need no thread, and a process that is going to fork must not have one.
+//! The queue is bounded. While the reader is slow ([`is_behind`]), the output of tasks stays in their pipes. If the reader does not
+//! read at all, further lines are dropped, and their number is logged in their place. Before [`start`], the caller writes each line
+//! itself: commands that supervise nothing need no thread, and a process that is going to fork must not have one.
 
 use std::cell::Cell;
 use std::collections::VecDeque;
@@ -16,20 +16,20 @@ use tracing::warn;
 
 use crate::process::sys;
 
-/// So many bytes may wait; of what tasks print less, so that there is room for what pushflow has to say.
-const MOST: usize = 8 << 20;
-const MOST_OF_TASKS: usize = 6 << 20;
-/// From here on the queue is said to be behind.
+/// Maximum size of the queue, bytes. Output of tasks has less, so that there is room for messages of pushflow.
+const MAX_BYTES: usize = 8 << 20;
+const MAX_TASK_BYTES: usize = 6 << 20;
+/// The size from which on the queue is behind, bytes.
 const BEHIND: usize = 4 << 20;
-/// What an entry takes beside its text.
+/// Memory of an entry besides its text, bytes.
 const OVERHEAD: usize = 128;
-/// A reader that takes nothing for so long does not read.
+/// A reader that has read nothing for so long does not read.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// Who a line is from.
+/// Where a line comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Source {
-    /// What a task has printed.
+    /// A task has printed it.
     Task,
     /// Pushflow itself.
     Pushflow,
@@ -38,9 +38,9 @@ pub enum Source {
 type Work = Box<dyn FnOnce() + Send>;
 
 enum Entry {
-    /// Writes something of this size.
+    /// A line of this size.
     Write(usize, Work),
-    /// So many were dropped here.
+    /// So many lines were dropped here.
     Lost(u64),
 }
 
@@ -51,17 +51,17 @@ struct Queue {
 
 struct State {
     entries: VecDeque<Entry>,
-    /// How much they take; of that which is being written too.
+    /// The size of the entries, including the one that is being written.
     bytes: usize,
-    /// There is a thread that writes.
+    /// The thread runs.
     started: bool,
-    /// That thread waits for entries.
+    /// The thread waits for entries.
     waits: bool,
-    /// How many were dropped since the last one that was not.
+    /// How many lines were dropped since the last entry.
     lost: u64,
-    /// When an entry was written last.
+    /// When the last entry was written.
     progress: Option<Instant>,
-    /// Who does not read, in the message on what was lost.
+    /// Why lines are lost, for the message about that.
     reader: &'static str,
 }
 
@@ -78,20 +78,20 @@ static QUEUE: Queue = Queue {
     changed: Condvar::new(),
 };
 
-/// How much waits, for a look without the lock.
+/// The size of the queue, readable without the lock.
 static BYTES: AtomicUsize = AtomicUsize::new(0);
 
 thread_local! {
-    /// What the writing thread itself has to say goes ahead of what waits.
+    /// Whether this is the writing thread. Its own messages are written at once.
     static IS_WRITER: Cell<bool> = const { Cell::new(false) };
 }
 
 fn state() -> MutexGuard<'static, State> {
-    // Nothing in here panics between two changes that belong together.
+    // No code panics between two changes that belong together.
     QUEUE.state.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// From now on a thread writes. Call it when no process will be forked any more.
+/// Starts the thread. Call this when no process will be forked any more.
 pub fn start() -> io::Result<()> {
     let mut state = state();
     if !state.started {
@@ -101,12 +101,12 @@ pub fn start() -> io::Result<()> {
     Ok(())
 }
 
-/// Says in the message on lost lines why they were: `the journal did not answer`.
+/// Sets why lines are lost, for the message about that: `the journal did not answer`.
 pub fn set_reader(why: &'static str) {
     state().reader = why;
 }
 
-/// Has something written, in its turn; `size`: how long about it is. It never waits once [`start`] was called. False where it was dropped.
+/// Queues `work`, which writes about `size` bytes. Never waits once [`start`] was called. False if the line was dropped.
 pub fn write(source: Source, size: usize, work: impl FnOnce() + Send + 'static) -> bool {
     if IS_WRITER.get() {
         work();
@@ -119,7 +119,7 @@ pub fn write(source: Source, size: usize, work: impl FnOnce() + Send + 'static) 
         return true;
     }
     let size = size + OVERHEAD;
-    let most = if source == Source::Task { MOST_OF_TASKS } else { MOST };
+    let most = if source == Source::Task { MAX_TASK_BYTES } else { MAX_BYTES };
     if state.bytes + size > most && !state.entries.is_empty() {
         state.lost += 1;
         return false;
@@ -138,8 +138,8 @@ pub fn write(source: Source, size: usize, work: impl FnOnce() + Send + 'static) 
     true
 }
 
-/// Whether much waits for a reader that does read: what is printed had better wait too. A reader that does not read at all is not
-/// waited for.
+/// Whether the queue is long and its reader is slow: output of tasks should wait too. Nothing waits for a reader that does not read at
+/// all.
 pub fn is_behind() -> bool {
     if BYTES.load(Ordering::Relaxed) < BEHIND {
         return false;
@@ -148,7 +148,7 @@ pub fn is_behind() -> bool {
     state.bytes >= BEHIND && state.progress.is_some_and(|at| at.elapsed() < PATIENCE)
 }
 
-/// Waits until everything is written, as long as somebody reads.
+/// Waits until everything is written, or the reader does not read.
 pub fn flush() {
     let begin = Instant::now();
     let mut state = state();

@@ -28,14 +28,14 @@ impl ActorObject {
 }
 
 impl ActorObject {
-    /// What it has used up to now.
+    /// A figure of its usage up to now.
     async fn used(&self, figure: fn(&Totals) -> Option<u64>) -> fdo::Result<u64> {
-        self.settle().await?;
+        self.refresh().await?;
         self.look(|state, _| figure(&state.used_by(self.id)).unwrap_or(UNKNOWN))
     }
 
-    /// Has what is going on read.
-    async fn settle(&self) -> fdo::Result<()> {
+    /// Reads the meters of its running tasks.
+    async fn refresh(&self) -> fdo::Result<()> {
         if self.look(|state, actor| state.active > 0 && actor.running > 0)? {
             self.context.update_usage().await;
         }

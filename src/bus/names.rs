@@ -4,20 +4,20 @@ use crate::graph::{ActorId, Workflow};
 use crate::supervisor::RunId;
 use crate::systemd::escape::{bus_label, name_of_label};
 
-/// What every service's bus name begins with.
+/// The prefix of the bus names of services.
 pub const PREFIX: &str = "org.pushflow.Workflow1.";
-/// The name that every service waits for: the bus policy (packaging/dbus/org.pushflow.conf) is about those who do.
+/// The name that every service queues for. The bus policy (packaging/dbus/org.pushflow.conf) applies to those in the queue.
 pub const SHARED: &str = "org.pushflow.Workflow1";
 /// The object that every service has.
 pub const ROOT: &str = "/org/pushflow/workflow";
 /// Its interface.
 pub const WORKFLOW: &str = "org.pushflow.Workflow1";
-/// A run's.
+/// The interface of a run.
 pub const RUN: &str = "org.pushflow.Run1";
-/// An actor's.
+/// The interface of an actor.
 pub const ACTOR: &str = "org.pushflow.Actor1";
 
-/// A process's.
+/// The interface of a process.
 pub const PROCESS: &str = "org.pushflow.Process1";
 
 /// The bus name of the service of this name.

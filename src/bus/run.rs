@@ -1,4 +1,4 @@
-//! `org.pushflow.Run1`: one run. It stays for a while after its end.
+//! `org.pushflow.Run1`: one run. It stays on the bus for a while after its end.
 
 use std::sync::Arc;
 

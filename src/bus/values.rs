@@ -1,4 +1,4 @@
-//! D-Bus values as Python's: what a client sends as inputs and options.
+//! D-Bus values as Python values: the inputs and options that a client sends.
 //!
 //! | D-Bus | Python |
 //! | --- | --- |
@@ -24,7 +24,7 @@ use crate::payload::{Key, Payload, Plain, payload_from_json};
 use crate::service::{MAX_LABEL, RequestError, RunRequest};
 use crate::text;
 
-/// Inputs from `a{sv}`. Keys that are written as integers are positions, as on the command line.
+/// Inputs from `a{sv}`. Integer keys are positions, as on the command line.
 pub(super) fn inputs(values: &BTreeMap<String, OwnedVariant>) -> Result<Payload, RequestError> {
     values
         .iter()
@@ -35,7 +35,7 @@ pub(super) fn inputs(values: &BTreeMap<String, OwnedVariant>) -> Result<Payload,
         .collect()
 }
 
-/// Inputs have no more bytes: they are a property of their run, beside its output.
+/// Maximum size of inputs, bytes: they are a property of their run, besides its output.
 pub(crate) const MAX_INPUTS: usize = 40 << 20;
 
 /// Inputs from a JSON object.
@@ -51,7 +51,7 @@ pub(super) fn inputs_from_json(text: &str) -> Result<Payload, RequestError> {
     }
 }
 
-/// Why inputs of so many bytes are refused.
+/// The error that inputs of so many bytes are too large.
 pub(crate) fn too_large(bytes: usize) -> String {
     let (mib, most) = (bytes >> 20, MAX_INPUTS >> 20);
     format!(
@@ -68,7 +68,7 @@ pub(super) fn run_request(
     let mut request = RunRequest { inputs, uid, ..RunRequest::default() };
     for (name, value) in options {
         let wrong = |wanted: &str| RequestError::InvalidInputs(format!("option {name} must be {wanted}"));
-        match (name.as_str(), plain(value).map_err(|why| wrong(&why))?) {
+        match (name.as_str(), plain(value).map_err(|why| wrong(&why.to_string()))?) {
             ("label" | "request_id" | "initiator" | "host" | "port", Plain::Text(text))
                 if text.chars().nth(MAX_LABEL).is_some() =>
             {
@@ -108,7 +108,12 @@ fn timeout(value: &Plain) -> Option<Duration> {
     }
 }
 
-fn plain(value: &Variant<'_>) -> Result<Plain, String> {
+/// D-Bus can pass file descriptors. Python values in files and messages cannot contain them.
+#[derive(Debug, thiserror::Error)]
+#[error("a file descriptor cannot be given to a run")]
+struct FileDescriptor;
+
+fn plain(value: &Variant<'_>) -> Result<Plain, FileDescriptor> {
     Ok(match value {
         Variant::Bool(value) => Plain::Bool(*value),
         Variant::U8(value) => Plain::Int((*value).into()),
@@ -130,10 +135,11 @@ fn plain(value: &Variant<'_>) -> Result<Plain, String> {
         Variant::Array(array) => Plain::List(array.inner().iter().map(plain).collect::<Result<_, _>>()?),
         Variant::Structure(fields) => Plain::Tuple(fields.fields().iter().map(plain).collect::<Result<_, _>>()?),
         Variant::Dict(dict) => {
-            let entry = |(key, value): (&Variant<'_>, &Variant<'_>)| Ok::<_, String>((plain(key)?, plain(value)?));
+            let entry =
+                |(key, value): (&Variant<'_>, &Variant<'_>)| Ok::<_, FileDescriptor>((plain(key)?, plain(value)?));
             Plain::Dict(dict.iter().map(entry).collect::<Result<_, _>>()?)
         }
-        _ => return Err("a file descriptor cannot be given to a run".to_owned()),
+        _ => return Err(FileDescriptor),
     })
 }
 

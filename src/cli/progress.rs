@@ -1,4 +1,4 @@
-//! How far a run is: one line on a terminal, now and then a log line elsewhere.
+//! The progress of a run: one line on a terminal, otherwise a log line from time to time.
 
 use std::collections::BTreeMap;
 use std::io::{self, IsTerminal};
@@ -12,24 +12,24 @@ use crate::graph::{ActorId, Workflow};
 use crate::supervisor::SupervisorEvent;
 use crate::text;
 
-/// How often the terminal line is drawn at most, and how often the clock in it moves.
+/// The shortest time between two drawings of the terminal line, and how often its clock is updated.
 const DRAW_EVERY: Duration = Duration::from_millis(100);
 const TICK_EVERY: Duration = Duration::from_secs(1);
-/// How often a log line says how far the run is, where there is no terminal.
-const SAY_EVERY: Duration = Duration::from_secs(30);
-/// So many running actors are named.
-const NAMED: usize = 3;
+/// How often progress is logged if there is no terminal.
+const LOG_EVERY: Duration = Duration::from_secs(30);
+/// Maximum number of running actors that are named.
+const MAX_NAMES: usize = 3;
 
-/// How far a run is.
+/// The progress of a run.
 pub(super) struct Progress<'a> {
     workflow: &'a Workflow,
-    /// None where standard error is no terminal.
+    /// None if standard error is not a terminal.
     bar: Option<ProgressLine>,
     started: Instant,
     done: u64,
     running: BTreeMap<ActorId, u64>,
     next: Instant,
-    /// Something that the line shows has changed since it was drawn.
+    /// The line is outdated.
     stale: bool,
 }
 
@@ -38,11 +38,11 @@ impl<'a> Progress<'a> {
         let now = Instant::now();
         let bar = (io::stderr().is_terminal() && !quiet).then(|| {
             let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
-            // A style without a ticker: it is drawn when the loop says so.
+            // A style without a ticker: the loop decides when it is drawn.
             bar.set_style(ProgressStyle::with_template("{msg}").unwrap_or_else(|_| ProgressStyle::default_spinner()));
             ProgressLine::new(bar)
         });
-        let next = now + if bar.is_some() { DRAW_EVERY } else { SAY_EVERY };
+        let next = now + if bar.is_some() { DRAW_EVERY } else { LOG_EVERY };
         Progress { workflow, bar, started: now, done: 0, running: BTreeMap::new(), next, stale: true }
     }
 
@@ -64,7 +64,7 @@ impl<'a> Progress<'a> {
         }
         if !self.stale {
             self.stale = true;
-            // After the run went on for a while in one state, a change is shown soon.
+            // After a while without changes, a change is shown soon.
             if self.bar.is_some() {
                 self.next = self.next.min(Instant::now() + DRAW_EVERY);
             }
@@ -76,7 +76,7 @@ impl<'a> Progress<'a> {
         self.next
     }
 
-    /// Draws or says how far the run is, if it is time to.
+    /// Draws or logs the progress, if it is time.
     pub(super) fn show(&mut self) {
         let now = Instant::now();
         if now < self.next {
@@ -90,7 +90,7 @@ impl<'a> Progress<'a> {
             }
             None => {
                 info!("{line}");
-                self.next = now + SAY_EVERY;
+                self.next = now + LOG_EVERY;
             }
         }
         self.stale = false;
@@ -105,21 +105,21 @@ impl<'a> Progress<'a> {
         let mut names: Vec<String> = self
             .running
             .iter()
-            .take(NAMED)
+            .take(MAX_NAMES)
             .map(|(actor, count)| match (self.workflow.actor(*actor).display_name(), count) {
                 (name, 1) => name.to_owned(),
                 (name, count) => format!("{name} ×{count}"),
             })
             .collect();
-        if self.running.len() > NAMED {
-            names.push(format!("{} more", self.running.len() - NAMED));
+        if self.running.len() > MAX_NAMES {
+            names.push(format!("{} more", self.running.len() - MAX_NAMES));
         }
         let running = if names.is_empty() { "nothing".to_owned() } else { names.join(", ") };
         let line = format!("{} · {clock} · {} done · running: {running}", self.workflow.name, self.done);
         text::short(&line, text::LINE).into_owned()
     }
 
-    /// As much of a line as fits the terminal, with room for the `^C` that it echoes: a line that wraps stays behind.
+    /// As much of a line as fits on the terminal, with room for the `^C` that it echoes. A line that wraps cannot be erased.
     fn fit(line: String) -> String {
         let columns = rustix::termios::tcgetwinsize(io::stderr()).map_or(80, |size| usize::from(size.ws_col));
         let most = columns.saturating_sub(4);
@@ -129,7 +129,7 @@ impl<'a> Progress<'a> {
         line.chars().take(most.saturating_sub(1)).chain(['…']).collect()
     }
 
-    /// Takes the line away.
+    /// Erases the line.
     pub(super) fn finish(&self) {
         if let Some(bar) = &self.bar {
             bar.finish();

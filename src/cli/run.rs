@@ -65,15 +65,15 @@ pub(super) struct RunArgs {
     #[arg(long, value_name = "FILE")]
     output: Option<PathBuf>,
 
-    /// Say at the end, on standard error, what each actor has used: CPU, memory, I/O
+    /// Print per-actor CPU, memory and I/O usage to standard error
     #[arg(long)]
     accounting: bool,
 
-    /// Print what `--accounting` says as JSON
+    /// Print the output of `--accounting` as JSON
     #[arg(long, requires = "accounting")]
     json: bool,
 
-    /// Write what each actor has used to a file, as JSON; `-` is standard output
+    /// Write per-actor usage to a file, as JSON; `-` is standard output
     #[arg(long, value_name = "FILE")]
     accounting_file: Option<PathBuf>,
 
@@ -135,23 +135,23 @@ pub(super) fn run(args: &RunArgs) -> Result<Exit, Failure> {
     let accounts = args.accounting_file.as_deref().map(|path| Output::open(Some(path), "accounts"));
     let accounts = accounts.transpose().map_err(Failure::usage)?;
     let workflow = Arc::new(workflow);
-    // From here on this is a child of the process that the user started.
+    // From here on, this is a child of the process that the user started.
     let guardian = guardian::split().inspect_err(|error| {
         warn!("cannot guard the run ({error}): should the supervisor be killed, processes can be left behind");
     });
-    // From here on there are threads.
+    // From here on, there are threads.
     log_queue::start().context("cannot start a thread for the log")?;
     let accounting = args.accounting || accounts.is_some();
-    // Its thread would not be in a process that was split off later.
+    // A thread would not survive a later split.
     let recorded = args.history || workflow.record.record().is_some();
     let history = recorded.then(|| history::of_run(&workflow, &inputs, args.timeout)).flatten();
     let mut ended = Foreground::new(&workflow, guardian.ok(), accounting)?
         .run(inputs, args.timeout, history)
         .context("the supervisor failed")?;
-    // What is written now may have to wait for its reader. Nothing else is going on, so a signal just ends that.
+    // Writing may have to wait for the reader. Nothing else runs, so a signal ends the process at once.
     let ended_by_signals = EndedBySignals::begin();
     log_queue::flush();
-    // The result first: it matters more.
+    // The result first: it is more important.
     output.write(&ended.output.as_deref().unwrap_or("null"))?;
     if let Some(report) = &ended.report {
         accounts.map_or(Ok(()), |file| file.write(&report.json()))?;
@@ -163,7 +163,7 @@ pub(super) fn run(args: &RunArgs) -> Result<Exit, Failure> {
         }
     }
     drop(ended_by_signals);
-    // A server that is away holds up nobody who waits for the result.
+    // The result is written before waiting for a server that may be away.
     ended.supervisor.end_recorder().context("the supervisor failed")?;
     Ok(Exit::of_run(&ended.status, ended.signal))
 }
@@ -184,17 +184,17 @@ fn dry_run(workflow: &Workflow, inputs: &Payload) -> Result<Exit, Failure> {
     Ok(Exit::Finished)
 }
 
-/// Where the output goes: opened before the run, so that hours of work are not lost to a wrong path.
+/// Where the output goes. It is opened before the run, so that a wrong path does not cost hours of work.
 enum Output {
     Stdout,
-    /// What is written there, for messages, and where that is.
+    /// What is written, for messages, and the path.
     File(&'static str, PathBuf, fs::File),
 }
 
 impl Output {
     fn open(path: Option<&std::path::Path>, what: &'static str) -> anyhow::Result<Self> {
         let Some(path) = path.filter(|path| *path != std::path::Path::new("-")) else { return Ok(Output::Stdout) };
-        // Not truncated yet: an earlier result is kept until there is a new one.
+        // Not truncated yet: an earlier result stays until there is a new one.
         let file = fs::OpenOptions::new().write(true).create(true).truncate(false).open(path);
         let file = file.with_context(|| format!("cannot write the {what} to {}", path.display()))?;
         Ok(Output::File(what, path.to_owned(), file))
@@ -205,14 +205,14 @@ impl Output {
         match self {
             Output::Stdout => {
                 let mut stdout = io::stdout().lock();
-                // The result of a run is lost here: that is worth a message, also where the reader has gone.
+                // The result is lost here: that is an error, even if the reader has gone.
                 stdout
                     .write_all(text::json(&text).as_bytes())
                     .and_then(|()| stdout.flush())
                     .context("cannot write the output to standard output")
                     .map_err(Failure::from)
             }
-            // A device or pipe has no length to set.
+            // A device or pipe has no length.
             Output::File(what, path, mut file) => file
                 .metadata()
                 .and_then(|found| if found.is_file() { file.set_len(0) } else { Ok(()) })
@@ -227,15 +227,15 @@ impl Output {
 struct Ended {
     status: Status,
     signal: Option<i32>,
-    /// The JSON text of the output; none where the run has none.
+    /// The output as JSON, if there is one.
     output: Option<Arc<str>>,
-    /// What it has used, where that was asked for.
+    /// Its usage, if that was asked for.
     report: Option<Report>,
-    /// What the recorder is still a child of.
+    /// The parent of the recorder.
     supervisor: Supervisor,
 }
 
-/// One run in the foreground: its supervisor, its progress, and what signals mean to it.
+/// A run in the foreground: its supervisor, its progress, and what signals mean.
 struct Foreground<'a> {
     supervisor: Supervisor,
     progress: Progress<'a>,
@@ -257,7 +257,7 @@ impl<'a> Foreground<'a> {
         if accounting {
             supervisor.resources_mut().keep_accounts();
         }
-        // Nobody has to look at a run.
+        // The run does not need it.
         if let Err(error) = supervisor.open_status_socket() {
             debug!("pushflow ps cannot show this run: {error}");
         }
@@ -273,7 +273,7 @@ impl<'a> Foreground<'a> {
         history: Option<history::Recorded>,
     ) -> Result<Ended, SupervisorError> {
         let started = Instant::now();
-        // A run that is recorded has the number that it has there.
+        // A recorded run has its number in the history.
         let run = match &history {
             Some(history) => {
                 let record = self.supervisor.workflow().record.record().cloned();
@@ -301,7 +301,7 @@ impl<'a> Foreground<'a> {
             }
         };
         let elapsed = started.elapsed();
-        // A run that was ended from outside does not wait long for anything more.
+        // After a run that was ended early, only the grace time is waited for.
         let early = matches!(status, Status::Timeout | Status::Stopped | Status::Aborted);
         let grace = self.supervisor.grace();
         let output = match output {
@@ -312,9 +312,9 @@ impl<'a> Foreground<'a> {
         let stop_timeout = self.supervisor.workflow().service.stop_timeout;
         let patience = self.stop.patience(Instant::now(), early, grace, stop_timeout);
         self.supervisor.shut_down(patience)?;
-        // Nothing is left to be supervised: a disk may take its time.
+        // Nothing is left to supervise: the disk may take its time.
         self.supervisor.leave_loop();
-        self.say_what_was_left();
+        self.log_orphans();
         if let Some(history) = history {
             history.end(&self.supervisor, &status, output.clone(), error);
         }
@@ -333,19 +333,19 @@ impl<'a> Foreground<'a> {
         Ok(Ended { status, signal: self.stop.signal(), output, report, supervisor: self.supervisor })
     }
 
-    /// Processes that tasks did not end themselves are something to mend.
-    fn say_what_was_left(&self) {
+    /// Logs how many orphans there were: tasks should end their processes.
+    fn log_orphans(&self) {
         let count = self.supervisor.orphan_count();
         let processes = |count: usize| if count == 1 { "1 process".to_owned() } else { format!("{count} processes") };
         if count.ended > 0 {
             info!("tasks had left {} behind, which pushflow ended", processes(count.ended));
         }
         if count.left > 0 {
-            info!("leave_children: {} went on beside the run", processes(count.left));
+            info!("leave_children: {} ran beside the run", processes(count.left));
         }
     }
 
-    /// The output as JSON; what needs a worker's help is left out if that takes longer than `patience`, or at a signal.
+    /// The output as JSON. Values that only a worker can write are left out after `patience`, or at a signal.
     fn describe(&mut self, output: &Payload, patience: Option<Duration>) -> Result<JsonObject, SupervisorError> {
         self.stop.on_output(patience.and_then(|patience| Instant::now().checked_add(patience)));
         self.supervisor.describe(output);
@@ -359,7 +359,7 @@ impl<'a> Foreground<'a> {
         }
     }
 
-    /// One turn of the supervisor; what the caller waits for is picked from what happened.
+    /// One turn of the supervisor. Returns the first event that `pick` accepts.
     fn turn<T>(&mut self, mut pick: impl FnMut(SupervisorEvent) -> Option<T>) -> Result<Option<T>, SupervisorError> {
         let mut picked = None;
         let wake = self.stop.next_time().into_iter().chain([self.progress.next_time()]).min();

@@ -31,14 +31,14 @@ The section [service] of the workflow says whether it runs once (mode = \"run\")
 Example:
   pushflow serve --user hello")]
 pub(super) struct ServeArgs {
-    /// The name of an installed workflow, as it is or as systemd-escape writes it
+    /// The name of an installed workflow, plain or as systemd-escape writes it
     #[arg(value_parser = name)]
     name: String,
 
     #[command(flatten)]
     whose: WhoseArgs,
 
-    /// Only say what is wrong with the workflow file
+    /// Only check the workflow file
     #[arg(long)]
     check: bool,
 }
@@ -49,7 +49,7 @@ impl ServeArgs {
     }
 }
 
-/// The instance of a unit is escaped where the name of the workflow has spaces and the like.
+/// The workflow's name. The instance of a unit is escaped if the name has spaces, for example.
 fn name(instance: &str) -> Result<String, Infallible> {
     Ok(name_of_instance(instance))
 }
@@ -74,7 +74,7 @@ fn serve(args: &ServeArgs, workflow: Arc<Workflow>, file: std::path::PathBuf) ->
     log_queue::start().context("cannot start a thread for the log")?;
     let mut supervisor = Supervisor::new(Arc::clone(&workflow))?;
     supervisor.start_guard()?;
-    // The unit delegates its cgroup; a service that runs without one has no limits, and says so.
+    // The unit delegates its cgroup. A service without one has no limits, and logs that.
     if let Some(subtree) = subtree_for(&workflow, CgroupUse { accounting: true, ask_systemd: false }) {
         supervisor.use_subtree(subtree);
     }
@@ -105,7 +105,7 @@ fn serve(args: &ServeArgs, workflow: Arc<Workflow>, file: std::path::PathBuf) ->
     }
     service.record_with(recorder);
     let end = service.serve().context("the supervisor failed")?;
-    // Soon: it was told to let go. A bus that hangs is not waited for.
+    // The bus thread was told to disconnect. It is not waited for if the bus hangs.
     bus::wait_for(bus);
     Ok(end)
 }

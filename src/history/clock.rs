@@ -1,15 +1,15 @@
-//! The clock that people have, and the one of a run.
+//! The wall clock, and the clock of a run.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::process::sys::since_boot;
 
-/// Microseconds since the epoch. A clock that shows a time before that was never set: 0.
+/// Microseconds since the epoch; 0 if the clock shows a time before the epoch.
 pub fn now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, micros)
 }
 
-/// How long this host is up, suspended or not, microseconds.
+/// The uptime of the host, including suspension, microseconds.
 pub(super) fn uptime() -> u64 {
     micros(since_boot())
 }
@@ -18,8 +18,8 @@ fn micros(time: Duration) -> u64 {
     u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
 }
 
-/// The times of one run: the first is that of the host's clock, and the others are later by what has really passed. So a clock
-/// that is set meanwhile changes none of its durations.
+/// The clock of one run. It starts with the time of the host's clock and then counts by itself, so that setting the host's clock
+/// changes no duration.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RunClock {
     first: u64,
@@ -32,12 +32,12 @@ impl RunClock {
         RunClock { first: now(), up: uptime() }
     }
 
-    /// When it began, microseconds since the epoch.
+    /// When it started, microseconds since the epoch.
     pub fn started_at(self) -> u64 {
         self.first
     }
 
-    /// Microseconds since the epoch, as this run has them.
+    /// The current time, microseconds since the epoch.
     pub fn now(self) -> u64 {
         self.first.saturating_add(uptime().saturating_sub(self.up))
     }

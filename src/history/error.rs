@@ -1,4 +1,4 @@
-//! What can be wrong with a history.
+//! Why a history cannot be read or written.
 
 use std::io;
 use std::path::PathBuf;
@@ -6,10 +6,10 @@ use std::path::PathBuf;
 /// Why a history cannot be read or written.
 #[derive(Debug, thiserror::Error)]
 pub enum HistoryError {
-    /// There is none.
+    /// There is no such file.
     #[error("there is no history {}", .0.display())]
     Missing(PathBuf),
-    /// Who asks may not.
+    /// The user may not read it.
     #[error("{} may not be read by this user", .0.display())]
     Denied(PathBuf),
     /// It was written by a newer pushflow.
@@ -22,7 +22,7 @@ pub enum HistoryError {
         /// The newest that is known here.
         known: i64,
     },
-    /// Its folder cannot be made or used.
+    /// Its folder cannot be created or used.
     #[error("cannot use the folder of {}: {error}", .path.display())]
     Folder {
         /// The file.
@@ -30,10 +30,10 @@ pub enum HistoryError {
         /// Why.
         error: io::Error,
     },
-    /// Another service has it.
+    /// Another service uses it.
     #[error("{} belongs to another service of this name, which is running", .0.display())]
     Taken(PathBuf),
-    /// SQLite says so.
+    /// An error of SQLite.
     #[error("cannot {what} {}: {error}", .path.display())]
     Database {
         /// What was tried.

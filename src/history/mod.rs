@@ -4,17 +4,16 @@
 //! tables, with what each column holds, are in `file/schema/1.sql`; [`Reader`] reads them as [`RunRecord`]s and [`TaskRecord`]s.
 //!
 //! # Following
-//! Whoever copies runs elsewhere as they go on remembers two things: the file's [`Reader::identity`] and a cursor, from
-//! 0. [`Reader::changes`] gives the runs and attempts that were written or changed since the cursor, each as it is now (not each step that
-//! it took meanwhile), and the next cursor. Every row that is written gets the next change number of the file, and a
-//! transaction is seen as a whole or not at all: nothing with a number below the cursor appears later. So a follower
-//! that stores the cursor when it has passed on what it got misses nothing, and passes nothing on twice but what it had
-//! passed on when it died; records have their `id`, so that passing them on again can be made to change nothing. With another
-//! identity (a file that was broken has been put aside) it starts from 0.
+//! A follower copies runs elsewhere while they run. It remembers the file's [`Reader::identity`] and a cursor, which starts at 0.
+//! [`Reader::changes`] returns the runs and attempts that were written since the cursor, in their current state, and the next
+//! cursor. Each row that is written gets the next change number of the file, and a transaction is visible as a whole or not at
+//! all: nothing with a number below the cursor appears later. A follower that stores the cursor after it has copied the changes
+//! misses nothing. If it is killed, it copies some changes twice; records have an `id`, so that copying them again can be made
+//! to change nothing. If the identity has changed (a damaged file was replaced), it starts from 0.
 //!
-//! A run is `queued`, then `running`, then has an `ended_at` and stays as it is, but for what is left out of it later. Rows that are older or more than
-//! the configuration keeps are deleted: that is no change. A run that is `running` whose owner is not there any
-//! more ([`is_alive`]) is ended as `interrupted` by the next pushflow that writes the file.
+//! A run is `queued`, then `running`, then has an `ended_at` and does not change any more, except that tasks can be left out of it
+//! later. Rows beyond the limits of the configuration are deleted, which is not a change. A `running` run whose owner is gone
+//! ([`is_alive`]) is ended as `interrupted` by the next pushflow that writes the file.
 
 mod clock;
 mod definition;

@@ -1,4 +1,4 @@
-//! Which process a run belongs to: told apart from one that gets the same number later, or after a reboot.
+//! The process that a run belongs to, distinguished from later processes with the same number.
 
 use std::fs;
 
@@ -8,7 +8,7 @@ pub fn this_process() -> String {
     format!("{}:{pid}:{}", boot(), started(pid).unwrap_or_default())
 }
 
-/// Whether the owner of a run is still there. What cannot be read is taken for one that is not.
+/// Whether the owner of a run is alive. An owner that cannot be read is not.
 pub fn is_alive(owner: &str) -> bool {
     let mut parts = owner.split(':');
     let (Some(booted), Some(pid), Some(since)) = (parts.next(), parts.next(), parts.next()) else { return false };
@@ -16,12 +16,12 @@ pub fn is_alive(owner: &str) -> bool {
     booted == boot() && started(pid).is_some_and(|started| started.to_string() == since)
 }
 
-/// Which boot of the host this is.
+/// The id of this boot.
 pub(super) fn boot() -> String {
     fs::read_to_string("/proc/sys/kernel/random/boot_id").map_or_else(|_| String::new(), |id| id.trim().to_owned())
 }
 
-/// When a process that has not ended started: clock ticks since boot (proc_pid_stat(5)).
+/// When a process started that has not ended, in clock ticks since boot (proc_pid_stat(5)).
 fn started(pid: u32) -> Option<u64> {
     let stat = procfs::process::Process::new(i32::try_from(pid).ok()?).and_then(|process| process.stat()).ok()?;
     (!matches!(stat.state, 'Z' | 'X')).then_some(stat.starttime)

@@ -14,16 +14,16 @@ pub struct Settings {
     pub path: PathBuf,
     /// The workflow file whose runs are recorded, absolute.
     pub file: PathBuf,
-    /// Whether it is for its user alone, and not for the group too.
+    /// Whether only its user may read it, and not the group.
     pub private: bool,
-    /// How long runs that are over are kept.
+    /// How long ended runs are kept.
     pub keep: Duration,
-    /// How large the file may become, bytes.
+    /// Maximum size of the file, bytes.
     pub max_size: u64,
-    /// What becomes of the runs that an earlier service has left; none: they are not this process's.
+    /// What happens to the unfinished runs of an earlier service. None: they do not belong to this process.
     pub on_crash: Option<OnCrash>,
-    /// Runs that an earlier process has refused and that may be in the file.
+    /// Runs that an earlier process refused, and that may be in the file nevertheless.
     pub refused: RefusedRuns,
-    /// Where a byte is written after each transaction, for those who follow: the end of a pipe that does not block.
+    /// A non-blocking pipe that gets a byte after each transaction, for followers.
     pub pulse: Option<OwnedFd>,
 }

@@ -1,4 +1,4 @@
-//! The server's address: read from a credential, a file or the environment, and never shown.
+//! The server's address, from a credential, a file or the environment. It is never shown.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -10,7 +10,7 @@ use pushflow::graph::RecordUrl;
 /// Why there is no address.
 #[derive(Debug, thiserror::Error)]
 pub enum AddressError {
-    /// The credential is not there.
+    /// There is no such credential.
     #[error(
         "there is no credential {0}: give the service LoadCredential={0}:FILE, or say [record] url_file in the workflow file"
     )]
@@ -23,20 +23,20 @@ pub enum AddressError {
         /// Why.
         error: std::io::Error,
     },
-    /// Nothing is in it.
+    /// It is empty.
     #[error("there is no server's address in {0}")]
     Empty(String),
-    /// It is none.
+    /// It is not an address.
     #[error("what is in {place} is no address of a MongoDB server: {why}")]
     Wrong {
-        /// Where it is.
+        /// Where it was read.
         place: String,
         /// Why.
         why: String,
     },
 }
 
-/// An address, which is shown nowhere.
+/// An address. It has no `Debug` or `Display`.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Address {
     text: String,
@@ -44,7 +44,7 @@ pub struct Address {
 }
 
 impl Address {
-    /// Reads it, and says who else can: `warn` is called where everyone on the host can.
+    /// Reads it. Calls `warn` if everybody on the host can read the file.
     pub fn read(url: &RecordUrl, warn: impl FnOnce(&Path)) -> Result<Self, AddressError> {
         let (text, place) = match url {
             RecordUrl::Environment(variable) => {
@@ -70,12 +70,12 @@ impl Address {
         Ok(Address { text, place })
     }
 
-    /// What the driver makes of it.
+    /// The driver's options for it.
     pub async fn options(&self) -> Result<ClientOptions, AddressError> {
         ClientOptions::parse(&self.text).await.map_err(|error| self.wrong(&error))
     }
 
-    /// What the driver does not like about it.
+    /// The error that the driver does not accept it.
     pub fn wrong(&self, error: &mongodb::error::Error) -> AddressError {
         AddressError::Wrong { place: self.place.clone(), why: without_secrets(&error.to_string(), &self.text) }
     }
@@ -85,13 +85,13 @@ fn read(path: &Path) -> Result<String, AddressError> {
     fs::read_to_string(path).map_err(|error| AddressError::Unreadable { path: path.to_owned(), error })
 }
 
-/// The servers, as messages call them: without user and password.
+/// The servers for messages, without user and password.
 pub fn hosts(options: &ClientOptions) -> String {
     let hosts: Vec<String> = options.hosts.iter().map(ServerAddress::to_string).collect();
     hosts.join(",")
 }
 
-/// A message of the driver, if nothing of what stands before the hosts is in it.
+/// A message of the driver, unless it contains a part of the user or password.
 fn without_secrets(message: &str, address: &str) -> String {
     let after_scheme = address.split_once("://").map_or(address, |(_, rest)| rest);
     let Some((user, _)) = after_scheme.rsplit_once('@') else {

@@ -22,7 +22,7 @@ where PYPUSHFLOW_MONGOURL is set. By hand it records what a server that was away
               --url-file /etc/pushflow/mongo-url --once
 
 The server's address (mongodb://user:password@host/) is read from a file, a credential or the environment,
-never from the command line, which everyone can see. How far it is, it keeps in recorded.json beside
+never from the command line, which everyone can see. It stores its progress in recorded.json beside
 the history. PYPUSHFLOW_INITIATOR, _HOST, _PORT and _OBJECTID mean what they mean to pypushflow.
 
 Exit status: 0 everything is recorded · 1 the history cannot be followed · 2 wrong usage ·
@@ -37,15 +37,15 @@ pub struct Arguments {
     #[arg(long = "type", value_name = "TYPE", default_value = "besdb")]
     kind: Kind,
 
-    /// The file whose only line is the server's address
+    /// A file with the server's address as its only line
     #[arg(long, value_name = "FILE")]
     url_file: Option<PathBuf>,
 
-    /// The credential below $CREDENTIALS_DIRECTORY that holds it [default: pushflow-mongo-url]
+    /// The credential below $CREDENTIALS_DIRECTORY that contains it [default: pushflow-mongo-url]
     #[arg(long, value_name = "NAME")]
     credential: Option<String>,
 
-    /// The environment variable that holds it
+    /// The environment variable that contains it
     #[arg(long, value_name = "NAME")]
     url_variable: Option<String>,
 
@@ -57,7 +57,7 @@ pub struct Arguments {
     #[arg(long, value_name = "NAME", default_value = Record::PLACE)]
     collection: String,
 
-    /// The input of a run that holds its request id
+    /// The input of a run that contains its request id
     #[arg(long, value_name = "KEY", default_value = "request_id")]
     request_id_from: String,
 
@@ -65,23 +65,23 @@ pub struct Arguments {
     #[arg(long, value_name = "ID", env = "PYPUSHFLOW_OBJECTID", hide_env_values = true)]
     request_id: Option<String>,
 
-    /// Who the runs come from [default with besdb: the user]
+    /// The initiator of the runs [default with besdb: the user]
     #[arg(long, value_name = "NAME", env = "PYPUSHFLOW_INITIATOR", hide_env_values = true)]
     initiator: Option<String>,
 
-    /// Where they come from [default with besdb: this host]
+    /// Their host [default with besdb: this host]
     #[arg(long, value_name = "NAME", env = "PYPUSHFLOW_HOST", hide_env_values = true)]
     host: Option<String>,
 
-    /// At which port
+    /// Their port
     #[arg(long, value_name = "PORT", env = "PYPUSHFLOW_PORT", hide_env_values = true)]
     port: Option<String>,
 
-    /// End when everything that is there is recorded
+    /// Exit when everything is recorded
     #[arg(long)]
     pub once: bool,
 
-    /// End with standard input, which the parent holds
+    /// Exit when standard input is closed, which the parent holds open
     #[arg(long, hide = true)]
     pub with_parent: bool,
 }
@@ -104,12 +104,12 @@ impl Arguments {
         Way { history: self.history.clone(), url, database: self.database.clone(), collection: self.collection.clone() }
     }
 
-    /// What the bookmark is about, beside the history. Not the server: it may move.
+    /// The database and collection, for the bookmark. The server is not part of it: it may move.
     pub fn place(&self) -> String {
         format!("{}.{}", self.database, self.collection)
     }
 
-    /// What is said of the runs.
+    /// What is recorded of runs besides the history.
     pub fn asked(&self) -> Asked {
         let kind = match self.kind {
             Kind::Besdb => RecordType::BesDb,

@@ -1,7 +1,7 @@
 //! How far the history has been copied: a small file beside it, replaced as a whole.
 //!
-//! It is only ever behind, never ahead: it is written when MongoDB has confirmed. What is copied again after a crash changes
-//! nothing there. Without the file everything is copied again, to the same documents.
+//! It is written after MongoDB has confirmed, so it can be behind and never ahead. Copying again after a crash changes nothing in
+//! MongoDB. Without the file everything is copied again, to the same documents.
 
 use std::collections::BTreeMap;
 use std::fs::{self, OpenOptions};
@@ -11,16 +11,16 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-/// What is known of the copy.
+/// How far the copy is.
 #[derive(Debug, Default, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Bookmark {
     /// The identity of the history that it is about.
     pub history: String,
-    /// What is copied to where: another place is begun from the start.
+    /// The database and collection. Another one is copied to from the start.
     pub place: String,
     /// The last change that has been copied.
     pub change: u64,
-    /// The runs that are not over.
+    /// The runs that have not ended.
     pub runs: BTreeMap<u64, Copied>,
 }
 
@@ -38,10 +38,10 @@ pub struct Copied {
     /// Those of the attempts that have not ended, with their place in the document.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub open: BTreeMap<u64, usize>,
-    /// There is no room for what tasks were given and return.
+    /// There is no room for the inputs and outputs of tasks.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub full: bool,
-    /// A write was given up that the server may still carry out, after later ones.
+    /// A write was given up. The server may still carry it out, after later ones.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub in_doubt: bool,
     /// It is not recorded: another document has its `_id`, or the server refuses it.
@@ -69,7 +69,7 @@ impl Bookmark {
         let mut new = path.as_os_str().to_owned();
         new.push(".new");
         let new = PathBuf::from(new);
-        // For nobody else: it tells what runs there were.
+        // Only for its user: it contains ids of runs.
         let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&new)?;
         file.write_all(&serde_json::to_vec(self)?)?;
         file.sync_data()?;

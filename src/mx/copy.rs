@@ -1,9 +1,8 @@
-//! Copying: what has changed in the history since the bookmark becomes writes to MongoDB, each of which can be made twice.
+//! Copying: changes in the history since the bookmark become writes to MongoDB. Each write can be repeated.
 //!
-//! An actor of a document is set at its place (`actors.3`) and never pushed, so that a write whose answer was lost does no harm
-//! when it is repeated. A write that a server did not answer in time may be carried out after later ones, when the server goes
-//! on: those of a run that is not over change no document that has its end, and the end of a run writes all of it anew where there was
-//! such a write.
+//! An actor of a document is set at its place (`actors.3`) and never pushed, so that repeating a write whose answer was lost does no
+//! harm. A write that was not answered in time may be carried out after later ones. So writes of a running run do not change a
+//! document that has its end, and the end of a run writes all of it again if there was such a write.
 
 use std::path::{Path, PathBuf};
 
@@ -15,9 +14,9 @@ use crate::bookmark::{Bookmark, Copied};
 use crate::document::{self, Asked, actor, actor_in_short};
 use crate::server::{Server, Trouble};
 
-/// So many changes are copied between two bookmarks.
+/// How many changes are copied between two bookmarks.
 const AT_ONCE: u32 = 500;
-/// So many bytes of actors go into one write: far below what MongoDB takes.
+/// How many bytes of actors are in one write: far below MongoDB's limit.
 const WRITE: usize = 4 << 20;
 /// An actor that is larger is recorded without its data.
 const LARGEST_ACTOR: usize = 8 << 20;
@@ -25,11 +24,11 @@ const LARGEST_ACTOR: usize = 8 << 20;
 /// Why copying does not go on.
 #[derive(Debug)]
 pub enum Stopped {
-    /// The server is away.
+    /// The server cannot be used now.
     Away(String),
     /// The history cannot be read.
     History(HistoryError),
-    /// How far it came cannot be kept.
+    /// The bookmark cannot be written.
     Bookmark(PathBuf, std::io::Error),
 }
 
@@ -38,14 +37,14 @@ pub struct Copier {
     asked: Asked,
     bookmark: Bookmark,
     file: PathBuf,
-    /// What people are to know, once each.
+    /// Messages for the log, each once.
     said: Vec<String>,
-    /// It was said that runs come without a request id.
+    /// It was logged that runs have no request id.
     made_up: bool,
 }
 
 impl Copier {
-    /// Goes on where the bookmark beside the history is. `place` names where to.
+    /// Continues from the bookmark beside the history. `place`: the database and collection.
     pub fn new(history: &Path, place: &str, asked: Asked) -> Self {
         let file = Bookmark::path(history);
         let mut bookmark = Bookmark::read(&file);
@@ -55,12 +54,12 @@ impl Copier {
         Copier { asked, bookmark, file, said: Vec::new(), made_up: false }
     }
 
-    /// What people are to know, since this was asked last.
+    /// The messages since the last call.
     pub fn said(&mut self) -> Vec<String> {
         std::mem::take(&mut self.said)
     }
 
-    /// Copies a part of what has changed. Whether there is more.
+    /// Copies some changes. Whether there are more.
     pub async fn some(&mut self, reader: &mut Reader, server: &Server) -> Result<bool, Stopped> {
         let identity = reader.identity().map_err(Stopped::History)?;
         if self.bookmark.history != identity {
@@ -69,7 +68,7 @@ impl Copier {
         }
         let mut changes = reader.changes(self.bookmark.change, AT_ONCE).map_err(Stopped::History)?;
         if changes.cursor < self.bookmark.change {
-            // The host lost its last moments, and these changes with them: their numbers are used anew.
+            // The host lost its last changes, in a power cut for example. Their numbers are used again.
             self.bookmark.change = 0;
             self.bookmark.runs.clear();
             changes = reader.changes(0, AT_ONCE).map_err(Stopped::History)?;
@@ -78,7 +77,7 @@ impl Copier {
             return Ok(false);
         }
         for run in &changes.runs {
-            // One that has not begun has nothing to say yet.
+            // A queued run is not recorded.
             if run.status != RunStatus::Queued {
                 self.run(run, &changes, reader, server).await?;
             }

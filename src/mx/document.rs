@@ -1,4 +1,4 @@
-//! What a run's document holds: pypushflow's fields, in its order, from what the history has.
+//! The document of a run: pypushflow's fields, in its order, from the history.
 
 use chrono::{Local, TimeZone};
 use mongodb::bson::{Bson, DateTime, Document, doc, oid::ObjectId};
@@ -9,7 +9,7 @@ use serde_json::{Map, Value as Json};
 
 use crate::{identity, value};
 
-/// What is said of the runs beside what the history has.
+/// What is recorded of runs besides what the history contains.
 #[derive(Debug, Clone)]
 pub struct Asked {
     /// What documents look like.
@@ -18,11 +18,11 @@ pub struct Asked {
     pub request_id_from: String,
     /// The request id where a run has none of its own (`PYPUSHFLOW_OBJECTID`).
     pub request_id: Option<String>,
-    /// Who, where, at which port.
+    /// The initiator.
     pub initiator: Option<String>,
-    /// The host that is said.
+    /// The host.
     pub host: Option<String>,
-    /// The port that is said.
+    /// The port.
     pub port: Option<String>,
 }
 
@@ -33,12 +33,12 @@ pub struct Name {
     pub id: ObjectId,
     /// `Request ID`.
     pub request: String,
-    /// Nobody has given the run a request id: one was made up.
+    /// The run has no request id: one was made.
     pub made_up: bool,
 }
 
 impl Asked {
-    /// What a run's document is called.
+    /// The request id and `_id` of a run's document.
     pub fn name(&self, history: &str, run: &RunRecord) -> Name {
         let given =
             run.requester.request_id.clone().or_else(|| self.among_inputs(run)).or_else(|| self.request_id.clone());
@@ -59,7 +59,7 @@ impl Asked {
         }
     }
 
-    /// The document as it is when a run begins, without its actors.
+    /// The document of a run that has begun, without its actors.
     pub fn begun(&self, name: &Name, run: &RunRecord) -> Document {
         let mut document = doc! { "_id": name.id };
         let besdb = self.kind == RecordType::BesDb;
@@ -83,7 +83,7 @@ impl Asked {
         document
     }
 
-    /// What changes in the document while the run goes on, beside its actors.
+    /// The fields that change during the run, without its actors.
     pub fn now(&self, run: &RunRecord) -> Document {
         let mut document = doc! { "status": status(run) };
         if let Some(ended) = run.ended_at {
@@ -125,7 +125,7 @@ pub fn actor(history: &str, task: &TaskRecord) -> Document {
     document
 }
 
-/// The same without what it was given and has returned: where there is no room for them.
+/// The same without inputs and outputs, if there is no room for them.
 pub fn actor_in_short(history: &str, task: &TaskRecord) -> Document {
     let mut document = actor(history, task);
     for key in ["inData", "outData"] {

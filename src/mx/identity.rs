@@ -1,11 +1,11 @@
-//! The `_id`s of documents: a run's request id, and where there is none, what always comes out the same for the same run: so that
-//! what is written twice is there once.
+//! The `_id`s of documents: a run's request id, or without one, an id that is always the same for the same run. A document that is
+//! written twice exists once.
 
 use blake2::digest::consts::U12;
 use blake2::{Blake2s, Blake2s256, Digest};
 use mongodb::bson::oid::ObjectId;
 
-/// The `_id` that a request id stands for: itself where it is one, else its hash (blake2s of 12 bytes, as in pypushflow).
+/// The `_id` for a request id: the request id itself if it is an ObjectId, otherwise its hash (blake2s of 12 bytes, as in pypushflow).
 pub fn of_request(request: &str) -> ObjectId {
     if let Ok(id) = ObjectId::parse_str(request) {
         return id;
@@ -13,7 +13,7 @@ pub fn of_request(request: &str) -> ObjectId {
     ObjectId::from_bytes(Blake2s::<U12>::digest(request.as_bytes()).into())
 }
 
-/// The `_id` of a run without a request id, or of one of its tasks: its time, as in every ObjectId, and a hash of what it is.
+/// The `_id` of a run without a request id, or of a task: its time, as in every ObjectId, and a hash of its identity.
 pub fn of_number(history: &str, run: u64, task: Option<u64>, micros: u64) -> ObjectId {
     let what = format!("{history} {run} {}", task.map_or_else(String::new, |task| task.to_string()));
     let hash = Blake2s256::digest(what.as_bytes());

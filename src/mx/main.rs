@@ -1,7 +1,7 @@
 //! pushflow-mx: copies runs from the history to MongoDB, as pypushflow writes them.
 //!
-//! It is a child of a service or of `pushflow run`, and the only process that knows the server: whatever that does, no workflow
-//! notices. [`mod@follow`] waits for the history to be written, [`copy`] makes documents of it ([`document`], [`value`],
+//! It is a child of a service or of `pushflow run`, and the only process that talks to the server: the server never affects a
+//! workflow. [`mod@follow`] waits for the history to be written, [`copy`] makes documents of it ([`document`], [`value`],
 //! [`identity`]) and remembers how far it is ([`bookmark`]); [`server`] and [`address`] are the other side.
 
 mod address;

@@ -1,10 +1,10 @@
-//! Values of the history as BSON, replaced where BSON cannot hold them, as pypushflow's recorder replaces them.
+//! Values of the history as BSON. Values that BSON cannot hold are replaced, as pypushflow's recorder does it.
 
 use mongodb::bson::{Binary, Bson, DateTime, Document, oid::ObjectId, spec::BinarySubtype};
 use serde_json::{Map, Number, Value as Json};
 
-/// A value is nested so deep in a document; what is deeper is its JSON text. MongoDB takes 100 levels (its manual, "MongoDB Limits and
-/// Thresholds"), and a value is in a document of an actor in a list.
+/// Maximum nesting of a value. Deeper parts are written as JSON text. MongoDB accepts 100 levels (its manual, "MongoDB Limits and
+/// Thresholds"), and a value is in the document of an actor in a list.
 const MOST_DEPTH: usize = 90;
 
 /// A JSON object as a document.
@@ -12,7 +12,7 @@ pub fn document(object: &Map<String, Json>) -> Document {
     document_at(object, 0)
 }
 
-/// A value as BSON. What the history has as `{"$type", "$repr", …}` (see `src/worker/python/forms.py`) is what it stands for, or
+/// A value as BSON. `{"$type", "$repr", …}` in the history (see `src/worker/python/forms.py`) becomes the value that it stands for, or
 /// its repr.
 #[cfg(test)]
 fn bson(json: &Json) -> Bson {
@@ -35,7 +35,7 @@ fn bson_at(json: &Json, depth: usize) -> Bson {
     }
 }
 
-/// An integer is the smallest type that holds it, as pymongo writes it; one beyond 64 bits is text.
+/// An integer becomes the smallest type that holds it, as in pymongo; one beyond 64 bits becomes text.
 fn number(number: &Number) -> Bson {
     let text = number.to_string();
     if text.contains(['.', 'e', 'E']) {
@@ -51,7 +51,7 @@ fn integer(text: &str) -> Bson {
     }
 }
 
-/// What an object with `$type` stands for.
+/// The value that an object with `$type` stands for.
 fn stands_for(object: &Map<String, Json>, depth: usize) -> Option<Bson> {
     let kind = object.get("$type")?.as_str()?;
     if let Some(size) = object.get("$bytes").and_then(Json::as_u64) {
@@ -90,7 +90,7 @@ fn binary(bytes: Vec<u8>) -> Bson {
     Bson::Binary(Binary { subtype: BinarySubtype::Generic, bytes })
 }
 
-/// What Python's `repr` of a `bytes` stands for (Objects/bytesobject.c, PyBytes_Repr).
+/// The bytes of Python's `repr` of a `bytes` (Objects/bytesobject.c, PyBytes_Repr).
 fn bytes_of(repr: &str) -> Option<Vec<u8>> {
     let inside = repr.strip_prefix("b'").and_then(|rest| rest.strip_suffix('\''));
     let inside = inside.or_else(|| repr.strip_prefix("b\"").and_then(|rest| rest.strip_suffix('"')))?;
@@ -114,7 +114,7 @@ fn bytes_of(repr: &str) -> Option<Vec<u8>> {
     Some(bytes)
 }
 
-/// A key without what BSON ends it at.
+/// A key without zero bytes, which end it in BSON.
 fn clean(key: &str) -> String {
     key.replace('\0', "\u{fffd}")
 }

@@ -1,4 +1,4 @@
-//! The journal: every line with its workflow, run, actor, pool and process as fields, some with a MESSAGE_ID.
+//! The journal: each line has its workflow, run, actor, pool and process as fields, and some have a MESSAGE_ID.
 
 use std::borrow::Cow;
 use std::env;
@@ -26,22 +26,21 @@ const MESSAGE_IDS: [(&str, &str); 4] = [
     ("task_out_of_memory", "561d9fdd0f3c4dbc88ba767040d5b10f"),
 ];
 
-/// The fields that an event carries as `run`, `actor`, `pool` and `worker_pid` are `PUSHFLOW_RUN` and so on there.
+/// The prefix of fields: `run`, `actor`, `pool` and `worker_pid` of an event become `PUSHFLOW_RUN` and so on.
 const PREFIX: &str = "PUSHFLOW";
 
-/// Writes events to the journal, through the queue of the log: journald may not answer.
+/// Writes events to the journal through the log queue, because journald may not answer.
 pub struct Journal {
     plain: Sink,
-    /// The same with a MESSAGE_ID each.
+    /// Sinks with a MESSAGE_ID, by target.
     marked: Vec<(&'static str, Sink)>,
 }
 
-/// What sends events to journald. It is no subscriber of this process: it gets its events from the thread that writes.
+/// Sends events to journald. It is not a subscriber of this process: the writing thread passes events to it.
 type Sink = Arc<Layered<Lines, Registry>>;
 
 impl Journal {
-    /// The journal, if it reads what this process prints anyway (`$JOURNAL_STREAM`, systemd.exec(5)). Every line carries
-    /// the workflow's name.
+    /// The journal, if standard error is connected to it (`$JOURNAL_STREAM`, systemd.exec(5)). Each line has the workflow's name.
     pub fn of_this_service(workflow: &str) -> Option<Self> {
         if !prints_to_the_journal() {
             return None;
@@ -67,7 +66,7 @@ fn lines(workflow: &str, message_id: Option<&str>) -> io::Result<Sink> {
     Ok(Arc::new(registry().with(lines)))
 }
 
-/// Whether standard error is the journal's stream.
+/// Whether standard error is connected to the journal.
 fn prints_to_the_journal() -> bool {
     let stream = env::var("JOURNAL_STREAM").ok();
     let stderr = io::stderr().as_fd().try_clone_to_owned().and_then(|fd| File::from(fd).metadata());
@@ -98,7 +97,7 @@ impl<S: Subscriber> Layer<S> for Journal {
     }
 }
 
-/// More than any event has.
+/// Maximum number of fields of an event.
 const MOST_FIELDS: usize = 12;
 
 /// The fields of an event, as text.
@@ -106,8 +105,7 @@ const MOST_FIELDS: usize = 12;
 struct Fields(Vec<(Field, String)>);
 
 impl Fields {
-    /// `systemctl status` and `journalctl -u` show the text alone: which run and actor it is about is part of it, and so are
-    /// further lines.
+    /// Adds run, actor and details to the message, because `systemctl status` and `journalctl -u` show only the message.
     fn complete_the_message(&mut self, is_printed: bool) {
         let find = |name: &str| self.0.iter().find(|(field, _)| field.name() == name).map(|(_, value)| value.as_str());
         let message = one_line(find("message").unwrap_or_default(), is_printed);
@@ -129,13 +127,13 @@ impl Fields {
     }
 }
 
-/// A message on one line. What a task has printed is that already ([`text::printed`]).
+/// A message on one line. Output of a task already is one line ([`text::printed`]).
 pub fn one_line(message: &str, is_printed: bool) -> Cow<'_, str> {
     if is_printed { Cow::Borrowed(message) } else { text::line(message) }
 }
 
-/// What stands before a message: `run 9 index`, as far as there is a run, which the message does not name itself, and an actor.
-/// Of what is printed, and by no task, the pool is told.
+/// The prefix of a message: `run 9 index`. The run is left out if the message begins with it. Output that no task has printed has the
+/// pool instead.
 pub fn whose(is_printed: bool, run: Option<&str>, actor: Option<&str>, pool: Option<&str>, message: &str) -> String {
     let mut words = Vec::new();
     let says_so = |run: &String| !is_printed && message.strip_prefix(&**run).is_some_and(|rest| rest.starts_with(' '));

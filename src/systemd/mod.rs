@@ -1,6 +1,4 @@
-//! What a service says to systemd: that it is ready, what it is doing, that it is alive; and its lines in the journal.
-//!
-//! Without systemd all of it does nothing.
+//! Messages to systemd (ready, status, watchdog) and to the journal. Without systemd they do nothing.
 
 pub mod escape;
 pub mod journal;

@@ -1,7 +1,7 @@
 //! The messages of sd_notify(3).
 //!
-//! They are sent by a thread of their own, as a service manager that does not read its socket makes the sender wait. What
-//! is to be sent has a bound: of a status, a heartbeat and a longer timeout only the last one matters.
+//! A thread of their own sends them, because a service manager that does not read its socket blocks the sender. The queue is bounded:
+//! only the last status, the last heartbeat and the last timeout matter.
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -14,19 +14,19 @@ use tracing::debug;
 use crate::process::sys;
 use crate::text::is_active;
 
-/// The longest `STATUS=` that is worth showing.
+/// Maximum length of `STATUS=`, characters.
 const LONGEST_STATUS: usize = 300;
-/// So many steps (ready, reloading, stopping) may wait: the last ones say what holds.
+/// Maximum number of queued steps (ready, reloading, stopping). The last ones have the current state.
 const MOST_STEPS: usize = 16;
-/// How long the end waits for what is to be sent.
+/// How long the end of the process waits for queued messages.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// The way to the service manager, if there is one.
+/// Sends messages to the service manager, if there is one.
 #[derive(Debug, Default)]
 pub struct Notifier {
-    /// What was said last, so that nothing is said twice.
+    /// The last status, so that none is sent twice.
     status: RefCell<String>,
-    /// There from the first message on.
+    /// Made with the first message.
     sender: RefCell<Option<Arc<Sender>>>,
 }
 
@@ -36,16 +36,16 @@ struct Sender {
     changed: Condvar,
 }
 
-/// What is to be sent.
+/// The queued messages.
 #[derive(Debug, Default)]
 struct Pending {
     steps: VecDeque<Step>,
     status: Option<String>,
     extend: Option<u32>,
     alive: bool,
-    /// Something is being sent.
+    /// A message is being sent.
     sending: bool,
-    /// Nothing more will come.
+    /// No more messages will come.
     over: bool,
 }
 
@@ -63,27 +63,27 @@ impl Notifier {
         self.step(Step::Ready);
     }
 
-    /// It reads its workflow again; [`Notifier::ready`] ends that.
+    /// The service reads its workflow again; [`Notifier::ready`] ends that.
     pub fn reloading(&self) {
         self.step(Step::Reloading(NotifyState::monotonic_usec_now().ok()));
     }
 
-    /// It is about to end.
+    /// The service is stopping.
     pub fn stopping(&self) {
         self.step(Step::Stopping);
     }
 
-    /// It needs at least so long for what it does now.
+    /// The current step (start, reload or stop) takes at least so long from now on.
     pub fn extend_timeout(&self, by: Duration) {
         self.tell(|pending| pending.extend = Some(u32::try_from(by.as_micros()).unwrap_or(u32::MAX)));
     }
 
-    /// The loop has turned.
+    /// The loop is alive.
     pub fn alive(&self) {
         self.tell(|pending| pending.alive = true);
     }
 
-    /// What it is doing, in one line for people.
+    /// Sets the status: one line for people.
     pub fn status(&self, status: &str) {
         let line: String = status.chars().map(|c| if is_active(c) { ' ' } else { c }).take(LONGEST_STATUS).collect();
         if *self.status.borrow() != line {
@@ -92,7 +92,7 @@ impl Notifier {
         }
     }
 
-    /// How often [`Notifier::alive`] is wanted: twice in the time after which the service would be killed.
+    /// How often to call [`Notifier::alive`]: twice within the watchdog timeout.
     pub fn watchdog(&self) -> Option<Duration> {
         sd_notify::watchdog_enabled().map(|limit| limit / 2)
     }
@@ -137,7 +137,7 @@ impl Drop for Notifier {
 
 impl Sender {
     fn pending(&self) -> MutexGuard<'_, Pending> {
-        // Nothing panics between two changes that belong together.
+        // No code panics between two changes that belong together.
         self.pending.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -169,7 +169,7 @@ impl Pending {
     }
 
     fn send(self) {
-        // What a step leads to is told after it: a longer timeout counts for the state that it is in then.
+        // The timeout goes after the step: it applies to the state that the step leads to.
         for step in self.steps {
             match step {
                 Step::Ready => tell(&[NotifyState::Ready]),
@@ -191,7 +191,7 @@ impl Pending {
 }
 
 fn tell(state: &[NotifyState<'_>]) {
-    // A manager that does not listen is no reason to stop working.
+    // The service works without a manager that listens.
     if let Err(error) = sd_notify::notify(state) {
         debug!("cannot notify systemd: {error}");
     }

@@ -98,8 +98,8 @@ fn a_reload_takes_the_new_workflow_for_the_next_run_and_keeps_the_old_one_if_it_
     let refused = bus.call("w", "Reload", &[]);
     assert!(refused.stderr.contains("scirpt"), "{}", refused.stderr);
     service.signal(Signal::SIGHUP);
-    service.wait_for("the workflow stays as it was, since its file is wrong now");
-    service.wait_for("the workflow stays as it was, since its file is wrong now");
+    service.wait_for("the workflow is not changed, because its file has errors");
+    service.wait_for("the workflow is not changed, because its file has errors");
     bus.call("w", "Run", &["a{sv}a{sv}", "0", "0"]);
     service.wait_for("run ended");
     assert_eq!(bus.outputs("w", 1), json!({"version": 1}));

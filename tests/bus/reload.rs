@@ -61,7 +61,7 @@ fn how_many_may_wait_and_how_long_a_stop_waits_hold_at_once() {
     change(&project, "max_queued_runs = 1", "max_queued_runs = 2");
     change(&project, "10m", "300ms");
     assert_eq!(bus.call("w", "Reload", &[]).code, Some(0));
-    service.wait_for("max_queued_runs and stop_timeout hold now");
+    service.wait_for("max_queued_runs and stop_timeout apply now");
     assert_eq!(run().code, Some(0));
     service.signal(Signal::SIGTERM);
     service.wait_for("may finish within 300ms");
@@ -122,7 +122,7 @@ fn a_run_once_goes_on_with_what_it_began_with_and_ends() {
     service.wait_for("waiting for");
     change(&project, "[service]", "[service]\nmode = 'resident'");
     service.signal(Signal::SIGHUP);
-    service.wait_for("this run goes on with what it began with");
+    service.wait_for("the rest when the service is started again");
     service.wait_for("[service] mode is \"resident\" in the file, and stays \"run\"");
     std::fs::write(&gate, "").unwrap();
     let finished = service.finish();
@@ -136,6 +136,6 @@ fn the_history_stays_as_it_was_opened_which_is_said() {
     change(&project, "on_crash = 'rerun'", "on_crash = 'interrupt'");
     change(&project, "[pool]", "[history]\nkeep = '1d'\n[pool]");
     assert_eq!(bus.call("w", "Reload", &[]).code, Some(0));
-    service.wait_for("[history] is not what the service was started with: it holds when the service is restarted");
+    service.wait_for("[history] has changed: it applies when the service is restarted");
     service.wait_for("[service] on_crash is not what the service was started with");
 }

@@ -53,7 +53,7 @@ fn a_reload_starts_moves_and_ends_the_recorder_between_two_runs() {
 
     // What ran before is recorded, too.
     change(&bus, &project, "type = 'besdb'\nurl_file = 'mongo-url'");
-    service.wait_for("[record] has changed: runs are recorded as it says now");
+    service.wait_for("[record] has changed: runs are recorded accordingly");
     run(&bus, "two", "/");
     server.wait_for(json!({"status": "finished"}), 2);
 
@@ -63,7 +63,7 @@ fn a_reload_starts_moves_and_ends_the_recorder_between_two_runs() {
     server.wait_for(json!({"Request ID": "three", "status": "started"}), 1);
     change(&bus, &project, "type = 'besdb'\nurl_file = 'mongo-url'\ncollection = 'other'");
     fs::write(&gate, "").unwrap();
-    service.wait_for("[record] has changed: runs are recorded as it says now");
+    service.wait_for("[record] has changed: runs are recorded accordingly");
     run(&bus, "four", "/");
     server.wait_for_in("other", json!({"status": "finished"}), 4);
     let finished = |names: &[&'static str]| names.iter().map(|name| (*name, "finished")).collect::<Vec<_>>();

@@ -1,4 +1,4 @@
-//! A client of services: the connection, calls, and what errors mean to people.
+//! A client of services: connections, calls, and errors explained.
 
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
@@ -17,16 +17,16 @@ use crate::cli::{Exit, Failure};
 use crate::supervisor::RunId;
 use crate::systemd::escape::unit_for_shell;
 
-/// A bus on which services may be.
+/// A connection to one bus.
 pub(super) struct Client {
     pub(super) connection: Connection,
     pub(super) place: Place,
 }
 
-/// The buses on which services are looked for.
+/// The connections to all buses that are searched.
 pub(in crate::cli) struct Clients {
     reached: Vec<Client>,
-    /// The others: which, and why not.
+    /// The buses that could not be reached, and why.
     unreached: Vec<(Place, String)>,
 }
 
@@ -35,11 +35,11 @@ pub(super) type Properties = BTreeMap<String, OwnedVariant>;
 /// The objects of a service: their interfaces, with the properties of each.
 pub(super) type Objects = Vec<BTreeMap<String, Properties>>;
 
-/// A service that hangs is not waited for any longer, as with most clients of D-Bus.
+/// How long a call may take, as with most clients of D-Bus.
 const PATIENCE: Duration = Duration::from_secs(25);
 
 impl Clients {
-    /// Connects to the buses that are meant. One may be missing where several are meant: few hosts have both for everybody.
+    /// Connects to the buses. One of several may be missing: on many hosts not every user has both.
     pub(super) async fn connect(args: &PlaceArgs) -> Result<Self, Failure> {
         let clients = Clients::within_reach(args).await?;
         if clients.reached.is_empty() {
@@ -49,7 +49,7 @@ impl Clients {
         Ok(clients)
     }
 
-    /// The same where it may be that there is no bus at all.
+    /// The same, even if there is no bus at all.
     pub(super) async fn within_reach(args: &PlaceArgs) -> Result<Self, Failure> {
         let (mut reached, mut unreached) = (Vec::new(), Vec::new());
         for place in args.places() {
@@ -70,7 +70,7 @@ impl Clients {
         self.reached.iter()
     }
 
-    /// Where the service of this name runs: in one place, or it would not be clear what is meant.
+    /// The bus with the service of this name. Several are an error: it would not be clear which one is meant.
     pub(super) async fn the_one_with(&self, name: &str) -> Result<&Client, Failure> {
         match self.with(name).await.as_slice() {
             [] => Err(self.not_running(name).await),
@@ -83,7 +83,7 @@ impl Clients {
         }
     }
 
-    /// All places where a service of this name runs.
+    /// All buses with a service of this name.
     pub(super) async fn with(&self, name: &str) -> Vec<&Client> {
         let mut found = Vec::new();
         for client in &self.reached {
@@ -94,7 +94,7 @@ impl Clients {
         found
     }
 
-    /// Where it was looked: `looked on the system bus; the session bus cannot be reached`.
+    /// The searched buses: `looked on the system bus; the session bus cannot be reached`.
     pub(super) fn looked(&self) -> String {
         let names = |places: Vec<&Place>| places.iter().map(|it| it.bus()).collect::<Vec<_>>().join(" and the ");
         let reached = names(self.reached.iter().map(|client| &client.place).collect());
@@ -110,7 +110,7 @@ impl Clients {
         self.reached.iter().map(|client| &client.place).chain(self.unreached.iter().map(|(place, _)| place))
     }
 
-    /// Says that a service is not running, and how to change that; or how it has failed.
+    /// The error that a service is not running, with how to start it, or how it has failed.
     pub(super) async fn not_running(&self, name: &str) -> Failure {
         for client in &self.reached {
             if let Some(failed) = units::failed(&client.connection).await.remove(name) {
@@ -261,7 +261,7 @@ fn ssh(host: &str) -> Result<String, Failure> {
         !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte))
     };
     let (user, name) = host.rsplit_once('@').map_or((None, host), |(user, name)| (Some(user), name));
-    // What means something in an address of D-Bus is in no name of a host or user.
+    // Names of hosts and users contain no characters with a meaning in a D-Bus address.
     if !plain(name) || !user.is_none_or(plain) {
         return Err(Failure::usage(anyhow!("{host:?} is not the name of a host, nor USER@HOST")));
     }

@@ -34,9 +34,9 @@ pub(in crate::cli) struct ListArgs {
 #[derive(Default)]
 struct Line {
     file: Option<String>,
-    /// None where it is not running, or nobody could be asked.
+    /// None if it is not running, or no bus could be reached.
     state: Option<String>,
-    /// Why it is not running, though it was started.
+    /// How it has failed.
     failed: Option<FailedUnit>,
     active: Option<u64>,
     queued: Option<u64>,
@@ -51,7 +51,7 @@ pub(in crate::cli) fn list(args: &ListArgs) -> Result<Exit, Failure> {
     let mut more = Vec::new();
     match zbus::block_on(add_services(&args.place, &mut lines, &mut more)) {
         Ok(()) => {}
-        // What is installed is known all the same.
+        // The installed workflows are known nevertheless.
         Err(Failure::Because(_, error)) if args.place.is_here() => {
             warn!("{error:#}: which are running is not known")
         }
@@ -103,7 +103,7 @@ fn installed(args: &ListArgs) -> Lines {
         let files: BTreeSet<_> = entries.map(|entry| entry.path()).filter(|path| path.is_file()).collect();
         for path in files.into_iter().filter(|path| path.extension().is_some_and(|ending| ending == "toml")) {
             let Some(name) = path.file_stem().and_then(|stem| stem.to_str()) else { continue };
-            // The first folder that has one wins, as when it is started.
+            // The first folder that has one is used, as at a start.
             lines.entry((name.to_owned(), whose)).or_insert_with(|| Line {
                 file: Some(path.display().to_string()),
                 description: description(&path).unwrap_or_default(),
@@ -114,13 +114,13 @@ fn installed(args: &ListArgs) -> Lines {
     lines
 }
 
-/// The description in a file, which need not be valid otherwise.
+/// The description in a file, which may be invalid otherwise.
 fn description(path: &std::path::Path) -> Option<String> {
     let table: toml::Table = crate::config::read_text(path).ok()?.parse().ok()?;
     Some(table.get("workflow")?.get("description")?.as_str()?.to_owned())
 }
 
-/// Adds what is running, and what has failed; and the commands that say more of the latter.
+/// Adds running and failed services, and for the latter the commands that show their logs.
 async fn add_services(place: &PlaceArgs, lines: &mut Lines, more: &mut Vec<String>) -> Result<(), Failure> {
     for client in Clients::connect(place).await?.iter() {
         let whose = client.place.whose;
@@ -130,7 +130,7 @@ async fn add_services(place: &PlaceArgs, lines: &mut Lines, more: &mut Vec<Strin
             (line.state, line.failed) = (Some("failed".to_owned()), Some(failed));
         }
         for name in client.services().await? {
-            // One that ends meanwhile is not running.
+            // A service that ends meanwhile is not running.
             let Ok(found) = client.properties(&name, names::ROOT, names::WORKFLOW).await else { continue };
             let line = lines.entry((name, whose)).or_default();
             *line = Line {

@@ -21,7 +21,7 @@ use super::locate::Whose;
 use crate::bus::BusType;
 use crate::systemd::escape::unit_for_shell;
 
-/// Where the services are.
+/// Which services are meant.
 #[derive(Debug, Clone, clap::Args)]
 pub(super) struct PlaceArgs {
     /// Only services of the system [default: those of the system and of this user]
@@ -38,7 +38,7 @@ pub(super) struct PlaceArgs {
 }
 
 impl PlaceArgs {
-    /// Whether one kind of services was asked for.
+    /// Whether services of one kind only were asked for.
     pub(super) fn is_particular(&self) -> bool {
         self.system || self.user || self.host.is_some()
     }
@@ -61,7 +61,7 @@ impl PlaceArgs {
     }
 }
 
-/// One place where services are: what is on one bus.
+/// A place with services: one bus.
 #[derive(Debug, Clone)]
 struct Place {
     whose: Whose,
@@ -86,7 +86,7 @@ impl Place {
         self.whose.bus()
     }
 
-    /// The systemctl that means the same services.
+    /// The systemctl command for these services.
     fn systemctl(&self) -> String {
         match &self.host {
             Some(host) => format!("systemctl -H {host}"),
@@ -94,7 +94,7 @@ impl Place {
         }
     }
 
-    /// The command that shows what a service has said, and how it ended.
+    /// The command that shows the log of a service, and how it ended.
     fn journalctl(&self, name: &str) -> String {
         let unit = unit_for_shell(name);
         match (&self.host, self.whose) {

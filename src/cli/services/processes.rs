@@ -1,4 +1,4 @@
-//! The processes of services, as they tell them over D-Bus, for `pushflow ps`.
+//! The processes of services, over D-Bus, for `pushflow ps`.
 
 use std::collections::HashMap;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -14,12 +14,11 @@ use crate::cli::ps::{ServiceFacts, Shown};
 use crate::supervisor::listing::{ListedProcess, Listing, ProcessKind};
 use crate::text as safe;
 
-/// The buses on which to look.
+/// The searched buses.
 pub(in crate::cli) struct Services(Clients);
 
 impl Services {
-    /// The services that are meant. Where none are asked for in particular, it may be that there is no bus: then there are no
-    /// services.
+    /// The services that are meant. Unless they were asked for explicitly, a missing bus means that there are none.
     pub(in crate::cli) fn of(place: &PlaceArgs) -> Result<Self, Failure> {
         let clients = zbus::block_on(async {
             match place.is_particular() {
@@ -53,12 +52,12 @@ impl Services {
         })
     }
 
-    /// Says that a service is not running, and how to start it.
+    /// The error that a service is not running, with how to start it.
     pub(in crate::cli) fn not_running(&self, name: &str) -> Failure {
         zbus::block_on(self.0.not_running(name))
     }
 
-    /// Where it was looked.
+    /// The searched buses, for people.
     pub(in crate::cli) fn looked(&self) -> String {
         self.0.looked()
     }

@@ -71,7 +71,7 @@ pub(in crate::cli) fn submit(args: &SubmitArgs) -> Result<Exit, Failure> {
     zbus::block_on(async {
         let clients = Clients::connect(&args.place).await?;
         let client = clients.the_one_with(&args.name).await?;
-        // Signals are wanted from before the run on, so that none is missed.
+        // Signals are requested before the run, so that none is missed.
         let signals = if args.wait { Some(listen(client, &args.name).await?) } else { None };
         let mut options = HashMap::from([("priority", Variant::new(args.priority))]);
         options.extend(args.timeout.map(|timeout| ("timeout", Variant::new(timeout.as_secs_f64()))));
@@ -106,7 +106,7 @@ async fn listen(client: &Client, name: &str) -> Result<MessageStream, Failure> {
     Ok(MessageStream::from(&client.connection))
 }
 
-/// What a signal means to somebody who waits for one run.
+/// What a signal means while waiting for one run.
 enum Heard {
     Started(String),
     Finished(String),
@@ -156,7 +156,7 @@ async fn wait(client: &Client, name: &str, path: &str, id: &str, signals: Messag
     Ok(exit)
 }
 
-/// Whether the service has put the type and the size in the place of a value.
+/// Whether the service has replaced a value by its type and size.
 fn is_cut(output: &str) -> bool {
     let is_size = |value: &Json| value.as_object().is_some_and(|it| it.len() == 2 && it.contains_key("$bytes"));
     match serde_json::from_str(output) {
@@ -165,7 +165,7 @@ fn is_cut(output: &str) -> bool {
     }
 }
 
-/// The text in an error of a run.
+/// The message in the error of a run.
 fn message_in(error: &str) -> String {
     let json: Json = serde_json::from_str(error).unwrap_or_default();
     let field = |name: &str| json.get(name).and_then(Json::as_str);
@@ -205,7 +205,7 @@ fn hear(message: &Message, path: &str) -> Option<Heard> {
     })
 }
 
-/// The line that says how far the run is, on a terminal.
+/// The progress line on a terminal.
 struct Progress {
     bar: ProgressBar,
     done: u64,

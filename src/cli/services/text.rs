@@ -1,4 +1,4 @@
-//! What services say, for people and as JSON.
+//! Output of services, for people and as JSON.
 
 use std::io::{self, IsTerminal, Write};
 
@@ -13,7 +13,7 @@ use crate::text as safe;
 /// The properties whose text is JSON.
 const JSON_TEXTS: [&str; 4] = ["Inputs", "Outputs", "Error", "Graph"];
 
-/// Properties as a JSON object; texts that are JSON are taken apart.
+/// Properties as a JSON object. Texts that are JSON are parsed.
 pub(super) fn to_json(properties: &Properties) -> Map<String, Json> {
     let value = |name: &str, value: &Variant<'_>| match value {
         Variant::Str(text) if JSON_TEXTS.contains(&name) => serde_json::from_str(text.as_str()).unwrap_or(Json::Null),
@@ -81,7 +81,7 @@ pub(in crate::cli) fn print_json(json: &Json) -> Result<(), Failure> {
     print_json_text(&json.to_string())
 }
 
-/// The same for what is a text already.
+/// The same for a JSON text.
 pub(in crate::cli) fn print_json_text(json: &str) -> Result<(), Failure> {
     put(&safe::json(json))
 }

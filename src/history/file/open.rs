@@ -1,4 +1,4 @@
-//! Opening a history to write it: making the file and its folder, bringing it to today's version.
+//! Opening a history for writing: creating the file and its folder, and updating it to the current version.
 
 use std::fs::{DirBuilder, File, OpenOptions, Permissions, TryLockError};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
@@ -10,19 +10,19 @@ use rusqlite::{Connection, OpenFlags};
 use super::migrations;
 use crate::history::HistoryError;
 
-/// How long a writer waits for another one: runs in the foreground share their user's file.
+/// How long a writer waits for another one: runs in the foreground share the file of their user.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// A write-ahead log that has become longer is cut again, bytes.
-const LONGEST_LOG: i64 = 32 << 20;
+/// The size to which a long write-ahead log is truncated, bytes.
+const MAX_LOG_BYTES: i64 = 32 << 20;
 
-/// From so many pages in it on, what is in the write-ahead log goes to its place in the file, at every transaction: the last writer does
-/// that too when it closes the file, and a run in the foreground waits for it.
-const LONG_LOG: i64 = 256;
+/// The number of pages in the write-ahead log from which on each transaction copies it into the file. The last writer does the same
+/// when it closes the file, and a run in the foreground waits for that.
+const CHECKPOINT_PAGES: i64 = 256;
 
-/// What a service locks beside its history.
+/// The file that a service locks beside its history.
 const LOCK: &str = "service.lock";
 
-/// Makes sure that this is the only service that takes the runs of a history, as long as the file is open.
+/// Makes sure that this is the only service of a history, as long as the returned file is open.
 pub(in crate::history) fn lock_service(path: &Path, private: bool) -> Result<File, HistoryError> {
     make_folder(path, private)?;
     let folder = |error| HistoryError::Folder { path: path.to_owned(), error };
@@ -35,7 +35,7 @@ pub(in crate::history) fn lock_service(path: &Path, private: bool) -> Result<Fil
     }
 }
 
-/// Inputs and outputs are not for everyone: those of the system's services are for the group pushflow, a user's for nobody else.
+/// Inputs and outputs are not for everybody: those of system services are for the group pushflow, those of a user for nobody else.
 fn mode(private: bool) -> u32 {
     if private { 0o600 } else { 0o640 }
 }
@@ -46,35 +46,35 @@ fn make_folder(path: &Path, private: bool) -> Result<(), HistoryError> {
     made.unwrap_or(Ok(())).map_err(|error| HistoryError::Folder { path: path.to_owned(), error })
 }
 
-/// Opens a history for writing, and makes it if there is none. One that is `private` is for its user alone.
+/// Opens a history for writing, and creates it if there is none. Only its user may read one that is `private`.
 pub fn open_for_writing(path: &Path, private: bool) -> Result<Connection, HistoryError> {
     let folder = |error| HistoryError::Folder { path: path.to_owned(), error };
     make_folder(path, private)?;
-    // What SQLite makes beside the file gets the same mode.
+    // The files that SQLite creates beside it get the same mode.
     let file = OpenOptions::new().append(true).create(true).mode(mode(private)).open(path).map_err(folder)?;
     if private && file.metadata().is_ok_and(|found| found.permissions().mode() & 0o077 != 0) {
-        // Made by an earlier version. On a file system without modes it stays as it is.
+        // It was created by an earlier version. On a file system without modes it stays as it is.
         let _ = file.set_permissions(Permissions::from_mode(mode(private)));
     }
-    // SQLite's locks on the file would end with a descriptor that is closed later.
+    // Closing this descriptor later would release SQLite's locks on the file.
     drop(file);
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let cannot = |error| HistoryError::database("open", path)(error);
     let mut connection = Connection::open_with_flags(path, flags).map_err(cannot)?;
     connection.busy_timeout(PATIENCE).map_err(cannot)?;
-    // Before anything is written: a file of a newer version stays as it is.
+    // Before anything is written: a file of a newer version is not changed.
     migrations::version(&connection, path)?;
     connection.pragma_update(None, "auto_vacuum", "INCREMENTAL").map_err(cannot)?;
     connection.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(())).map_err(cannot)?;
-    connection.pragma_update_and_check(None, "journal_size_limit", LONGEST_LOG, |_| Ok(())).map_err(cannot)?;
-    connection.pragma_update_and_check(None, "wal_autocheckpoint", LONG_LOG, |_| Ok(())).map_err(cannot)?;
+    connection.pragma_update_and_check(None, "journal_size_limit", MAX_LOG_BYTES, |_| Ok(())).map_err(cannot)?;
+    connection.pragma_update_and_check(None, "wal_autocheckpoint", CHECKPOINT_PAGES, |_| Ok(())).map_err(cannot)?;
     connection.pragma_update(None, "synchronous", "NORMAL").map_err(cannot)?;
     connection.set_prepared_statement_cache_capacity(64);
     migrations::migrate(&mut connection, path)?;
     Ok(connection)
 }
 
-/// Makes a private history this workflow file's, if it is nobody's; whether it is. It is made if there is none.
+/// Assigns a private history to a workflow file, if it is not assigned. Whether it is assigned to this one. Creates it if there is none.
 pub fn claim(path: &Path, file: &Path) -> Result<bool, HistoryError> {
     let connection = open_for_writing(path, true)?;
     let file = file.to_string_lossy();

@@ -1,4 +1,4 @@
-//! The statements: what one piece of news changes in the tables. Called inside a transaction.
+//! The statements that write the tables. They are executed inside a transaction.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -11,20 +11,20 @@ use crate::history::entry::{Attempt, End, NewRun, RunEnd};
 use crate::history::values::{codec, json};
 use crate::history::{Figures, RunStatus, TaskStatus};
 
-/// What the writer remembers of the file between transactions: which rows are whose.
+/// The rows that the writer remembers between transactions.
 #[derive(Debug, Clone, Default)]
 pub(in crate::history) struct Rows {
-    /// Attempts that are written and have not ended, by their jobs: run and row.
+    /// The rows of attempts that have not ended, by job: run and row.
     pub(in crate::history) open: HashMap<u64, (u64, i64)>,
-    /// The rows of actors that make tasks just now.
+    /// The rows of actors of unfinished runs.
     actors: HashMap<(u64, ActorId), i64>,
 }
 
-/// One transaction's view.
+/// The statements of one transaction.
 pub(in crate::history) struct Statements<'c> {
     pub(in crate::history) connection: &'c Connection,
     pub(in crate::history) rows: &'c mut Rows,
-    /// The last change number that was given.
+    /// The last change number.
     pub(in crate::history) change: i64,
     pub(in crate::history) owner: &'c str,
     /// The workflow file whose runs these are.
@@ -41,7 +41,7 @@ impl Statements<'_> {
         self.change
     }
 
-    /// A run that was accepted; its number, which is this one if it had one.
+    /// Inserts an accepted run, with this number if there is one. Returns its number.
     pub(in crate::history) fn put_run(
         &mut self,
         run: &NewRun,
@@ -77,7 +77,7 @@ impl Statements<'_> {
         ])?;
         let id = self.connection.last_insert_rowid();
         if run.survives {
-            // Inputs come over the bus or from a file: they are in no shared memory.
+            // Inputs come over the bus or from a file, and are not in shared memory.
             let exact = codec::payload(&run.request.inputs).unwrap_or_default();
             self.prepare("INSERT INTO kept_runs (run, inputs, definition) VALUES (?1, ?2, ?3)")?.execute(params![
                 id,
@@ -98,7 +98,7 @@ impl Statements<'_> {
         Ok(())
     }
 
-    /// A run that was in progress waits for its turn again; nothing that it did counts.
+    /// A run that was running is queued again. Nothing that it did counts.
     pub(in crate::history) fn wait_again(&mut self, run: u64) -> Result<()> {
         let change = self.next_change();
         self.prepare("UPDATE runs SET change = ?2, status = 'queued', started_at = NULL, owner = ?3 WHERE id = ?1")?
@@ -156,7 +156,7 @@ impl Statements<'_> {
         Ok(())
     }
 
-    /// Attempts of a run of which nothing more will come.
+    /// Ends the attempts of a run of which nothing more will come.
     pub(in crate::history) fn close_tasks(&mut self, run: u64, status: TaskStatus) -> Result<()> {
         let open: Vec<i64> = self
             .prepare("SELECT id FROM tasks WHERE run = ?1 AND ended_at IS NULL AND status = 'running'")?
@@ -174,10 +174,10 @@ impl Statements<'_> {
         Ok(())
     }
 
-    /// An attempt that has not ended.
+    /// Writes an attempt that has not ended.
     pub(in crate::history) fn put_running(&mut self, attempt: &Attempt) -> Result<()> {
         if let Some((_, row)) = self.rows.open.get(&attempt.job).copied() {
-            // It was given back before it began, and has started anew.
+            // It was retracted before it began, and has started again.
             let change = self.next_change();
             self.prepare("UPDATE tasks SET change = ?2, started_at = ?3, worker = ?4 WHERE id = ?1")?
                 .execute(params![row, change, attempt.started_at.map(|at| at as i64), attempt.worker,])?;
@@ -188,7 +188,7 @@ impl Statements<'_> {
         Ok(())
     }
 
-    /// An attempt that has ended, written before or not.
+    /// Writes an attempt that has ended, whether it was written before or not.
     pub(in crate::history) fn put_ended(&mut self, attempt: &Attempt, end: &End) -> Result<()> {
         match self.rows.open.remove(&attempt.job) {
             None => self.insert_task(attempt, Some(end))?,
@@ -266,7 +266,7 @@ impl Statements<'_> {
         Ok(())
     }
 
-    /// The row of an actor of a run, made when it is first asked for.
+    /// The row of an actor of a run. It is inserted on first use.
     pub(in crate::history) fn actor_row(&mut self, run: u64, workflow: &Workflow, id: ActorId) -> Result<i64> {
         if let Some(row) = self.rows.actors.get(&(run, id)) {
             return Ok(*row);

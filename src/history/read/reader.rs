@@ -1,4 +1,4 @@
-//! Reading a history, also while it is written and by other processes.
+//! The reader of a history. Other processes may write it meanwhile.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -12,10 +12,10 @@ use crate::history::HistoryError;
 use crate::history::file::migrations;
 use crate::history::record::{ActorRecord, RunRecord, TaskRecord};
 
-/// How long a reader waits where a writer is in its way: while a file is recovered after a crash.
+/// How long a reader waits for a writer: while SQLite recovers the file after a crash.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// A history that is read. It sees what is written while it is open, each call one state of it.
+/// An open history. Each call sees one consistent state, and later calls see later writes.
 #[derive(Debug)]
 pub struct Reader {
     connection: Connection,
@@ -27,11 +27,11 @@ pub struct Reader {
 /// Which runs are wanted.
 #[derive(Debug, Clone, Default)]
 pub struct Filter {
-    /// Those that ended so, or are `queued` or `running`.
+    /// Those with this status.
     pub status: Option<String>,
     /// Those accepted at this time or later.
     pub since: Option<u64>,
-    /// Those in which this actor has made a task: its name without the workflow.
+    /// Those with a task of this actor: its name without the workflow.
     pub actor: Option<String>,
     /// At most so many.
     pub limit: Option<u32>,
@@ -40,23 +40,23 @@ pub struct Filter {
 /// What has changed since a cursor.
 #[derive(Debug, Clone, Default)]
 pub struct Changes {
-    /// The runs that have changed, and those of the tasks that have; by number.
+    /// The runs that have changed, and the runs of changed tasks, by number.
     pub runs: Vec<RunRecord>,
     /// The attempts that have changed, by change.
     pub tasks: Vec<TaskRecord>,
-    /// Where to go on.
+    /// The next cursor.
     pub cursor: u64,
-    /// There is more already.
+    /// Whether there are more changes already.
     pub more: bool,
 }
 
 impl Reader {
-    /// Opens a history that is there.
+    /// Opens an existing history.
     pub fn open(path: &Path) -> Result<Self, HistoryError> {
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let first = Connection::open_with_flags(path, flags).and_then(usable);
         let connection = match first {
-            // Nobody writes it, and this user may not make the files that a reader and a writer share.
+            // Nobody writes it, and this user may not create the files that readers and writers share.
             Err(error) if is_cannot_open(&error) && path.is_file() && !wal_of(path).exists() => {
                 let uri = format!("file:{}?immutable=1", escaped(path));
                 Connection::open_with_flags(uri, flags | OpenFlags::SQLITE_OPEN_URI).and_then(usable)
@@ -69,7 +69,7 @@ impl Reader {
             _ => HistoryError::Denied(path.to_owned()),
         })?;
         let run = match migrations::version(&connection, path)? {
-            // Made this moment, and not filled yet.
+            // It is just being created.
             0 => return Err(HistoryError::Missing(path.to_owned())),
             1 => RUN_1,
             _ => RUN,
@@ -77,7 +77,7 @@ impl Reader {
         Ok(Reader { connection, path: path.to_owned(), run })
     }
 
-    /// The workflow file whose history this is, where that was recorded.
+    /// The workflow file whose history this is, if that was recorded.
     pub fn file(&self) -> Result<Option<String>, HistoryError> {
         if self.run == RUN_1 {
             return Ok(None);
@@ -85,7 +85,7 @@ impl Reader {
         self.connection.query_row("SELECT file FROM state", [], |row| row.get(0)).map_err(self.cannot())
     }
 
-    /// What tells this file from another that takes its place.
+    /// The identity of this file. Another file in its place has another identity.
     pub fn identity(&self) -> Result<String, HistoryError> {
         self.connection.query_row("SELECT identity FROM state", [], |row| row.get(0)).map_err(self.cannot())
     }
@@ -174,7 +174,7 @@ impl Reader {
 
 fn usable(connection: Connection) -> rusqlite::Result<Connection> {
     connection.busy_timeout(PATIENCE)?;
-    // SQLite opens files when it needs them: whether it can is seen now.
+    // SQLite opens the file only when it is used.
     connection.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(()))?;
     Ok(connection)
 }
@@ -189,7 +189,7 @@ fn wal_of(path: &Path) -> PathBuf {
     name.into()
 }
 
-/// A path in a URI: what means something there is written by its number.
+/// A path in a URI: characters with a meaning there are percent-encoded.
 fn escaped(path: &Path) -> String {
     let mut text = String::new();
     for byte in path.as_os_str().as_encoded_bytes() {
@@ -212,7 +212,7 @@ fn rows<T>(
 
 fn changes(snapshot: &Connection, columns: &str, cursor: i64, limit: u32) -> rusqlite::Result<Changes> {
     let top: i64 = snapshot.query_row("SELECT change FROM state", [], |row| row.get(0))?;
-    // Up to the change at which one of the two tables has had its share.
+    // The change at which a table reaches the limit.
     let cut = |table: &str| {
         let query = format!("SELECT change FROM {table} WHERE change > ?1 ORDER BY change LIMIT 1 OFFSET ?2");
         snapshot.prepare_cached(&query)?.query_row(params![cursor, limit - 1], |row| row.get(0)).optional()

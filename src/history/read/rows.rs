@@ -115,7 +115,7 @@ fn figures(row: &Row<'_>, first: usize) -> rusqlite::Result<Figures> {
     })
 }
 
-/// SQLite's integers have a sign; what is written here has none.
+/// An unsigned integer: SQLite's have a sign.
 fn count(row: &Row<'_>, column: usize) -> rusqlite::Result<u64> {
     row.get::<_, i64>(column).map(|value| value.try_into().unwrap_or_default())
 }

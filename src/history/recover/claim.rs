@@ -1,4 +1,4 @@
-//! Runs that an earlier process has left: what becomes of them.
+//! Claiming the runs that an earlier process left unfinished: each is ended, queued again, or resumed.
 
 use std::sync::Arc;
 
@@ -15,20 +15,20 @@ use crate::history::values::codec;
 use crate::history::{RunError, RunRecord, RunStatus, Settings, TaskStatus, Withdrawal, is_alive, now};
 use crate::payload::Payload;
 
-/// A run that was in progress at so many crashes is not begun again: it may be what causes them.
-const MOST_BEGINNINGS: u32 = 5;
+/// A run that was running at so many crashes is not started again: it may cause them.
+const MAX_STARTS: u32 = 5;
 
-/// What was found.
+/// The claimed runs.
 pub(in crate::history) struct Claimed {
     pub(in crate::history) runs: Vec<RecoveredRun>,
-    /// Those that are not over, as a new file would need them.
+    /// The unfinished ones, as a new file would need them.
     pub(in crate::history) live: Vec<(u64, Arc<NewRun>)>,
-    /// The highest number that a run has had.
+    /// The highest number of a run.
     pub(in crate::history) last_run: u64,
 }
 
-/// Looks for runs whose process is gone: ends those that were in progress, and takes over those that wait or go on, as
-/// the settings say. One transaction.
+/// Claims the runs whose process is gone, in one transaction. Runs that were running are ended or resumed, and queued runs are queued
+/// again, as the settings say.
 pub(in crate::history) fn claim(file: &mut Connection, owner: &str, settings: &Settings) -> Result<Claimed> {
     let transaction = file.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let last: Option<i64> =
@@ -81,7 +81,7 @@ fn claim_one(
         })
         .optional()?;
     if settings.on_crash.is_none() && kept.is_some() {
-        // It waits for the service that has accepted it.
+        // It belongs to the service that accepted it.
         return Ok(());
     }
     let inputs = kept.as_ref().and_then(|(inputs, ..)| codec::read_payload(inputs));
@@ -92,7 +92,7 @@ fn claim_one(
         (None, ..) | (_, None, _) => Err("the supervisor ended before the run did".to_owned()),
         (Some(_), Some(_), None) if record.status == RunStatus::Queued => Ok(()),
         (Some(OnCrash::Interrupt), ..) => Err("the supervisor died while the run was in progress".to_owned()),
-        (Some(OnCrash::Rerun | OnCrash::Resume), ..) if record.begun >= MOST_BEGINNINGS => Err(format!(
+        (Some(OnCrash::Rerun | OnCrash::Resume), ..) if record.begun >= MAX_STARTS => Err(format!(
             "the supervisor died while the run was in progress, for the {} time: it is not begun again",
             ordinal(record.begun)
         )),
@@ -114,7 +114,7 @@ fn claim_one(
     };
     let resumes = settings.on_crash == Some(OnCrash::Resume) && record.status == RunStatus::Running;
     let results = if resumes { results(statements.connection, record.id)? } else { Vec::new() };
-    // What comes after a gap is not used: it would be numbered as what is missing.
+    // Results after a gap are not used: their numbers will be used again.
     statements.connection.execute(
         "DELETE FROM kept_results WHERE run = ?1 AND position >= ?2",
         params![record.id as i64, results.len() as i64],
@@ -145,7 +145,7 @@ fn end(statements: &mut Statements<'_>, record: &RunRecord, why: &str, at: u64) 
     })
 }
 
-/// The results of a run up to the first that is missing or cannot be read.
+/// The results of a run, up to the first that is missing or cannot be read.
 fn results(file: &Connection, run: u64) -> Result<Vec<KeptResult>> {
     let mut statement =
         file.prepare("SELECT position, number, outcome FROM kept_results WHERE run = ?1 ORDER BY position")?;

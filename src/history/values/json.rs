@@ -1,4 +1,4 @@
-//! Payloads as JSON text, as the history keeps them: whole where they are small, in a few words where not.
+//! Payloads as JSON text in the history: small values whole, of large ones the type and the size.
 
 use std::borrow::Cow;
 
@@ -8,13 +8,14 @@ use super::recorded::{Part, Recorded};
 use super::scalars::{put_key, put_scalar};
 use crate::payload::{Key, Value, builtin_repr, json_text};
 
-/// The text of one value is not longer,
+/// Maximum length of the text of one value, bytes,
 const LONGEST_VALUE: usize = 16 << 10;
-/// and that of a payload, about, bytes.
+/// and approximate maximum of a payload.
 const LONGEST_PAYLOAD: usize = 256 << 10;
-/// that of one whose values were said for records in MongoDB (1 MiB each at most, see `worker/python/forms.py`) too is not much longer.
+/// Approximate maximum of a payload with values that were written for records in MongoDB (at most 1 MiB each, see
+/// `worker/python/forms.py`).
 const LONGEST_SAID: usize = 8 << 20;
-/// So many characters are shown of a long text.
+/// How many characters of a long text are written.
 const SHOWN: usize = 200;
 
 /// The payload as a JSON object.
@@ -40,7 +41,7 @@ pub(in crate::history) fn written(payload: &Recorded) -> Cow<'_, str> {
     Cow::Owned(text)
 }
 
-/// What a value's maker has said of it, for records in MongoDB.
+/// A value that its worker has written as JSON, for records in MongoDB.
 fn put_said(text: &mut String, key: &Key, form: &str) {
     put_key(text, key);
     match text.len() <= LONGEST_SAID {
@@ -73,7 +74,7 @@ fn put(text: &mut String, key: &Key, value: &Value) {
     }
 }
 
-/// A value of which only the size and the beginning are kept.
+/// A value of which only the size and the beginning are written.
 fn shortened(json: &Json, bytes: usize) -> Json {
     match json {
         Json::String(text) => {
@@ -87,7 +88,7 @@ fn shortened(json: &Json, bytes: usize) -> Json {
     }
 }
 
-/// A value that JSON has no form for.
+/// A value that has no JSON form.
 fn foreign(pickle: &[u8]) -> Json {
     if let Some((kind, repr, cut)) = builtin_repr(pickle, LONGEST_VALUE) {
         return match cut {

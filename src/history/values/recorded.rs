@@ -11,12 +11,11 @@ const TYPE_BYTES: usize = 256;
 /// A payload as it waits to be written: without what is large, which would keep memory and descriptors occupied.
 #[derive(Debug)]
 pub enum Recorded {
-    /// Its JSON: a few numbers and short texts, which are written sooner than handles on them are passed to another thread
-    /// and let go of there.
+    /// Its JSON, for a few numbers and short texts: writing them is quicker than passing handles on them to another thread.
     Json(Box<str>),
     /// All of it is small.
     Whole(Payload),
-    /// Some of it is not.
+    /// Some values are large.
     Parts(Vec<(Key, Part)>),
 }
 
@@ -27,12 +26,12 @@ pub enum Part {
     Value(Value),
     /// A large one: its size, and how its pickle begins.
     Large(u64, Box<[u8]>),
-    /// One that its maker has said as JSON, for records in MongoDB.
+    /// One that its worker has written as JSON, for records in MongoDB.
     Said(Box<str>),
 }
 
 impl Recorded {
-    /// What the history says of it.
+    /// The recorded form of a payload.
     pub fn of(payload: &Payload) -> Self {
         match scalars::of_payload(payload) {
             Some(text) => Recorded::Json(text.into()),
@@ -40,7 +39,7 @@ impl Recorded {
         }
     }
 
-    /// What the history says of it, and if it is small, its exact values: takes handles on what is small.
+    /// The recorded form of a payload, with the exact values if they are small.
     pub fn exactly(payload: &Payload) -> Self {
         if payload.iter().all(|(_, value)| small(value).is_some()) {
             return Recorded::Whole(payload.clone());
@@ -57,7 +56,7 @@ impl Recorded {
         Recorded::Parts(payload.iter().map(|(key, value)| (key.clone(), part(value))).collect())
     }
 
-    /// About how much memory it keeps occupied, bytes.
+    /// The approximate memory that it occupies, bytes.
     pub(in crate::history) fn bytes(&self) -> usize {
         match self {
             Recorded::Json(text) => text.len(),
@@ -74,7 +73,7 @@ impl Recorded {
     }
 }
 
-/// How many bytes a small value has; none for one that is not.
+/// The size of a small value; none for a large one.
 fn small(value: &Value) -> Option<usize> {
     value
         .buffers()

@@ -1,24 +1,23 @@
-//! How old the runs of a history are, for whoever forgets the old ones.
+//! The age of runs, for deleting old ones.
 //!
-//! A clock that jumps ahead (an empty battery, a wrong time server, a virtual machine that is resumed) must not make every run too
-//! old at once. So ages are measured by a time of the history's own. It follows the host's clock, but beyond the time that has really
-//! passed it gains at most a day an hour: a clock that is wrong for a while costs at most the runs that were due in the next
-//! days, and a host that was off for a month forgets what it missed within two days. What the time was is in the file, with the boot
-//! and the uptime at which it was read.
+//! A clock that jumps ahead (an empty battery, a wrong time server, a resumed virtual machine) must not make all runs too old at
+//! once. So a history has a time of its own. It follows the host's clock, but gains at most a day an hour beyond the time that has
+//! really passed. A clock that is wrong for a while costs at most the runs of a few days, and a host that was off for a month has
+//! deleted its old runs after two days. The file has the time, with the boot and the uptime at which it was read.
 
 use rusqlite::{Connection, OptionalExtension, Result, params};
 
 use crate::history::owner::boot;
 
-/// A clock that shows an earlier time was never set (2026-01-01).
+/// A clock that shows an earlier time is not set (2026-01-01).
 pub(super) const EARLIEST: u64 = 1_767_225_600_000_000;
-/// What the time gains at most, at once and in an hour.
+/// The maximum gain, at once and in an hour.
 const DAY: u64 = 24 * HOUR;
 const HOUR: u64 = 3_600_000_000;
-/// It is written when it has moved by so much.
+/// The time is written when it has changed by so much.
 const WRITTEN_AFTER: u64 = HOUR / 6;
 
-/// What the clocks said at one moment: microseconds.
+/// The clocks at one moment, in microseconds.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Moment {
     /// The history's time.
@@ -37,7 +36,7 @@ pub(super) struct HistoryTime {
 }
 
 impl HistoryTime {
-    /// As the file has it: to be read before anything is written. In a file that lacks it, the last run tells the time.
+    /// Reads it from the file, before anything is written. If the file lacks it, the time of the last run is used.
     pub(super) fn read(file: &Connection, now: u64) -> Result<Self> {
         let query = "SELECT aged_to, aged_boot, aged_up FROM state WHERE aged_to IS NOT NULL";
         let moment = |row: &rusqlite::Row<'_>| {
@@ -52,7 +51,7 @@ impl HistoryTime {
         Ok(HistoryTime { last, written })
     }
 
-    /// Goes on to now; the history's time. None where the host's clock was never set.
+    /// Advances it and returns it. None if the host's clock is not set.
     pub(super) fn go_on(&mut self, now: u64, up: u64) -> Option<u64> {
         if now < EARLIEST {
             return None;
@@ -63,7 +62,7 @@ impl HistoryTime {
         Some(time)
     }
 
-    /// Writes it, if it has changed enough.
+    /// Writes it if it has changed enough.
     pub(super) fn write(&mut self, file: &Connection) -> Result<()> {
         let Some(last) = &self.last else { return Ok(()) };
         let is_new = self.written.as_ref().is_none_or(|written| {
@@ -82,9 +81,9 @@ impl HistoryTime {
     }
 }
 
-/// The time that is reached: the clock's, or as far as may be believed.
+/// The time now: the clock's, or less if the clock has jumped.
 fn reached(last: &Moment, now: u64, boot: &str, up: u64) -> u64 {
-    // What passed while the host was off is not known.
+    // How long the host was off is not known.
     let passed = if last.boot == boot { up.saturating_sub(last.up) } else { up };
     let gained = passed.saturating_mul(23).min(DAY - HOUR);
     now.min(last.time.saturating_add(passed).saturating_add(gained))

@@ -1,5 +1,5 @@
-//! Forgetting: runs that are older than is wanted, and the oldest where the file is too large. Little by little, between
-//! the transactions of what happens.
+//! Pruning: deleting runs that are too old, and the oldest runs if the file is too large. It is done in small steps between other
+//! transactions.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -10,45 +10,45 @@ use super::age::{EARLIEST, HistoryTime};
 use crate::history::clock::uptime;
 use crate::history::{HistoryError, Settings, now};
 
-/// How often it is looked whether there is something to forget,
+/// How often to check whether there is something to delete,
 const EVERY: Duration = Duration::from_secs(60);
-/// and after how many pieces of news.
+/// and after how many entries.
 const AFTER: usize = 20_000;
-/// So many tasks are forgotten in one transaction.
+/// How many tasks are deleted in one transaction.
 const AT_ONCE: i64 = 5000;
-/// A file that is too large becomes smaller than it may be by this part, so that it is not at its limit all the time.
+/// A file that is too large is reduced below its limit by this fraction, so that it is not always at the limit.
 const ROOM: u64 = 10;
-/// Pages that are given back to the disk at once.
+/// How many pages are released at once.
 const PAGES: i64 = 4096;
 
-/// When to forget, and how much.
+/// When to prune, and how much.
 pub(super) struct Pruner {
     keep_us: u64,
     max_size: u64,
     next: Instant,
-    news: usize,
-    /// It is becoming smaller, down to this size.
+    entries: usize,
+    /// The size to which the file is being reduced.
     down_to: Option<u64>,
-    /// By which ages are measured; none before the file was opened.
+    /// The time for ages; none before the file was opened.
     time: Option<HistoryTime>,
 }
 
 impl Pruner {
     pub(super) fn new(settings: &Settings) -> Self {
         let keep_us = u64::try_from(settings.keep.as_micros()).unwrap_or(u64::MAX);
-        Pruner { keep_us, max_size: settings.max_size, next: Instant::now(), news: 0, down_to: None, time: None }
+        Pruner { keep_us, max_size: settings.max_size, next: Instant::now(), entries: 0, down_to: None, time: None }
     }
 
-    /// The file was opened, and nothing was written into it yet.
+    /// The file was opened, and nothing has been written into it.
     pub(super) fn opened(&mut self, file: &Connection) -> Result<()> {
         self.time = Some(HistoryTime::read(file, now())?);
         Ok(())
     }
 
-    /// So many pieces of news were written.
-    pub(super) fn wrote(&mut self, news: usize) {
-        self.news += news;
-        if self.news >= AFTER {
+    /// So many entries were written.
+    pub(super) fn wrote(&mut self, entries: usize) {
+        self.entries += entries;
+        if self.entries >= AFTER {
             self.next = Instant::now();
         }
     }
@@ -58,13 +58,13 @@ impl Pruner {
         Some(self.next)
     }
 
-    /// Forgets a little, if it is time.
+    /// Deletes a little if it is time.
     pub(super) fn on_time(&mut self, file: &mut Connection, path: &Path) -> std::result::Result<(), HistoryError> {
         let time = Instant::now();
         if self.next > time {
             return Ok(());
         }
-        self.news = 0;
+        self.entries = 0;
         let more = self.forget(file).map_err(HistoryError::database("write", path))?;
         self.next = if more { time } else { time + EVERY };
         Ok(())
@@ -82,7 +82,7 @@ impl Pruner {
         }
         let (now, keep_us) = (now(), self.keep_us);
         let time = self.time.as_mut().and_then(|time| time.go_on(now, uptime()));
-        // Nobody waits for it.
+        // Nobody waits for this transaction.
         file.pragma_update(None, "synchronous", "NORMAL")?;
         let transaction = file.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let due = Due { now, before: time.map_or(0, |time| time.saturating_sub(keep_us)), too_large };
@@ -105,17 +105,17 @@ impl Pruner {
     }
 }
 
-/// What the file's contents take, bytes.
+/// The size of the file's contents, bytes.
 fn size(file: &Connection) -> Result<u64> {
     let number = |name| file.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
     let pages = number("page_count")? - number("freelist_count")?;
     Ok(u64::try_from(pages * number("page_size")?).unwrap_or_default())
 }
 
-/// What is to be forgotten.
+/// What is to be deleted.
 #[derive(Debug, Clone, Copy)]
 struct Due {
-    /// What the host's clock says, microseconds since the epoch.
+    /// The time of the host's clock, microseconds since the epoch.
     now: u64,
     /// Runs that ended before this are too old.
     before: u64,
@@ -123,14 +123,14 @@ struct Due {
     too_large: bool,
 }
 
-/// Forgets the oldest run that is over, or some of its tasks; where none is over, the oldest tasks that are. Whether there
-/// was something.
+/// Deletes the oldest ended run, or some of its tasks. If no run has ended, deletes the oldest ended tasks. Whether there was
+/// something to delete.
 fn forget_some(transaction: &Connection, due: Due) -> Result<bool> {
     let first = |query, values: &[i64]| {
         transaction.query_row(query, rusqlite::params_from_iter(values), |row| row.get::<_, i64>(0)).optional()
     };
     let oldest = first("SELECT id FROM runs WHERE ended_at IS NOT NULL ORDER BY id LIMIT 1", &[])?;
-    // A run that ended while the clock was wrong has the age of the next one whose time can be right.
+    // A run that ended while the clock was wrong has the age of the next one with a plausible time.
     let ended = first(
         "SELECT ended_at FROM runs WHERE ended_at BETWEEN ?1 AND ?2 ORDER BY id LIMIT 1",
         &[EARLIEST as i64, due.now as i64],
@@ -148,7 +148,7 @@ fn forget_some(transaction: &Connection, due: Due) -> Result<bool> {
         transaction.execute("DELETE FROM actors WHERE run = ?1", [run])?;
         transaction.execute("DELETE FROM runs WHERE id = ?1", [run])?;
     } else {
-        // Seen meanwhile, it says what it lacks.
+        // A reader that sees the run now learns what is missing.
         transaction.execute("UPDATE runs SET left_out = left_out + ?2 WHERE id = ?1", params![run, tasks as i64])?;
     }
     Ok(true)
