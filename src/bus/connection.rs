@@ -60,7 +60,12 @@ pub(super) async fn serve(context: &Arc<BusContext>, events: &Receiver<Event>) -
         .serve_at(names::ROOT, WorkflowObject(Arc::clone(context)))
         .build()
         .await?;
-    let left = send_events(context, &connection, events).await?;
+    let mut is_on_bus = false;
+    let left = match send_events(context, &connection, events, &mut is_on_bus).await {
+        // The bus went away while a message was sent.
+        Err(zbus::Error::InputOutput(_)) if is_on_bus => Disconnected::Lost,
+        left => left?,
+    };
     if left == Disconnected::Asked {
         // Sends the last messages and replies first.
         connection.graceful_shutdown().await;
@@ -73,6 +78,7 @@ async fn send_events(
     context: &Arc<BusContext>,
     connection: &Connection,
     events: &Receiver<Event>,
+    is_on_bus: &mut bool,
 ) -> zbus::Result<Disconnected> {
     let server = connection.object_server();
     let mut workflow = context.snapshot.with(|state| Arc::clone(&state.workflow));
@@ -85,6 +91,7 @@ async fn send_events(
     connection.request_name_with_flags(names::SHARED, RequestNameFlags::empty()).await?;
     connection.request_name_with_flags(names::service(&context.name), RequestNameFlags::DO_NOT_QUEUE).await?;
     context.on_connected();
+    *is_on_bus = true;
     show_processes(context, server).await?;
 
     let mut closed = pin!(connection.closed());

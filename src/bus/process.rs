@@ -4,6 +4,7 @@
 //! are updated when a caller lists the processes, and when the loop announces a change, at most once a second
 //! (`service::view::process_list`). Their number is bounded. Processes that live shorter, or are beyond the bound, have no object.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
@@ -115,8 +116,8 @@ async fn export(context: &Arc<BusContext>, server: &ObjectServer, processes: &Pr
         server.remove::<ProcessObject, _>(names::process(pid)).await?;
     }
     for (pid, started) in wanted {
-        if !exported.processes.contains_key(&pid) {
-            exported.processes.insert(pid, started);
+        if let Entry::Vacant(entry) = exported.processes.entry(pid) {
+            entry.insert(started);
             server.at(names::process(pid), ProcessObject { context: Arc::clone(context), pid, started }).await?;
         }
     }

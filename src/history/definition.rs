@@ -132,7 +132,15 @@ mod tests {
 
     use super::*;
 
-    const FILE: &str = "[workflow]\nname = \"w\"\n[actors.a]\nkind = \"exec\"\ncommand = [\"true\"]\nretries = 1\n";
+    const FILE: &str = r#"
+[workflow]
+name = "w"
+links = [{ from = "start", to = "a" }, { from = "a", to = "stop" }]
+[actors.a]
+kind = "exec"
+command = ["true"]
+retries = 1
+"#;
 
     fn workflow(text: &str) -> Workflow {
         crate::config::load_str(text, Path::new("/w.toml")).map_err(|errors| format!("{errors:?}")).unwrap().workflow
