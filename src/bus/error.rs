@@ -43,7 +43,7 @@ impl DBusError for RequestError {
     }
 }
 
-/// A text without zero bytes: the bus disconnects whoever sends one.
+/// A text without zero bytes: the bus disconnects a client that sends one.
 pub(super) fn text(text: &str) -> Cow<'_, str> {
     if text.contains('\0') { text.replace('\0', "\u{2400}").into() } else { text.into() }
 }

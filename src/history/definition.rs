@@ -133,9 +133,9 @@ mod tests {
     use super::*;
 
     const FILE: &str = r#"
+links = [{ from = "start", to = "a" }, { from = "a", to = "stop" }]
 [workflow]
 name = "w"
-links = [{ from = "start", to = "a" }, { from = "a", to = "stop" }]
 [actors.a]
 kind = "exec"
 command = ["true"]

@@ -137,5 +137,5 @@ fn the_history_stays_as_it_was_opened_which_is_said() {
     change(&project, "[pool]", "[history]\nkeep = '1d'\n[pool]");
     assert_eq!(bus.call("w", "Reload", &[]).code, Some(0));
     service.wait_for("[history] has changed: it applies when the service is restarted");
-    service.wait_for("[service] on_crash is not what the service was started with");
+    service.wait_for("[service] on_crash has changed");
 }

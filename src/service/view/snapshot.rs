@@ -136,7 +136,7 @@ impl RunView {
         self.clock.map_or_else(now, RunClock::now)
     }
 
-    /// How long it has been running, or how long it ran, microseconds: not changed by whoever sets the clock of the host.
+    /// How long it has been running, or how long it ran, microseconds. Setting the clock of the host does not change it.
     pub fn elapsed(&self) -> Option<u64> {
         Some(self.ended_at.unwrap_or_else(|| self.now()).saturating_sub(self.started_at?))
     }
