@@ -21,7 +21,7 @@ use crate::graph::{PoolType, Workers, Workflow};
 use crate::history::RunError;
 use crate::log_queue;
 use crate::payload::{JsonObject, Payload};
-use crate::pool::Step;
+use crate::pool::EscalationStep;
 use crate::process::Signal;
 use crate::process::guardian::{self, Guardian};
 use crate::process::sys::EndedBySignals;
@@ -377,7 +377,7 @@ impl<'a> Foreground<'a> {
             }
             Some(Expired::Tasks) => {
                 warn!("the running tasks have not finished in time: killing them");
-                self.supervisor.press_tasks(Step::Terminate);
+                self.supervisor.press_tasks(EscalationStep::Terminate);
             }
             None => {}
         }
@@ -397,7 +397,7 @@ impl<'a> Foreground<'a> {
             StopAction::Stop => {
                 info!("SIGTERM: no new task starts, running tasks may finish within {stop_timeout:?}");
                 self.supervisor.stop_runs("the workflow was stopped by SIGTERM");
-                self.supervisor.press_daemonic_tasks(Step::Terminate);
+                self.supervisor.press_daemonic_tasks(EscalationStep::Terminate);
             }
             StopAction::Interrupt => {
                 let reason = match signal {
@@ -416,7 +416,7 @@ impl<'a> Foreground<'a> {
             StopAction::Kill => {
                 info!("killing the running tasks");
                 self.supervisor.abort_runs("the workflow was interrupted twice");
-                self.supervisor.press_tasks(Step::Terminate);
+                self.supervisor.press_tasks(EscalationStep::Terminate);
                 self.supervisor.signal_leftovers(Signal::SIGTERM);
             }
         }

@@ -40,7 +40,7 @@ pub struct PoolSpec {
 impl PoolSpec {
     /// Whether a worker has nothing to do but one task after the other, so that it can have the next one before it has answered:
     /// its supervisor sees all that a task does there, and nothing of an earlier task goes on.
-    pub fn can_send_ahead(&self) -> bool {
+    pub fn can_prefill(&self) -> bool {
         let alone = !self.kind.shares_process() && !self.gevent && self.launcher.is_empty();
         // What the kernel refuses for `pids_max` is told from a count: of one task at a time.
         alone && self.max_tasks_per_worker != Some(1) && self.limits.pids_max.is_none()

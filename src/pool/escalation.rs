@@ -1,10 +1,10 @@
-//! How an interrupted job is pressed until it ends: SIGINT, and after each grace time the next signal.
+//! Termination of an interrupted job: SIGINT, then SIGTERM and SIGKILL, each after the grace time.
 
 use std::time::{Duration, Instant};
 
 /// One step of the escalation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Step {
+pub enum EscalationStep {
     /// SIGINT: the task gets an exception, the worker lives.
     Interrupt,
     /// SIGTERM to all of its processes.
@@ -13,24 +13,24 @@ pub enum Step {
     Kill,
 }
 
-/// What is due while a job is pressed.
+/// What is due while a job is terminated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Due {
     /// The next step.
-    Step(Step),
-    /// It was killed, and is still there: once.
+    Step(EscalationStep),
+    /// It was killed, and has not ended: reported once.
     Stuck,
 }
 
-/// A job that is being pressed.
+/// The termination of one job.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Escalation {
-    step: Step,
+    step: EscalationStep,
     next: Option<Instant>,
 }
 
 impl Escalation {
-    pub(super) fn new(step: Step, now: Instant, grace: Duration) -> Self {
+    pub(super) fn new(step: EscalationStep, now: Instant, grace: Duration) -> Self {
         Escalation { step, next: Some(now + grace) }
     }
 
@@ -43,16 +43,16 @@ impl Escalation {
     pub(super) fn advance(&mut self, now: Instant, grace: Duration) -> Option<Due> {
         self.next.take_if(|next| *next <= now)?;
         let step = match self.step {
-            Step::Interrupt => Step::Terminate,
-            Step::Terminate => Step::Kill,
-            Step::Kill => return Some(Due::Stuck),
+            EscalationStep::Interrupt => EscalationStep::Terminate,
+            EscalationStep::Terminate => EscalationStep::Kill,
+            EscalationStep::Kill => return Some(Due::Stuck),
         };
         *self = Escalation::new(step, now, grace);
         Some(Due::Step(step))
     }
 
-    /// Goes on to a step at once, unless it is there already.
-    pub(super) fn raise(&mut self, step: Step, now: Instant, grace: Duration) -> bool {
+    /// Goes to a step at once. False if that step was reached already.
+    pub(super) fn raise(&mut self, step: EscalationStep, now: Instant, grace: Duration) -> bool {
         let higher = step > self.step;
         if higher {
             *self = Escalation::new(step, now, grace);

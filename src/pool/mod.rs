@@ -1,24 +1,24 @@
-//! Which worker gets which job; when to spawn, reuse, interrupt and retire. No I/O, no clock, no Python.
+//! Which worker gets which job; when to spawn, reuse, interrupt and retire workers. No I/O, no clock, no Python.
 //!
 //! A [`Pool`] is told what happened (`on_…`) and answers with [`Effect`]s. Time is an argument; [`Pool::next_time`] says
-//! when it next wants to be called. A program (an exec task) takes a place of the pool like a worker that is used once.
+//! when it next wants to be called. A program (an exec task) takes a slot of the pool like a worker that is used once.
 
-mod ahead;
 mod escalation;
+mod prefill;
 mod state;
 
 #[cfg(test)]
 mod tests;
 
-pub use ahead::{Answer, SHORT};
-pub use escalation::Step;
+pub use escalation::EscalationStep;
+pub use prefill::{Answer, SHORT};
 pub use state::Pool;
 
 /// Something a pool works on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct JobId(pub u64);
 
-/// A place of a pool: one worker process, or one program; never used again.
+/// A slot of a pool: one worker, or one program. Ids are never used again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct WorkerId(pub u32);
 
@@ -27,7 +27,7 @@ pub struct WorkerId(pub u32);
 pub enum Needs {
     /// A worker.
     Worker,
-    /// A worker that has nothing else to do: nothing that can be sent ahead.
+    /// An idle worker: the job cannot be prefilled.
     IdleWorker,
     /// A process of its own.
     Program,
@@ -38,22 +38,22 @@ pub enum Needs {
 pub enum Effect {
     /// Start a worker; answered by `on_worker_ready` or `on_worker_ended`.
     Spawn(WorkerId),
-    /// Give a job to a worker that is ready; answered by `on_job_ended` or `on_worker_ended`.
+    /// Give a job to an idle worker; answered by `on_job_ended` or `on_worker_ended`.
     Send(WorkerId, JobId),
-    /// Give a job to a worker that is busy, to be begun when it has answered. Once the answers before it are in, the job
-    /// counts as given; see `on_job_ended`.
-    SendAhead(WorkerId, JobId),
-    /// Take back from a worker what it was sent ahead and has not begun; answered by `on_taken_back`.
-    TakeBack(WorkerId),
-    /// Start a program; answered by `on_worker_ended`, also when it cannot be started.
+    /// Give a job to a busy worker, which begins it after the jobs that it has. Once those have ended, the job is the
+    /// worker's current one; see `on_job_ended`.
+    Prefill(WorkerId, JobId),
+    /// Retract from a worker the jobs that it has not begun; answered by `on_retracted`.
+    Retract(WorkerId),
+    /// Start a program; answered by `on_worker_ended`, also if it cannot be started.
     Launch(WorkerId, JobId),
-    /// Press the one that executes an interrupted job.
-    Press(WorkerId, Step),
-    /// Tell people that one that was killed has not ended; once for each.
+    /// Signal the worker or program that executes an interrupted job.
+    Escalate(WorkerId, EscalationStep),
+    /// Report that a worker or program was killed and has not ended; once for each.
     Stuck(WorkerId),
-    /// Let an idle worker go: close its connection. Answered by `on_worker_ended`.
+    /// End an idle worker by closing its connection. Answered by `on_worker_ended`.
     Retire(WorkerId),
-    /// Tell people that a worker takes long to become ready; once for each.
+    /// Report that a worker takes long to become ready; once for each.
     Late(WorkerId),
     /// Kill a worker that has not become ready in time. Answered by `on_worker_ended`.
     Overdue(WorkerId),
@@ -61,11 +61,11 @@ pub enum Effect {
     Refuse(JobId),
 }
 
-/// How a job that was in a worker or program ended with it.
+/// A job whose worker or program has ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Orphan {
     /// The job.
     pub job: JobId,
-    /// Whether it had been interrupted.
+    /// Whether it was interrupted before.
     pub interrupted: bool,
 }

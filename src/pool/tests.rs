@@ -2,10 +2,10 @@
 
 use std::time::{Duration, Instant};
 
-use super::{Answer, Effect, JobId, Needs, Orphan, Pool, Step, WorkerId};
+use super::{Answer, Effect, EscalationStep, JobId, Needs, Orphan, Pool, WorkerId};
 use crate::graph::{Context, Limits, PoolSpec, PoolType, Workers};
 
-mod ahead;
+mod prefill;
 
 const GRACE: Duration = Duration::from_secs(5);
 const IDLE: Duration = Duration::from_secs(10);
@@ -36,7 +36,7 @@ fn spec(workers: Workers) -> PoolSpec {
 
 impl Bench {
     fn new(spec: &PoolSpec) -> Self {
-        Bench { pool: Pool::new(spec), now: Instant::now(), effects: Vec::new() }
+        Bench { pool: Pool::new(spec, true), now: Instant::now(), effects: Vec::new() }
     }
 
     fn submit(&mut self, job: u64) -> Vec<Effect> {
@@ -64,8 +64,8 @@ impl Bench {
         (orphan, self.taken())
     }
 
-    fn press(&mut self, job: u64, step: Step) -> Vec<Effect> {
-        self.pool.press(JobId(job), step, self.now, &mut self.effects);
+    fn escalate(&mut self, job: u64, step: EscalationStep) -> Vec<Effect> {
+        self.pool.escalate(JobId(job), step, self.now, &mut self.effects);
         self.taken()
     }
 
@@ -228,27 +228,27 @@ fn a_program_that_the_system_has_no_room_for_waits_for_others_and_is_not_started
 }
 
 #[test]
-fn an_interrupted_job_is_pressed_harder_after_each_grace_time() {
+fn an_interrupted_job_gets_the_next_signal_after_each_grace_time() {
     let mut bench = Bench::new(&spec(Workers::Fixed(1)));
     bench.submit(1);
     bench.ready(0);
     let worker = WorkerId(0);
-    assert_eq!(bench.press(1, Step::Interrupt), [Effect::Press(worker, Step::Interrupt)]);
-    assert_eq!(bench.press(1, Step::Interrupt), [], "one interrupt a task");
+    assert_eq!(bench.escalate(1, EscalationStep::Interrupt), [Effect::Escalate(worker, EscalationStep::Interrupt)]);
+    assert_eq!(bench.escalate(1, EscalationStep::Interrupt), [], "one interrupt a task");
     assert_eq!(bench.pool.next_time(), Some(bench.now + GRACE));
-    assert_eq!(bench.pass(GRACE), [Effect::Press(worker, Step::Terminate)]);
-    assert_eq!(bench.pass(GRACE), [Effect::Press(worker, Step::Kill)]);
+    assert_eq!(bench.pass(GRACE), [Effect::Escalate(worker, EscalationStep::Terminate)]);
+    assert_eq!(bench.pass(GRACE), [Effect::Escalate(worker, EscalationStep::Kill)]);
     assert_eq!(bench.pass(GRACE), [Effect::Stuck(worker)], "nothing is stronger: people are told, once");
     assert_eq!(bench.pool.next_time(), None);
     assert_eq!(bench.gone(0).0, Some(Orphan { job: JobId(1), interrupted: true }));
 }
 
 #[test]
-fn a_job_that_ends_after_its_interrupt_is_not_pressed_on() {
+fn a_job_that_ends_after_its_interrupt_is_not_escalated() {
     let mut bench = Bench::new(&spec(Workers::Fixed(1)));
     bench.submit(1);
     bench.ready(0);
-    bench.press(1, Step::Interrupt);
+    bench.escalate(1, EscalationStep::Interrupt);
     bench.done(0);
     assert_eq!(bench.submit(2), [send(0, 2)]);
     assert_eq!(bench.pass(GRACE * 10), []);
@@ -266,7 +266,7 @@ fn a_queued_job_can_be_withdrawn_and_a_running_one_cannot() {
 }
 
 #[test]
-fn programs_and_workers_share_the_places_of_a_pool() {
+fn programs_and_workers_share_the_slots_of_a_pool() {
     let mut bench = Bench::new(&spec(Workers::Fixed(2)));
     assert_eq!(bench.program(1), [Effect::Launch(WorkerId(0), JobId(1))]);
     assert_eq!(bench.program(2), [Effect::Launch(WorkerId(1), JobId(2))]);

@@ -83,7 +83,7 @@ impl Supervisor {
     /// Takes back what a worker was sent and has not begun. What it has afterwards it has begun, and that is known.
     pub(super) fn take_back(&mut self, pool: PoolId, worker: WorkerId) {
         if let Some(first) = self.empty_queue(pool, worker) {
-            if self.pools[pool.index()].pool.is_pressed(worker) {
+            if self.pools[pool.index()].pool.is_escalating(worker) {
                 self.interrupted_before_it_began(pool, worker, first);
             } else {
                 self.has_not_begun(pool, worker, first);
@@ -144,7 +144,7 @@ impl Supervisor {
     }
 
     fn back_to_pool(&mut self, pool: PoolId, worker: WorkerId, jobs: &[JobId]) {
-        self.tell_pool(pool, |pool, effects| pool.on_taken_back(worker, jobs, Instant::now(), effects));
+        self.tell_pool(pool, |pool, effects| pool.on_retracted(worker, jobs, Instant::now(), effects));
     }
 
     /// What counted as begun waits again.
@@ -168,12 +168,12 @@ impl Supervisor {
     pub(super) fn take_all_back(&mut self) {
         self.carry_out();
         for index in 0..self.pools.len() {
-            for worker in self.pools[index].pool.pause_sending_ahead() {
+            for worker in self.pools[index].pool.pause_prefill() {
                 self.take_back(PoolId::from(index), worker);
             }
         }
         self.carry_out();
-        self.pools.iter_mut().for_each(|state| state.pool.resume_sending_ahead());
+        self.pools.iter_mut().for_each(|state| state.pool.resume_prefill());
     }
 }
 

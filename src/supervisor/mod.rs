@@ -31,6 +31,7 @@ mod setup;
 mod shared;
 mod shutdown;
 mod starting;
+mod switches;
 mod template;
 mod workers;
 
@@ -128,7 +129,7 @@ impl PoolState {
     /// The pools of a workflow, without any process.
     fn all_of(workflow: &Workflow) -> Vec<Self> {
         let state = |spec: &PoolSpec| PoolState {
-            pool: Pool::new(spec),
+            pool: Pool::new(spec, switches::is_on("PUSHFLOW_PREFILL")),
             forkserver: None,
             preload: spec.preload || spec.context == Context::Fork,
             workers: FxHashMap::default(),
@@ -382,10 +383,10 @@ impl Supervisor {
         match effect {
             pool::Effect::Spawn(worker) => self.spawn_worker(pool, worker),
             pool::Effect::Send(worker, job) => self.send_job(pool, worker, job),
-            pool::Effect::SendAhead(worker, job) => self.send_ahead(pool, worker, job),
-            pool::Effect::TakeBack(worker) => self.take_back(pool, worker),
+            pool::Effect::Prefill(worker, job) => self.send_ahead(pool, worker, job),
+            pool::Effect::Retract(worker) => self.take_back(pool, worker),
             pool::Effect::Launch(worker, job) => self.launch_program(pool, worker, job),
-            pool::Effect::Press(worker, step) => self.press(pool, worker, step),
+            pool::Effect::Escalate(worker, step) => self.press(pool, worker, step),
             pool::Effect::Stuck(worker) => self.worker_is_stuck(pool, worker),
             pool::Effect::Retire(worker) => self.retire_worker(pool, worker),
             pool::Effect::Late(worker) => self.worker_is_late(pool, worker),

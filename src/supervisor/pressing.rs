@@ -4,23 +4,23 @@ use tracing::warn;
 
 use super::Supervisor;
 use crate::graph::PoolId;
-use crate::pool::{Step, WorkerId};
+use crate::pool::{EscalationStep, WorkerId};
 use crate::process::sys::Signal;
 use crate::process::tree::{self, Process, Snapshot};
 
 impl Supervisor {
-    pub(super) fn press(&mut self, pool: PoolId, worker: WorkerId, step: Step) {
+    pub(super) fn press(&mut self, pool: PoolId, worker: WorkerId, step: EscalationStep) {
         let signal = match step {
-            Step::Interrupt => Signal::SIGINT,
-            Step::Terminate => Signal::SIGTERM,
-            Step::Kill => Signal::SIGKILL,
+            EscalationStep::Interrupt => Signal::SIGINT,
+            EscalationStep::Terminate => Signal::SIGTERM,
+            EscalationStep::Kill => Signal::SIGKILL,
         };
         if self.workflow.pool(pool).kind.shares_process() {
             self.press_place(pool, worker, step);
         } else {
             // What it was sent to do next is not meant.
             self.take_back(pool, worker);
-            if !self.pools[pool.index()].pool.is_pressed(worker) {
+            if !self.pools[pool.index()].pool.is_escalating(worker) {
                 // What it does now, if anything, is something else.
                 return;
             }

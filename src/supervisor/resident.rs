@@ -10,7 +10,7 @@ use super::interpreter::Interpreter;
 use super::shutdown::Meanwhile;
 use super::{PoolState, RunId, Supervisor, SupervisorError, SupervisorEvent};
 use crate::graph::Workflow;
-use crate::pool::Step;
+use crate::pool::EscalationStep;
 use crate::process::guardian::Guardian;
 use crate::process::sys::{Pid, Signal};
 use crate::process::tree;
@@ -102,7 +102,7 @@ impl Supervisor {
     }
 
     /// Presses the running tasks of one run harder, at once.
-    pub fn press_run(&mut self, run: RunId, step: Step) {
+    pub fn press_run(&mut self, run: RunId, step: EscalationStep) {
         let now = Instant::now();
         let jobs = self.runs.get(&run).map(|run| run.jobs.values().copied().collect::<Vec<_>>());
         for job in jobs.unwrap_or_default() {

@@ -13,7 +13,7 @@ use crate::engine::{Effect, Failure, FailureKind, Run, TaskId};
 use crate::graph::{ActorId, Kind, Stdin};
 use crate::history::RunClock;
 use crate::payload::{ErrorClass, Payload};
-use crate::pool::{JobId, Needs, Step};
+use crate::pool::{EscalationStep, JobId, Needs};
 use crate::text;
 use crate::worker::is_light;
 
@@ -80,7 +80,7 @@ impl Supervisor {
     }
 
     /// Presses every running task harder, at once: SIGTERM, and after the grace time SIGKILL.
-    pub fn press_tasks(&mut self, step: Step) {
+    pub fn press_tasks(&mut self, step: EscalationStep) {
         let now = Instant::now();
         for job in self.runs.values().flat_map(|run| run.jobs.values().copied()).collect::<Vec<_>>() {
             self.press_job(job, step, now);
@@ -93,7 +93,7 @@ impl Supervisor {
             Effect::Withdraw(task) => self.withdraw_task(run, task),
             Effect::Interrupt(task) => {
                 if let Some(job) = self.job_of(run, task) {
-                    self.press_job(job, Step::Interrupt, Instant::now());
+                    self.press_job(job, EscalationStep::Interrupt, Instant::now());
                 }
             }
             Effect::ActorStarted(actor) => {
@@ -167,13 +167,13 @@ impl Supervisor {
         self.runs.get(&run)?.jobs.get(&task).copied()
     }
 
-    pub(super) fn press_job(&mut self, job: JobId, step: Step, now: Instant) {
+    pub(super) fn press_job(&mut self, job: JobId, step: EscalationStep, now: Instant) {
         if let Some(Job::Task { actor, .. }) = self.jobs.get(&job) {
             let pool = self.workflow.actor(*actor).pool;
-            if let Some(worker) = self.pools[pool.index()].pool.sent_ahead_to(job) {
+            if let Some(worker) = self.pools[pool.index()].pool.prefilled_at(job) {
                 self.take_back(pool, worker);
             }
-            self.tell_pool(pool, |pool, effects| pool.press(job, step, now, effects));
+            self.tell_pool(pool, |pool, effects| pool.escalate(job, step, now, effects));
         }
     }
 

@@ -9,7 +9,7 @@ use std::time::Instant;
 use super::Supervisor;
 use super::output::{Context, LONGEST_LINE};
 use crate::graph::PoolId;
-use crate::pool::{JobId, Step, WorkerId};
+use crate::pool::{EscalationStep, JobId, WorkerId};
 use crate::process::sys::Signal;
 use crate::worker::{ChannelError, Frame};
 
@@ -80,26 +80,26 @@ impl Supervisor {
     }
 
     /// Presses one task of a process that executes several.
-    pub(super) fn press_place(&mut self, pool: PoolId, place: WorkerId, step: Step) {
+    pub(super) fn press_place(&mut self, pool: PoolId, place: WorkerId, step: EscalationStep) {
         let host = self.host_of(pool, place);
         let Some(process) = self.pools[pool.index()].workers.get_mut(&host) else { return };
         let Some((job, _)) = process.jobs.iter().find(|(_, its)| *its == place) else { return };
         match step {
-            Step::Interrupt => {
+            EscalationStep::Interrupt => {
                 let frame = Frame::interrupt(job.0);
                 let sent = process.connection.as_mut().map_or(Err(ChannelError::Closed), |it| it.channel.send(frame));
                 if let Err(error) = sent {
                     self.worker_unusable(pool, host, error);
                 }
             }
-            Step::Terminate => {
+            EscalationStep::Terminate => {
                 let alone = process.jobs.len() == 1;
                 self.close_to_jobs(pool, host);
                 if alone {
                     self.signal_worker(pool, host, Signal::SIGTERM);
                 }
             }
-            Step::Kill => {
+            EscalationStep::Kill => {
                 process.fault.get_or_insert_with(|| {
                     "was killed because another task in it did not return when it was interrupted".to_owned()
                 });

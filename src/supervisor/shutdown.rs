@@ -13,7 +13,7 @@ use super::owners::PoolOwners;
 use super::processes::{Child, Occupation, Owners, longest_grace};
 use super::{Supervisor, SupervisorError, SupervisorEvent};
 use crate::graph::{Kind, PoolId};
-use crate::pool::Step;
+use crate::pool::EscalationStep;
 use crate::process::sys::{Pid, Signal};
 use crate::process::tree::{self, Process, Snapshot};
 
@@ -92,7 +92,7 @@ impl Supervisor {
     }
 
     /// Presses the running tasks whose workers are daemonic.
-    pub fn press_daemonic_tasks(&mut self, step: Step) {
+    pub fn press_daemonic_tasks(&mut self, step: EscalationStep) {
         let daemonic = |job: &Job| match job {
             Job::Task { actor, .. } => {
                 let actor = self.workflow.actor(*actor);

@@ -130,7 +130,7 @@ impl Supervisor {
 
     /// A queue for a worker of this pool, and its end of it, where workers have one.
     pub(super) fn queue_for(&self, pool: PoolId) -> io::Result<Option<(Queue, OwnedFd)>> {
-        self.workflow.pool(pool).can_send_ahead().then(Queue::new).transpose()
+        self.pools[pool.index()].pool.can_prefill().then(Queue::new).transpose()
     }
 
     /// Starts an interpreter that is a worker.

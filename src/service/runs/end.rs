@@ -11,7 +11,7 @@ use crate::engine::Status;
 use crate::graph::ActorId;
 use crate::history::{Figures, RunEnd, RunError, RunStatus, now};
 use crate::payload::{ERROR_KEY, JsonObject, Payload};
-use crate::pool::Step;
+use crate::pool::EscalationStep;
 use crate::service::durability::Write;
 use crate::service::request::{ReplySender, send_reply};
 use crate::service::view::{MAX_SHOWN_OUTPUT, RunView};
@@ -166,7 +166,7 @@ impl Service {
         }
         for run in tasks {
             warn!(run = run.0, "the running tasks of run {run} have not finished in time: killing them");
-            self.supervisor.press_run(run, Step::Terminate);
+            self.supervisor.press_run(run, EscalationStep::Terminate);
         }
     }
 }

@@ -10,7 +10,7 @@ from time import monotonic
 from pushflow import children
 from pushflow.descriptors import Descriptor
 
-#: A task that takes longer, in seconds, waits for the supervisor: beside it that costs nothing (`SHORT` in `src/pool/ahead.rs`).
+#: A task that takes longer, in seconds, waits for the supervisor: beside it that costs nothing (`SHORT` in `src/pool/prefill.rs`).
 LONG = 0.0005
 #: A count of bytes: zero.
 NOTHING = bytes(4)

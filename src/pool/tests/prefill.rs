@@ -1,4 +1,4 @@
-//! Sending ahead.
+//! Prefill.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -9,8 +9,8 @@ use super::*;
 const SHORT: Duration = Duration::from_micros(100);
 const WORKER: WorkerId = WorkerId(0);
 
-fn ahead(worker: u32, job: u64) -> Effect {
-    Effect::SendAhead(WorkerId(worker), JobId(job))
+fn prefill(worker: u32, job: u64) -> Effect {
+    Effect::Prefill(WorkerId(worker), JobId(job))
 }
 
 /// A pool with these workers, ready; jobs 0 up to that number were submitted, and 15 are done: they were short.
@@ -37,7 +37,7 @@ impl Bench {
 
     fn back(&mut self, worker: u32, jobs: &[u64]) -> Vec<Effect> {
         let jobs: Vec<JobId> = jobs.iter().copied().map(JobId).collect();
-        self.pool.on_taken_back(WorkerId(worker), &jobs, self.now, &mut self.effects);
+        self.pool.on_retracted(WorkerId(worker), &jobs, self.now, &mut self.effects);
         self.taken()
     }
 }
@@ -48,15 +48,15 @@ fn a_worker_gets_its_share_of_what_waits_once_jobs_are_known_to_be_short() {
     // 0 to 16 were given out one at a time; 17 is the first that may be followed.
     assert!(!bench.pool.may_be_followed(WORKER));
     let effects = bench.answer(0, SHORT);
-    assert_eq!(effects, [send(0, 17), ahead(0, 18), ahead(0, 19), ahead(0, 20)]);
+    assert_eq!(effects, [send(0, 17), prefill(0, 18), prefill(0, 19), prefill(0, 20)]);
     assert!(bench.pool.may_be_followed(WORKER));
-    assert_eq!(bench.pool.sent_ahead_to(JobId(20)), Some(WORKER));
+    assert_eq!(bench.pool.prefilled_at(JobId(20)), Some(WORKER));
     assert_eq!(bench.answer(0, SHORT), [], "it has enough, and 18 is its job now");
-    assert_eq!(bench.pool.sent_ahead_to(JobId(18)), None);
+    assert_eq!(bench.pool.prefilled_at(JobId(18)), None);
 }
 
 #[test]
-fn what_waits_at_a_worker_is_no_more_than_a_little_work() {
+fn the_prefilled_jobs_of_a_worker_are_no_more_than_a_little_work() {
     let long = Duration::from_micros(400);
     let mut bench = busy(&spec(Workers::Fixed(1)), 500);
     for _ in 0..100 {
@@ -68,12 +68,12 @@ fn what_waits_at_a_worker_is_no_more_than_a_little_work() {
         (0..9).for_each(|_| drop(bench.answer(0, Duration::ZERO)));
         (0..16).for_each(|_| drop(bench.answer(0, long)));
     }
-    let waiting = (0..500).filter(|job| bench.pool.sent_ahead_to(JobId(*job)).is_some()).count();
+    let waiting = (0..500).filter(|job| bench.pool.prefilled_at(JobId(*job)).is_some()).count();
     assert!((1..=6).contains(&waiting), "{waiting} jobs of 0.4 ms");
 }
 
 #[test]
-fn nothing_is_sent_ahead_where_that_cannot_be_taken_back_or_jobs_are_long() {
+fn nothing_is_prefilled_where_it_cannot_be_retracted_or_jobs_are_long() {
     let specs = [
         PoolSpec { kind: PoolType::Thread, ..spec(Workers::Fixed(2)) },
         PoolSpec { gevent: true, ..spec(Workers::Fixed(2)) },
@@ -82,7 +82,7 @@ fn nothing_is_sent_ahead_where_that_cannot_be_taken_back_or_jobs_are_long() {
     ];
     for spec in specs {
         let mut bench = busy(&spec, 100);
-        assert!(!bench.answer(0, SHORT).iter().any(|effect| matches!(effect, Effect::SendAhead(..))), "{spec:?}");
+        assert!(!bench.answer(0, SHORT).iter().any(|effect| matches!(effect, Effect::Prefill(..))), "{spec:?}");
     }
     let mut bench = busy(&spec(Workers::Fixed(2)), 100);
     bench.answer(1, Duration::from_millis(1));
@@ -90,7 +90,7 @@ fn nothing_is_sent_ahead_where_that_cannot_be_taken_back_or_jobs_are_long() {
 }
 
 #[test]
-fn a_job_that_cannot_be_sent_ahead_waits_for_a_worker_with_nothing_to_do_and_is_not_overtaken() {
+fn a_job_that_cannot_be_prefilled_waits_for_an_idle_worker_and_is_not_overtaken() {
     let mut bench = busy(&spec(Workers::Fixed(2)), 20);
     bench.pool.submit(JobId(20), Needs::IdleWorker, &mut bench.effects);
     for job in 21..60 {
@@ -100,17 +100,17 @@ fn a_job_that_cannot_be_sent_ahead_waits_for_a_worker_with_nothing_to_do_and_is_
     while !given.contains(&send(0, 20)) {
         let effects = bench.answer(0, SHORT);
         assert!(given.len() < 20, "{given:?}");
-        given.extend(effects.into_iter().filter(|effect| matches!(effect, Effect::Send(..) | Effect::SendAhead(..))));
+        given.extend(effects.into_iter().filter(|effect| matches!(effect, Effect::Send(..) | Effect::Prefill(..))));
     }
     assert!(!bench.pool.may_be_followed(WORKER), "nothing waits behind it either");
-    assert!((21..60).all(|job| !given.contains(&ahead(0, job))), "{given:?}");
+    assert!((21..60).all(|job| !given.contains(&prefill(0, job))), "{given:?}");
 }
 
 #[test]
 fn a_worker_is_not_sent_more_than_it_may_execute() {
     let spec = PoolSpec { max_tasks_per_worker: Some(20), ..spec(Workers::Fixed(1)) };
     let mut bench = busy(&spec, 100);
-    assert_eq!(bench.answer(0, SHORT), [send(0, 16), ahead(0, 17), ahead(0, 18), ahead(0, 19)]);
+    assert_eq!(bench.answer(0, SHORT), [send(0, 16), prefill(0, 17), prefill(0, 18), prefill(0, 19)]);
     for _ in 17..20 {
         assert_eq!(bench.answer(0, SHORT), []);
     }
@@ -118,31 +118,31 @@ fn a_worker_is_not_sent_more_than_it_may_execute() {
 }
 
 #[test]
-fn what_waits_at_a_worker_goes_to_one_that_has_nothing_to_do() {
+fn prefilled_jobs_are_retracted_for_an_idle_worker() {
     let mut bench = busy(&spec(Workers::Fixed(2)), 25);
     bench.answer(0, SHORT);
     // Of 21 to 24 it gets 21 and what is its share of the rest, and so on.
     let mut effects = Vec::new();
-    while !effects.contains(&Effect::TakeBack(WORKER)) {
+    while !effects.contains(&Effect::Retract(WORKER)) {
         effects = bench.answer(1, SHORT);
-        assert!(!effects.is_empty() || bench.pool.sent_ahead_to(JobId(24)).is_none());
+        assert!(!effects.is_empty() || bench.pool.prefilled_at(JobId(24)).is_none());
     }
     assert_eq!(bench.back(0, &[18, 19, 20]), [send(1, 18)], "17 is executed");
     assert_eq!(bench.answer(1, SHORT)[0], send(1, 19));
 }
 
 #[test]
-fn what_waits_behind_a_job_that_takes_long_is_taken_back() {
+fn jobs_prefilled_behind_a_long_job_are_retracted() {
     let mut bench = busy(&spec(Workers::Fixed(2)), 200);
     bench.answer(0, SHORT);
     assert_eq!(bench.pass(Duration::from_millis(9)), []);
     assert_eq!(bench.pool.next_time(), Some(bench.now + Duration::from_millis(1)));
-    assert_eq!(bench.pass(Duration::from_millis(1)), [Effect::TakeBack(WORKER)]);
+    assert_eq!(bench.pass(Duration::from_millis(1)), [Effect::Retract(WORKER)]);
     assert_eq!(bench.pass(Duration::ZERO), [], "once");
 }
 
 #[test]
-fn when_a_worker_dies_what_waits_there_is_given_to_others_first() {
+fn the_prefilled_jobs_of_a_worker_that_dies_are_the_next_to_be_given_out() {
     let mut bench = busy(&spec(Workers::Fixed(2)), 40);
     bench.answer(0, SHORT);
     let (orphan, effects) = bench.gone(0);
@@ -162,21 +162,21 @@ fn a_job_that_a_worker_has_not_begun_after_all_is_the_first_to_be_given_out() {
 }
 
 #[test]
-fn while_sending_ahead_is_paused_what_waits_can_be_withdrawn() {
+fn while_prefill_is_paused_retracted_jobs_can_be_withdrawn() {
     let mut bench = busy(&spec(Workers::Fixed(2)), 100);
     bench.answer(0, SHORT);
-    assert_eq!(bench.pool.pause_sending_ahead(), [WORKER]);
+    assert_eq!(bench.pool.pause_prefill(), [WORKER]);
     // What it had begun has been answered meanwhile, and more.
     for _ in 0..30 {
-        assert!(!bench.answer(1, SHORT).iter().any(|effect| matches!(effect, Effect::SendAhead(..))));
+        assert!(!bench.answer(1, SHORT).iter().any(|effect| matches!(effect, Effect::Prefill(..))));
     }
-    let waiting: Vec<u64> = (0..100).filter(|job| bench.pool.sent_ahead_to(JobId(*job)).is_some()).collect();
+    let waiting: Vec<u64> = (0..100).filter(|job| bench.pool.prefilled_at(JobId(*job)).is_some()).collect();
     assert_eq!(bench.back(0, &waiting), []);
     for job in waiting {
         assert!(bench.pool.withdraw(JobId(job)), "{job}");
     }
-    bench.pool.resume_sending_ahead();
-    assert!(!bench.answer(0, SHORT).iter().any(|effect| matches!(effect, Effect::SendAhead(..))));
+    bench.pool.resume_prefill();
+    assert!(!bench.answer(0, SHORT).iter().any(|effect| matches!(effect, Effect::Prefill(..))));
 }
 
 /// Workers as the supervisor has them: what is in the queue of each, and what it executes.
@@ -205,8 +205,8 @@ impl World {
                     assert!(queue.is_empty(), "{worker:?} has something to do");
                     queue.push_back(job);
                 }
-                Effect::SendAhead(worker, job) => self.queue(worker).push_back(job),
-                Effect::TakeBack(worker) => self.take_back(bench, worker, 1),
+                Effect::Prefill(worker, job) => self.queue(worker).push_back(job),
+                Effect::Retract(worker) => self.retract(bench, worker, 1),
                 Effect::Retire(worker) => {
                     assert!(self.queue(worker).is_empty());
                     self.queues.remove(&worker);
@@ -218,11 +218,11 @@ impl World {
         }
     }
 
-    /// Takes back what is behind the first so many.
-    fn take_back(&mut self, bench: &mut Bench, worker: WorkerId, begun: usize) {
+    /// Retracts all but the first so many jobs.
+    fn retract(&mut self, bench: &mut Bench, worker: WorkerId, begun: usize) {
         let queue = self.queue(worker);
         let back: Vec<JobId> = queue.drain(begun.min(queue.len())..).collect();
-        bench.pool.on_taken_back(worker, &back, bench.now, &mut bench.effects);
+        bench.pool.on_retracted(worker, &back, bench.now, &mut bench.effects);
     }
 
     fn answer(&mut self, bench: &mut Bench, worker: WorkerId, took: Duration) {
@@ -263,8 +263,8 @@ proptest! {
                 },
                 (20..94, Some(worker)) => world.answer(&mut bench, worker, SHORT),
                 (94..96, Some(worker)) => world.answer(&mut bench, worker, Duration::from_millis(3)),
-                (96, Some(worker)) => world.take_back(&mut bench, worker, 0),
-                (97, Some(worker)) => world.take_back(&mut bench, worker, 2),
+                (96, Some(worker)) => world.retract(&mut bench, worker, 0),
+                (97, Some(worker)) => world.retract(&mut bench, worker, 2),
                 (98, Some(worker)) => world.die(&mut bench, worker),
                 (99, _) => {
                     bench.now += Duration::from_millis(20);
