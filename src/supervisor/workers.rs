@@ -1,5 +1,12 @@
 //! Worker processes: how they are started, connected, and given their tasks.
 
+#[allow(dead_code)]
+mod state;
+#[cfg(test)]
+mod tests;
+#[allow(dead_code)]
+mod transitions;
+
 use std::collections::VecDeque;
 use std::io;
 use std::os::fd::OwnedFd;
