@@ -59,8 +59,6 @@ pub(super) struct Prefill {
     block: (u32, Duration),
     /// Number of jobs that are prefilled now.
     waiting: usize,
-    /// Number of jobs that were prefilled since the pool was created.
-    total: u64,
 }
 
 /// The prefilled jobs of one worker.
@@ -76,7 +74,7 @@ pub(super) struct Prefilled {
 impl Prefill {
     pub(super) fn new(enabled: bool) -> Self {
         let block = (0, Duration::ZERO);
-        Prefill { enabled, paused: false, short: 0, mean: SHORT, block, waiting: 0, total: 0 }
+        Prefill { enabled, paused: false, short: 0, mean: SHORT, block, waiting: 0 }
     }
 
     pub(super) fn is_enabled(&self) -> bool {
@@ -131,11 +129,6 @@ impl Pool {
             return None;
         }
         self.prefilled().find(|(_, prefilled)| prefilled.jobs.contains(&job)).map(|(worker, _)| worker)
-    }
-
-    /// Number of jobs that were prefilled since the pool was created.
-    pub fn prefilled_jobs(&self) -> u64 {
-        self.prefill.total
     }
 
     /// Suspends prefill. Returns the workers that have prefilled jobs.
@@ -201,7 +194,6 @@ impl Pool {
             let Some((job, _)) = self.queue.pop_front_if(|(_, needs)| *needs == Needs::Worker) else { break };
             prefilled.jobs.push_back(job);
             self.prefill.waiting += 1;
-            self.prefill.total += 1;
             effects.push(Effect::Prefill(worker, job));
         }
     }

@@ -4,13 +4,13 @@ use std::time::{Duration, Instant};
 
 use super::Supervisor;
 use super::jobs::failed;
-use super::workers::Connection;
+use super::workers::transitions;
 use crate::engine::{FailureKind, Outcome};
 use crate::graph::PoolId;
 use crate::payload::ErrorClass;
 use crate::pool::{Needs, Orphan, WorkerId};
 use crate::process::Ended;
-use crate::process::sys::{Pid, Signal};
+use crate::process::sys::Pid;
 use crate::worker::ChannelError;
 
 /// A bound on what is read of a worker that is gone, in turns of the loop.
@@ -38,12 +38,7 @@ impl Supervisor {
 
     /// Kills a worker that broke the protocol; its reaping ends its job.
     pub(super) fn give_up_worker(&mut self, pool: PoolId, worker: WorkerId, fault: String) {
-        self.close_connection(pool, worker);
-        self.lose_what_was_begun(pool, worker, &fault);
-        if let Some(process) = self.pools[pool.index()].workers.get_mut(&worker) {
-            process.fault.get_or_insert(fault);
-            self.signal_worker(pool, worker, Signal::SIGKILL);
-        }
+        transitions::give_up(&mut self.routed(pool, worker), fault);
     }
 
     pub(super) fn retire_worker(&mut self, pool: PoolId, worker: WorkerId) {
@@ -53,11 +48,7 @@ impl Supervisor {
     }
 
     pub(super) fn close_connection(&mut self, pool: PoolId, worker: WorkerId) {
-        self.take_back_for_good(pool, worker);
-        let Some(process) = self.pools[pool.index()].workers.get_mut(&worker) else { return };
-        if let Some(Connection { mut channel, token }) = process.connection.take() {
-            self.event_loop.unwatch(channel.stream(), token);
-        }
+        transitions::close(&mut self.routed(pool, worker));
     }
 
     /// A worker's process was reaped.
@@ -74,7 +65,7 @@ impl Supervisor {
 
     pub(super) fn worker_gone(&mut self, pool: PoolId, worker: WorkerId, ended: Option<Ended>) {
         let Some(process) = self.pools[pool.index()].workers.remove(&worker) else { return };
-        if process.ready {
+        if process.state.was_ready() {
             self.drain_output(process.output);
         } else {
             let lines = self.take_last_lines(process.output);
@@ -98,18 +89,18 @@ impl Supervisor {
         }
         self.forget_invitation(pool, worker);
         self.close_host(pool, worker);
-        let actor = process.jobs.first().and_then(|(job, _)| self.job_actor(*job)).map(|(_, actor)| actor);
+        let actor = process.state.running().next().and_then(|its| self.job_actor(its.job)).map(|(_, actor)| actor);
         self.task_is_over((pool, worker), actor, true, Duration::ZERO);
         let oom = self.resources.out_of_memory((pool, worker), ended);
         self.resources.on_gone((pool, worker), actor.map(|actor| self.workflow.actor(actor).display_name()));
         let place_of_death = (pool, process.process.as_ref().map(|(pid, _)| *pid));
-        for place in process.places {
-            let orphan = self.tell_pool(pool, |pool, effects| pool.on_worker_ended(place, Instant::now(), effects));
-            if !process.ready {
+        for slot in process.state.slots().to_vec() {
+            let orphan = self.tell_pool(pool, |pool, effects| pool.on_worker_ended(slot, Instant::now(), effects));
+            if !process.state.was_ready() {
                 self.say_that_starts_fail(pool);
             }
             if let Some(orphan) = orphan {
-                if process.first_is_unread && !orphan.interrupted {
+                if process.state.unread() == Some(orphan.job) && !orphan.interrupted {
                     self.has_not_begun(pool, worker, orphan.job);
                     self.tell_pool(pool, |pool, effects| pool.submit_first(orphan.job, Needs::IdleWorker, effects));
                     continue;

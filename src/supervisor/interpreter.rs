@@ -103,7 +103,7 @@ impl Supervisor {
             .args(bundle::arguments(theirs.as_raw_fd(), &self.title(kind)))
             .inherit(theirs.as_fd())
             .leaf(leaf.map(Leaf::door));
-        let (pid, pidfd) = self.nearness.start(program).map_err(cannot)?;
+        let (pid, pidfd) = self.affinity.start(program).map_err(cannot)?;
         drop((theirs, write));
         let mut channel = Channel::new(UnixStream::from_std(ours));
         let (queue, its_queue) = queue.unzip();

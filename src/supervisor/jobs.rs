@@ -64,7 +64,7 @@ impl Supervisor {
 
     /// Writes what callers of [`Supervisor::describe`] and its like wait for at once, with placeholders for what needs Python.
     pub fn hurry_descriptions(&mut self) {
-        self.take_all_back();
+        self.retract_all();
         let waited_for = |job: &Job| {
             matches!(job, Job::Describe { then: AfterDescribing::Tell | AfterDescribing::TellOfRun(_), .. })
         };

@@ -229,11 +229,12 @@ impl Supervisor {
             .env(ADDRESS, address)
             .env(TOKEN, &token)
             .leaf(leaf.as_deref().map(Leaf::door));
-        let (pid, pidfd) = self.nearness.start(program).map_err(cannot)?;
+        let (pid, pidfd) = self.affinity.start(program).map_err(cannot)?;
         self.processes.add_child(pid, Child::Worker(pool, worker));
         let output = self.watch_worker_output(pool, worker, output)?;
         self.keep_last_lines(output);
-        let process = WorkerProcess { launcher: Some((pid, pidfd)), ..WorkerProcess::new(worker, output) };
+        let process =
+            WorkerProcess { launcher: Some((pid, pidfd)), ..WorkerProcess::new(worker, self.is_shared(pool), output) };
         self.pools[pool.index()].workers.insert(worker, process);
         self.doorway()?.expected.push(Invitation { token, worker: (pool, worker), output: write });
         Ok(())

@@ -15,7 +15,6 @@ mod interpreter;
 mod jobs;
 mod kept_output;
 mod launched;
-mod nearness;
 mod output;
 mod owners;
 mod pressing;
@@ -26,6 +25,7 @@ mod recorder;
 mod recording;
 mod resident;
 mod resources;
+mod routing;
 mod runs;
 mod setup;
 mod shared;
@@ -63,7 +63,6 @@ use interpreter::Interpreter;
 use jobs::Job;
 use kept_output::KeptOutput;
 use launched::Doorway;
-use nearness::Nearness;
 use output::Output;
 use processes::status_socket::StatusSocket;
 use processes::{Child, Processes};
@@ -72,6 +71,7 @@ use recorder::Recorder;
 use recording::Recording;
 use runs::ActiveRun;
 use workers::WorkerProcess;
+use workers::affinity::Affinity;
 
 /// A limit on the size of files below this is worth a word: large values travel in files.
 const SMALL_FILE: u64 = 1 << 30;
@@ -98,7 +98,7 @@ pub struct Supervisor {
     /// Where tasks are recorded; none while nobody wants that.
     recording: Option<Recording>,
     jobs: FxHashMap<JobId, Job>,
-    nearness: Nearness,
+    affinity: Affinity,
     next_job: u64,
     runs: BTreeMap<RunId, ActiveRun>,
     next_run: u64,
@@ -187,7 +187,7 @@ impl Supervisor {
             resources: Resources::default(),
             recording: None,
             jobs: FxHashMap::default(),
-            nearness: Nearness::default(),
+            affinity: Affinity::new(switches::is_on("PUSHFLOW_AFFINITY")),
             next_job: 0,
             runs: BTreeMap::new(),
             next_run: 0,
@@ -225,7 +225,7 @@ impl Supervisor {
         self.carry_out();
         if self.reports.is_empty() {
             if self.jobs.is_empty() {
-                self.nearness.part();
+                self.affinity.unpin();
             }
             let wake = self.next_time().into_iter().chain(wake).min();
             let ready = self.event_loop.wait(wake.map(|at| at.saturating_duration_since(Instant::now())))?;
@@ -310,7 +310,7 @@ impl Supervisor {
     fn on_time(&mut self, now: Instant) {
         self.event_loop.on_time(now);
         if self.runs.values().any(|run| run.engine.is_overdue(now)) {
-            self.take_all_back();
+            self.retract_all();
         }
         for (id, run) in &mut self.runs {
             if run.engine.next_time().is_some_and(|at| at <= now) {
@@ -383,8 +383,8 @@ impl Supervisor {
         match effect {
             pool::Effect::Spawn(worker) => self.spawn_worker(pool, worker),
             pool::Effect::Send(worker, job) => self.send_job(pool, worker, job),
-            pool::Effect::Prefill(worker, job) => self.send_ahead(pool, worker, job),
-            pool::Effect::Retract(worker) => self.take_back(pool, worker),
+            pool::Effect::Prefill(worker, job) => self.prefill(pool, worker, job),
+            pool::Effect::Retract(worker) => self.retract(pool, worker),
             pool::Effect::Launch(worker, job) => self.launch_program(pool, worker, job),
             pool::Effect::Escalate(worker, step) => self.press(pool, worker, step),
             pool::Effect::Stuck(worker) => self.worker_is_stuck(pool, worker),

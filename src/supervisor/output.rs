@@ -119,7 +119,7 @@ impl Supervisor {
         }
         if let Some((pool, worker)) = self.followed_worker(token) {
             // It may have gone on to the next task before it printed. Nothing can begin between here and the reading.
-            self.take_back(pool, worker);
+            self.retract(pool, worker);
         }
         match self.read_output(token, MOST_A_TURN) {
             Progress::Empty => {}
@@ -133,7 +133,7 @@ impl Supervisor {
         let Context { pool: Some(pool), worker: Some(worker), .. } = self.outputs.get(&token)?.context else {
             return None;
         };
-        self.pools[pool.index()].workers.get(&worker)?.followed.then_some((pool, worker))
+        self.pools[pool.index()].workers.get(&worker)?.state.may_be_further().then_some((pool, worker))
     }
 
     /// Reads all that has been printed up to now, also a line without its end: what follows is somebody else's. What is printed while

@@ -45,9 +45,12 @@ impl Owners for PoolOwners<'_> {
     fn occupation(&self, (pool, worker): Owner) -> Occupation {
         let state = &self.pools[pool.index()];
         match state.workers.get(&worker) {
-            Some(process) if process.jobs.is_empty() => Occupation::None,
+            Some(process) if process.state.is_idle() => Occupation::None,
             Some(_) if self.workflow.pool(pool).kind.shares_process() => Occupation::SeveralTasks,
-            Some(process) => Occupation::Task { since: process.busy_since },
+            Some(process) => match process.state.only_job() {
+                Some(job) => Occupation::Task { since: job.since },
+                None => Occupation::None,
+            },
             None if state.programs.contains_key(&worker) => Occupation::Program,
             None => Occupation::None,
         }
@@ -56,30 +59,17 @@ impl Owners for PoolOwners<'_> {
     fn task(&self, (pool, worker): Owner) -> Option<(RunId, ActorId)> {
         let state = &self.pools[pool.index()];
         match state.workers.get(&worker) {
-            Some(process) => match process.jobs.as_slice() {
-                [(job, _)] => self.task_of_job(*job),
-                _ => None,
-            },
+            Some(process) => self.task_of_job(process.state.only_job()?.job),
             None => state.programs.get(&worker).map(|program| program.task),
         }
     }
 
     fn job(&self, (pool, worker): Owner, id_ends_with: u16) -> Option<JobId> {
-        let process = self.pools[pool.index()].workers.get(&worker)?;
-        match process.jobs.as_slice() {
-            [(job, _)] if process.ahead.is_empty() => Some(*job),
-            [(job, _)] => {
-                let all = process.ahead.iter().map(|sent| sent.job).chain([*job]);
-                all.into_iter().find(|job| job.0 as u16 == id_ends_with)
-            }
-            _ => None,
-        }
+        self.pools[pool.index()].workers.get(&worker)?.state.job_ending_with(id_ends_with)
     }
 
     fn has_job(&self, (pool, worker): Owner, job: JobId) -> bool {
-        self.pools[pool.index()].workers.get(&worker).is_some_and(|process| {
-            process.jobs.iter().any(|(its, _)| *its == job) || process.ahead.iter().any(|sent| sent.job == job)
-        })
+        self.pools[pool.index()].workers.get(&worker).is_some_and(|process| process.state.has(job))
     }
 
     fn task_of_job(&self, job: JobId) -> Option<(RunId, ActorId)> {

@@ -19,7 +19,7 @@ impl Supervisor {
             self.press_place(pool, worker, step);
         } else {
             // What it was sent to do next is not meant.
-            self.take_back(pool, worker);
+            self.retract(pool, worker);
             if !self.pools[pool.index()].pool.is_escalating(worker) {
                 // What it does now, if anything, is something else.
                 return;

@@ -3,11 +3,11 @@
 use std::io;
 use std::time::{Duration, Instant};
 
+use super::Supervisor;
 use super::owners::PoolOwners;
 use super::processes::listing::Listing;
 use super::processes::status_socket::StatusSocket;
 use super::processes::{Facts, OrphanCount, Owner, SignalTarget, control_group_of};
-use super::{PoolState, Supervisor};
 use crate::graph::{ActorId, PoolId};
 use crate::pool::WorkerId;
 use crate::process::sys::{Pid, Signal};
@@ -18,7 +18,7 @@ impl Supervisor {
     pub(super) fn read_announcements(&mut self) {
         let owners = PoolOwners::new(&self.workflow, &self.pools, &self.jobs);
         let started = self.processes.read_announcements(&mut self.event_loop, &owners);
-        note_started(&mut self.pools, started);
+        self.note_started(started);
     }
 
     /// A worker or program has finished a task, or is gone.
@@ -49,7 +49,7 @@ impl Supervisor {
     pub(super) fn scan_for_orphans(&mut self, leaver: Option<(Owner, ActorId)>) {
         let owners = PoolOwners::new(&self.workflow, &self.pools, &self.jobs);
         let started = self.processes.scan(leaver, &mut self.event_loop, &self.workflow, &owners);
-        note_started(&mut self.pools, started);
+        self.note_started(started);
     }
 
     /// Signals what has left a worker or program, but not its task.
@@ -136,13 +136,16 @@ impl Supervisor {
             socket.serve(clients, &text, &mut self.event_loop);
         }
     }
-}
 
-/// The tasks of these workers have started something.
-fn note_started(pools: &mut [PoolState], workers: Vec<Owner>) {
-    for (pool, worker) in workers {
-        if let Some(process) = pools[pool.index()].workers.get_mut(&worker) {
-            process.has_started_something = true;
+    /// Jobs of these workers have started something.
+    fn note_started(&mut self, workers: Vec<Owner>) {
+        for (pool, worker) in workers {
+            if let Some(process) = self.pools[pool.index()].workers.get_mut(&worker)
+                && !process.state.on_started_something()
+            {
+                // It has no job whose end would be a reason to scan.
+                self.processes.want_scan();
+            }
         }
     }
 }

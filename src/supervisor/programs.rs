@@ -149,7 +149,7 @@ impl Supervisor {
             program = program.stdout(stdout.as_fd());
         }
         let program = program.leaf(leaf.as_deref().map(Leaf::door));
-        let (pid, pidfd) = self.nearness.start(program).map_err(cannot_run)?;
+        let (pid, pidfd) = self.affinity.start(program).map_err(cannot_run)?;
         drop(write);
         self.keep_last_lines(output);
         if let Some(output) = self.outputs.get_mut(&output) {

@@ -132,7 +132,7 @@ impl Supervisor {
         let (input, ours) = sys::pipe()?;
         let (printed, output) = sys::pipe()?;
         let program = Program::new(&command.program, output.as_fd()).args(&command.arguments).stdin(input);
-        let (pid, process) = self.nearness.start(program)?;
+        let (pid, process) = self.affinity.start(program)?;
         self.watch_output(printed, Context { pid: Some(pid.as_raw()), ..Context::default() })?;
         self.processes.add_child(pid, Child::Recorder);
         Ok(Running { pid, process, input: Some(ours), since: Instant::now() })

@@ -45,7 +45,7 @@ impl Supervisor {
     /// Stops one run: nothing new starts, its running tasks finish. Whether there is such a run.
     pub fn stop_run(&mut self, run: RunId, reason: &str) -> bool {
         let now = Instant::now();
-        self.take_all_back();
+        self.retract_all();
         self.tell_run(run, |engine, effects| engine.stop(reason, now, effects));
         self.runs.contains_key(&run)
     }
@@ -53,7 +53,7 @@ impl Supervisor {
     /// Aborts one run: nothing new starts, its running tasks are interrupted. Whether there is such a run.
     pub fn abort_run(&mut self, run: RunId, reason: &str) -> bool {
         let now = Instant::now();
-        self.take_all_back();
+        self.retract_all();
         self.tell_run(run, |engine, effects| engine.abort(reason, now, effects));
         self.runs.contains_key(&run)
     }

@@ -63,7 +63,7 @@ impl Supervisor {
 
     /// Stops every run: nothing new starts, running tasks finish.
     pub fn stop_runs(&mut self, reason: &str) {
-        self.take_all_back();
+        self.retract_all();
         let now = Instant::now();
         for id in self.runs.keys().copied().collect::<Vec<_>>() {
             self.tell_run(id, |engine, effects| engine.stop(reason, now, effects));
@@ -72,7 +72,7 @@ impl Supervisor {
 
     /// Aborts every run: nothing new starts, running tasks are interrupted.
     pub fn abort_runs(&mut self, reason: &str) {
-        self.take_all_back();
+        self.retract_all();
         let now = Instant::now();
         for id in self.runs.keys().copied().collect::<Vec<_>>() {
             self.tell_run(id, |engine, effects| engine.abort(reason, now, effects));
@@ -171,7 +171,7 @@ impl Supervisor {
         if let Some(Job::Task { actor, .. }) = self.jobs.get(&job) {
             let pool = self.workflow.actor(*actor).pool;
             if let Some(worker) = self.pools[pool.index()].pool.prefilled_at(job) {
-                self.take_back(pool, worker);
+                self.retract(pool, worker);
             }
             self.tell_pool(pool, |pool, effects| pool.escalate(job, step, now, effects));
         }

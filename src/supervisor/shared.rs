@@ -24,9 +24,9 @@ impl Supervisor {
         let state = &mut self.pools[pool.index()];
         let Some(host) = state.open_host else { return false };
         let Some(process) = state.workers.get_mut(&host) else { return false };
-        process.places.push(worker);
+        let is_ready = process.state.add_slot(worker);
         state.hosts.insert(worker, host);
-        if process.ready {
+        if is_ready {
             self.tell_pool(pool, |pool, effects| pool.on_worker_ready(worker, Instant::now(), effects));
         }
         true
@@ -54,36 +54,22 @@ impl Supervisor {
         let host = self.host_of(pool, worker);
         let state = &mut self.pools[pool.index()];
         let Some(process) = state.workers.get_mut(&host) else { return false };
-        if process.places.len() == 1 {
+        if process.state.slots().len() == 1 {
             self.close_host(pool, host);
             self.close_connection(pool, host);
             return true;
         }
-        process.places.retain(|place| *place != worker);
+        process.state.remove_slot(worker);
         state.hosts.remove(&worker);
         self.tell_pool(pool, |pool, effects| pool.on_worker_ended(worker, Instant::now(), effects));
         true
-    }
-
-    /// A task has come back from a process that gets no more jobs: its worker goes, and after the last one the process.
-    pub(super) fn leave_closing_host(&mut self, pool: PoolId, host: WorkerId, place: WorkerId) {
-        if let Some(process) = self.pools[pool.index()].workers.get_mut(&host) {
-            process.places.retain(|its| *its != place);
-            let empty = process.jobs.is_empty();
-            self.pools[pool.index()].hosts.remove(&place);
-            // Its job has ended in the usual way, whatever the pool makes of the worker's end.
-            self.tell_pool(pool, |pool, effects| pool.on_worker_ended(place, Instant::now(), effects));
-            if empty {
-                self.close_connection(pool, host);
-            }
-        }
     }
 
     /// Presses one task of a process that executes several.
     pub(super) fn press_place(&mut self, pool: PoolId, place: WorkerId, step: EscalationStep) {
         let host = self.host_of(pool, place);
         let Some(process) = self.pools[pool.index()].workers.get_mut(&host) else { return };
-        let Some((job, _)) = process.jobs.iter().find(|(_, its)| *its == place) else { return };
+        let Some(job) = process.state.job_of(place) else { return };
         match step {
             EscalationStep::Interrupt => {
                 let frame = Frame::interrupt(job.0);
@@ -93,7 +79,7 @@ impl Supervisor {
                 }
             }
             EscalationStep::Terminate => {
-                let alone = process.jobs.len() == 1;
+                let alone = process.state.only_job().is_some();
                 self.close_to_jobs(pool, host);
                 if alone {
                     self.signal_worker(pool, host, Signal::SIGTERM);
@@ -113,14 +99,9 @@ impl Supervisor {
         self.close_host(pool, host);
         let state = &mut self.pools[pool.index()];
         let Some(process) = state.workers.get_mut(&host) else { return };
-        process.closing = true;
-        let jobs = &process.jobs;
-        let (busy, idle): (Vec<_>, Vec<_>) =
-            process.places.iter().copied().partition(|place| jobs.iter().any(|(_, its)| its == place));
-        process.places = busy;
-        for place in idle {
-            self.pools[pool.index()].hosts.remove(&place);
-            self.tell_pool(pool, |pool, effects| pool.on_worker_ended(place, Instant::now(), effects));
+        for slot in process.state.accept_no_more() {
+            self.pools[pool.index()].hosts.remove(&slot);
+            self.tell_pool(pool, |pool, effects| pool.on_worker_ended(slot, Instant::now(), effects));
         }
     }
 

@@ -116,7 +116,7 @@ impl Supervisor {
                 let pids = [&process.process, &process.launcher].into_iter().flatten().map(|(pid, _)| *pid);
                 for pid in pids {
                     not.insert(pid);
-                    if !shared && !process.jobs.is_empty() {
+                    if !shared && !process.state.is_idle() {
                         not.extend(snapshot.below(pid).into_iter().map(|process| process.pid));
                     }
                 }

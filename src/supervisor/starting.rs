@@ -37,7 +37,7 @@ impl Supervisor {
         let host = self.host_of(pool, worker);
         let limit = self.workflow.pool(pool).start_timeout.unwrap_or(Duration::ZERO);
         let state = &self.pools[pool.index()];
-        let Some(process) = state.workers.get(&host).filter(|process| !process.ready) else { return };
+        let Some(process) = state.workers.get(&host).filter(|process| !process.state.was_ready()) else { return };
         let is_child = process.process.is_some() || process.launcher.is_some();
         let failure = format!("no worker was ready after {limit:?} (start_timeout): {}", self.awaited(pool, host));
         self.pools[pool.index()].failure = Some(failure);

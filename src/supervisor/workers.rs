@@ -1,30 +1,29 @@
 //! Worker processes: how they are started, connected, and given their tasks.
 
-#[allow(dead_code)]
-mod state;
+pub(super) mod affinity;
+pub(super) mod state;
 #[cfg(test)]
 mod tests;
-#[allow(dead_code)]
-mod transitions;
+pub(super) mod transitions;
 
-use std::collections::VecDeque;
 use std::io;
 use std::os::fd::OwnedFd;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use mio::Token;
 use mio::net::UnixStream;
 
 use super::Supervisor;
-use super::ahead::SentAhead;
 use super::event_loop::Source;
 use super::interpreter::Started;
 use super::output::Context;
 use super::processes::Child;
 use crate::graph::{self, ActorId, PoolId};
-use crate::pool::{Answer, JobId, Pool, WorkerId};
+use crate::pool::WorkerId;
 use crate::process::sys::{self, Pid, PidFd};
-use crate::worker::{Channel, Next, Queue};
+use crate::worker::{Channel, Queue};
+
+use state::Worker;
 
 /// One worker of a pool.
 pub(super) struct WorkerProcess {
@@ -35,32 +34,10 @@ pub(super) struct WorkerProcess {
     pub(super) process: Option<(Pid, PidFd)>,
     /// The command in front of it, where there is one: the supervisor's own child.
     pub(super) launcher: Option<(Pid, PidFd)>,
-    /// Whether it has said that it can be given work.
-    pub(super) ready: bool,
-    /// Who works in it: one, unless the workers of the pool share a process.
-    pub(super) places: Vec<WorkerId>,
-    /// What is being executed, and by whom.
-    pub(super) jobs: Vec<(JobId, WorkerId)>,
-    /// What it has been sent to do next.
-    pub(super) ahead: VecDeque<SentAhead>,
-    /// Whether it was told that its task is followed by another one: it says then when there is something to look at between.
-    pub(super) followed: bool,
-    /// Whether its task came through its queue, and may still be there.
-    pub(super) first_is_queued: bool,
-    /// It is there still, and the connection is closed.
-    pub(super) first_is_unread: bool,
-    /// That it has said, of the answer that comes next; and whether the task has started a process.
-    pub(super) pauses: Option<bool>,
-    /// Since when it has had something to do, or had last, at the earliest: time since boot.
-    pub(super) busy_since: Duration,
-    /// When it has answered last.
-    pub(super) answered: Duration,
-    /// Whether its task has announced a process.
-    pub(super) has_started_something: bool,
+    /// Its jobs.
+    pub(super) state: Worker,
     /// Whose task it has finished last, of those that may have left something.
     pub(super) last_actor: Option<ActorId>,
-    /// No more jobs are for it: one of them did not return when it was interrupted.
-    pub(super) closing: bool,
     /// Why its connection was given up, where that was not its death.
     pub(super) fault: Option<String>,
 }
@@ -72,25 +49,14 @@ pub(super) struct Connection {
 }
 
 impl WorkerProcess {
-    pub(super) fn new(worker: WorkerId, output: Token) -> Self {
+    pub(super) fn new(worker: WorkerId, is_shared: bool, output: Token) -> Self {
         WorkerProcess {
             connection: None,
             output,
             process: None,
             launcher: None,
-            ready: false,
-            places: vec![worker],
-            jobs: Vec::new(),
-            ahead: VecDeque::new(),
-            followed: false,
-            first_is_queued: false,
-            first_is_unread: false,
-            pauses: None,
-            busy_since: Duration::ZERO,
-            answered: Duration::ZERO,
-            has_started_something: false,
+            state: Worker::new(worker, is_shared),
             last_actor: None,
-            closing: false,
             fault: None,
         }
     }
@@ -120,6 +86,10 @@ impl Supervisor {
         }
     }
 
+    pub(super) fn is_shared(&self, pool: PoolId) -> bool {
+        self.workflow.pool(pool).kind.shares_process()
+    }
+
     /// Asks the pool's forkserver for a worker.
     fn fork_worker(&mut self, pool: PoolId, worker: WorkerId) -> Result<(), String> {
         let cannot = |error: io::Error| format!("cannot connect a worker: {error}");
@@ -129,7 +99,8 @@ impl Supervisor {
         let leaf = self.resources.cgroup_for_worker((pool, worker), &self.workflow)?;
         self.ask_forkserver(pool, theirs, write, its_queue, leaf.as_deref())?;
         let output = self.watch_worker_output(pool, worker, output)?;
-        self.pools[pool.index()].workers.insert(worker, WorkerProcess::new(worker, output));
+        let process = WorkerProcess::new(worker, self.is_shared(pool), output);
+        self.pools[pool.index()].workers.insert(worker, process);
         let mut channel = Channel::new(UnixStream::from_std(ours));
         queue.into_iter().for_each(|queue| channel.use_queue(queue));
         self.connect_worker(pool, worker, channel)
@@ -149,7 +120,8 @@ impl Supervisor {
         self.processes.add_child(pid, Child::Worker(pool, worker));
         let output = self.watch_worker_output(pool, worker, output)?;
         self.keep_last_lines(output);
-        let process = WorkerProcess { process: Some((pid, pidfd)), ..WorkerProcess::new(worker, output) };
+        let process =
+            WorkerProcess { process: Some((pid, pidfd)), ..WorkerProcess::new(worker, self.is_shared(pool), output) };
         self.pools[pool.index()].workers.insert(worker, process);
         self.connect_worker(pool, worker, channel)
     }
@@ -191,42 +163,5 @@ impl Supervisor {
                 Err(format!("cannot connect a worker: {error}"))
             }
         }
-    }
-
-    pub(super) fn send_job(&mut self, pool: PoolId, worker: WorkerId, job: JobId) {
-        if !self.jobs.contains_key(&job) {
-            // Nobody waits for it any more.
-            let end = |pool: &mut Pool, effects: &mut Vec<_>| {
-                pool.on_job_ended(worker, Answer::NOT_SHORT, Instant::now(), effects);
-            };
-            return self.tell_pool(pool, end);
-        }
-        let host = self.host_of(pool, worker);
-        let followed = self.pools[pool.index()].pool.may_be_followed(worker);
-        let next = if followed {
-            // Nobody waits for anybody.
-            self.nearness.part();
-            Next::Follows
-        } else {
-            self.where_to_wait(pool)
-        };
-        let Some(process) = self.pools[pool.index()].workers.get_mut(&host) else { return };
-        process.busy_since = sys::since_boot();
-        process.followed = followed;
-        let sent = self.send_to(pool, host, job, next);
-        self.job_begins(pool, host, worker, job);
-        if let Err(error) = sent {
-            self.worker_unusable(pool, host, error);
-        }
-    }
-
-    /// The CPU at which a worker of this pool is to wait after the task that it is sent now, if it matters.
-    fn where_to_wait(&mut self, pool: PoolId) -> Next {
-        if self.workflow.pool(pool).gevent {
-            // Greenlets run also while their thread waits.
-            self.nearness.part();
-            return Next::Unknown;
-        }
-        self.nearness.next(self.jobs.len() == 1).map_or(Next::Unknown, Next::Near)
     }
 }

@@ -57,7 +57,7 @@ const MODULES: &[(&str, &str)] = &[
     ("pushflow.identity", include_str!("python/identity.py")),
     ("pushflow.streams", include_str!("python/streams.py")),
     ("pushflow.silence", include_str!("python/silence.py")),
-    ("pushflow.nearness", include_str!("python/nearness.py")),
+    ("pushflow.affinity", include_str!("python/affinity.py")),
     ("pushflow.worker", include_str!("python/worker.py")),
     ("pushflow.setup", include_str!("python/setup.py")),
     ("pushflow.fresh", include_str!("python/fresh.py")),

@@ -96,8 +96,8 @@ pub fn is_light(payload: &Payload) -> bool {
 pub enum Next {
     /// Nothing that is known yet.
     Unknown,
-    /// Nothing that is known yet, and this CPU is where to wait for it (`nearness.py`).
-    Near(u16),
+    /// Nothing that is known yet; the worker waits for it on this CPU (`affinity.py`).
+    WaitAt(u16),
     /// The next task, which may be there before this one has ended (`silence.py`).
     Follows,
 }
@@ -171,7 +171,7 @@ impl<'a> Frame<'a> {
         frame.bytes.extend(script.to_le_bytes());
         let next = match next {
             Next::Unknown => ANYWHERE,
-            Next::Near(cpu) => cpu,
+            Next::WaitAt(cpu) => cpu,
             Next::Follows => FOLLOWED,
         };
         frame.bytes.extend(next.to_le_bytes());

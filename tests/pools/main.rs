@@ -7,7 +7,7 @@
 #[path = "../binary/support.rs"]
 mod support;
 
-mod ahead;
+mod affinity;
 mod checks;
 mod contexts;
 mod daemonic;
@@ -15,7 +15,7 @@ mod forks;
 mod interrupts;
 mod kinds;
 mod modules;
-mod nearness;
+mod prefill;
 mod printing;
 mod shared;
 

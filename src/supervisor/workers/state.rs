@@ -76,6 +76,8 @@ pub(in crate::supervisor) struct Worker {
 pub(in crate::supervisor) struct Ended {
     pub(in crate::supervisor) job: JobId,
     pub(in crate::supervisor) slot: WorkerId,
+    /// When it was answered, time since boot.
+    pub(in crate::supervisor) at: Duration,
     /// How long the worker had it, at most.
     pub(in crate::supervisor) took: Duration,
     pub(in crate::supervisor) successor: Successor,
@@ -102,6 +104,11 @@ impl Worker {
     /// A worker that starts. `slot`: the first of its slots, and the only one unless it is shared.
     pub(in crate::supervisor) fn new(slot: WorkerId, is_shared: bool) -> Self {
         Worker { slots: vec![slot], is_shared, state: WorkerState::Starting, answered: Duration::ZERO }
+    }
+
+    /// Whether its slots execute jobs at the same time.
+    pub(in crate::supervisor) fn is_shared(&self) -> bool {
+        self.is_shared
     }
 
     pub(in crate::supervisor) fn slots(&self) -> &[WorkerId] {
@@ -215,6 +222,7 @@ impl Worker {
         Some(Ended {
             job,
             slot,
+            at: now,
             took: now.saturating_sub(since),
             successor,
             silent: follows && pause.is_none(),
@@ -333,6 +341,26 @@ impl Worker {
             _ => (None, 0),
         };
         prefilled.into_iter().flatten().skip(skipped)
+    }
+
+    /// Whether it has a job, running or prefilled.
+    pub(in crate::supervisor) fn has(&self, job: JobId) -> bool {
+        self.running().chain(self.prefilled()).any(|its| its.job == job)
+    }
+
+    /// The job that it executes. `None` if it has none, or executes several.
+    pub(in crate::supervisor) fn only_job(&self) -> Option<&Assignment> {
+        let mut running = self.running();
+        running.next().filter(|_| running.next().is_none())
+    }
+
+    /// Of its job and those behind it, the one whose number ends with these bits.
+    pub(in crate::supervisor) fn job_ending_with(&self, bits: u16) -> Option<JobId> {
+        let job = self.only_job()?.job;
+        if !self.has_prefilled() {
+            return Some(job);
+        }
+        self.running().chain(self.prefilled()).map(|its| its.job).find(|job| job.0 as u16 == bits)
     }
 
     /// The job of a slot.

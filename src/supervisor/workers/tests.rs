@@ -10,6 +10,7 @@ use crate::pool::{JobId, WorkerId};
 /// What the double was asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Told {
+    Started,
     SlotReady(u32),
     Began(u64),
     Ended(u64, &'static str),
@@ -53,11 +54,15 @@ impl Effects for Double {
         self.escalating
     }
 
+    fn on_started(&mut self) {
+        self.told.push(Started);
+    }
+
     fn on_slot_ready(&mut self, slot: WorkerId) {
         self.told.push(SlotReady(slot.0));
     }
 
-    fn on_job_began(&mut self, _slot: WorkerId, job: JobId) {
+    fn on_job_began(&mut self, job: JobId) {
         self.told.push(Began(job.0));
     }
 
@@ -109,7 +114,7 @@ impl Double {
     fn idle() -> Self {
         let mut double = Double::starting();
         on_ready(&mut double);
-        double.expect([SlotReady(7)]);
+        double.expect([Started, SlotReady(7)]);
         double
     }
 
@@ -136,7 +141,7 @@ impl Double {
         for slot in [0, 1] {
             double.its().assign(assignment(10 + u64::from(slot), WorkerId(slot), Delivery::Direct, Successor::Unknown));
         }
-        double.expect([SlotReady(0), SlotReady(1)]);
+        double.expect([Started, SlotReady(0), SlotReady(1)]);
         double
     }
 

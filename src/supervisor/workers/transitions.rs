@@ -19,10 +19,12 @@ pub(in crate::supervisor) trait Effects {
     fn empty_queue(&mut self) -> Vec<JobId>;
     /// Whether the current job of the worker is being terminated.
     fn is_escalating(&self) -> bool;
+    /// The process of the worker works.
+    fn on_started(&mut self);
     /// A slot can be given jobs.
     fn on_slot_ready(&mut self, slot: WorkerId);
     /// A job counts as running from now on.
-    fn on_job_began(&mut self, slot: WorkerId, job: JobId);
+    fn on_job_began(&mut self, job: JobId);
     /// A job was answered.
     fn on_job_ended(&mut self, ended: &Ended, reply: Self::Reply);
     /// A job was lost: the worker has begun it, and its answer cannot be read.
@@ -49,7 +51,9 @@ pub(in crate::supervisor) fn on_ready(effects: &mut impl Effects) {
     if !worker.on_ready() {
         return give_up(effects, "sent garbage: it was ready already".to_owned());
     }
-    for slot in worker.slots().to_vec() {
+    let slots = worker.slots().to_vec();
+    effects.on_started();
+    for slot in slots {
         effects.on_slot_ready(slot);
     }
 }
@@ -72,7 +76,7 @@ pub(in crate::supervisor) fn on_answer<E: Effects>(effects: &mut E, job: JobId, 
 
 fn begin_next(effects: &mut impl Effects) {
     if let Some(next) = effects.worker().and_then(Worker::begin_next) {
-        effects.on_job_began(next.slot, next.job);
+        effects.on_job_began(next.job);
     }
 }
 
@@ -133,7 +137,7 @@ pub(in crate::supervisor) fn give_up(effects: &mut impl Effects, fault: String) 
         effects.on_job_lost(job, &fault);
         let next = effects.worker().and_then(|worker| worker.running().next().copied());
         if let Some(next) = next {
-            effects.on_job_began(next.slot, next.job);
+            effects.on_job_began(next.job);
         }
     }
     effects.kill(fault);

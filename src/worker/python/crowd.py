@@ -4,7 +4,7 @@ import io
 import os
 import sys
 
-from pushflow import nearness, streams, tasks, wire, worker
+from pushflow import affinity, streams, tasks, wire, worker
 from pushflow.light import signal
 
 
@@ -22,7 +22,7 @@ class Crowd:
         self.pid = os.getpid()
         self.forked = False
         #: Of the thread that reads.
-        self.nearness = nearness.Nearness()
+        self.affinity = affinity.Affinity()
         #: task -> what executes it, while it may be interrupted
         self.running = {}
 
@@ -41,15 +41,15 @@ class Crowd:
             try:
                 kind, task, body = channel.receive()
             finally:
-                self.nearness.leave()
+                self.affinity.unpin()
             if kind == wire.RUN:
-                script, near = wire.TASK.unpack_from(body)
+                script, cpu = wire.TASK.unpack_from(body)
                 # What comes with the frame is taken from the connection now: the next frame brings its own.
                 given = []
                 arguments, failed = self.unpack(body, given)
-                self.start(task, script, near, arguments, given, failed)
-                if near != wire.ANYWHERE:
-                    self.nearness.come(near)
+                self.start(task, script, cpu, arguments, given, failed)
+                if cpu != wire.ANYWHERE:
+                    self.affinity.pin(cpu)
             elif kind == wire.DESCRIBE:
                 self.answer(task, worker.describe(channel, body))
             elif kind == wire.INTERRUPT:
@@ -77,7 +77,7 @@ class Crowd:
         except BaseException as error:
             return None, error
 
-    def execute(self, task, script, near, arguments, given, failed):
+    def execute(self, task, script, cpu, arguments, given, failed):
         """Executes one task and answers."""
         fds = []
         try:
@@ -99,13 +99,13 @@ class Crowd:
                 stream = getattr(sys, name, None)
                 if type(stream) is Printed:
                     stream.end(task)
-            self.done(near)
+            self.done(cpu)
             self.answer(task, reply)
         except Exception:
             # Nobody else answers for this task: it is lost with its process, and does not hang.
             os._exit(1)
 
-    def done(self, near):
+    def done(self, cpu):
         """A task has ended; the next one is to be waited for at this CPU."""
 
     def find(self, script):

@@ -2,7 +2,7 @@
 
 import time
 
-from pushflow import crowd, nearness, setup, wire, worker
+from pushflow import affinity, crowd, setup, wire, worker
 from pushflow.crowd import Interrupt
 
 
@@ -59,15 +59,15 @@ class Threads(crowd.Crowd):
             self.threading.Thread(target=self.work, name="pushflow-task", daemon=True).start()
 
     def work(self):
-        own = self.here.nearness = nearness.Nearness()
+        own = self.here.affinity = affinity.Affinity()
         while True:
             job = self.waiting.get()
             own.leave()
             self.execute(*job)
 
-    def done(self, near):
-        if near != wire.ANYWHERE:
-            self.here.nearness.come(near)
+    def done(self, cpu):
+        if cpu != wire.ANYWHERE:
+            self.here.affinity.pin(cpu)
         # Before the answer is sent: the next task may come right after it.
         self.free.append(None)
 

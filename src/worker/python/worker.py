@@ -5,7 +5,7 @@ import sys
 from os import close
 
 import pushflow
-from pushflow import children, identity, nearness, silence, streams, tasks, title, wire
+from pushflow import affinity, children, identity, silence, streams, tasks, title, wire
 from pushflow.light import signal
 
 
@@ -20,7 +20,7 @@ class Worker:
         #: What SIGINT is to call while a task runs.
         self.interrupt = self.on_interrupt
         self.pid = os.getpid()
-        self.nearness = nearness.Nearness()
+        self.affinity = affinity.Affinity()
         self.silence = silence.Silence()
 
     def serve(self):
@@ -33,7 +33,7 @@ class Worker:
             try:
                 kind, task, body = channel.receive()
             finally:
-                self.nearness.leave()
+                self.affinity.unpin()
             after = wire.ANYWHERE
             if kind == wire.RUN:
                 script, after = wire.TASK.unpack_from(body)
@@ -58,7 +58,7 @@ class Worker:
                     continue
             elif after != wire.ANYWHERE:
                 # Before the answer: it is there already when the supervisor wakes.
-                self.nearness.come(after)
+                self.affinity.pin(after)
             channel.send(kind, task, body, fds)
 
     def listen(self):

@@ -1,22 +1,25 @@
-//! Where tasks may run while supervisor and worker wait for each other at one CPU.
+//! CPU affinity: where tasks may run while supervisor and worker are pinned to one CPU.
 
 use std::thread::available_parallelism;
 
-use crate::support::Project;
+use serde_json::Value;
 
-/// A task in a loop that goes on until the supervisor stays at one CPU, and then starts something. None of it may notice.
+use crate::support::{Project, finished, process};
+
+/// A task in a loop that goes on until the supervisor is pinned to one CPU, and then starts something. None of it may notice.
 const LOOK: &str = "
 import os, subprocess, sys, threading
+MOST = 100_000
 def cpus():
     return sorted(os.sched_getaffinity(0))
-def supervisor_stays():
+def supervisor_is_pinned():
     with open(f'/proc/{os.getppid()}/status') as status:
         return next(line.split()[1] for line in status if line.startswith('Cpus_allowed_list:')).isdigit()
 BEFORE = cpus()
 PROGRAM = [sys.executable, '-c', 'import os; print(*sorted(os.sched_getaffinity(0)))']
 def run(count=0, **_):
     if cpus() != BEFORE: raise RuntimeError(f'task {count} may run at {cpus()} only')
-    found = supervisor_stays()
+    found = supervisor_is_pinned()
     started = []
     if found:
         thread = threading.Thread(target=lambda: started.append(cpus()))
@@ -24,7 +27,7 @@ def run(count=0, **_):
         thread.join()
         program = subprocess.run(PROGRAM, stdout=subprocess.PIPE, universal_newlines=True)
         started.append([int(cpu) for cpu in program.stdout.split()])
-    return {'count': count + 1, 'found': found, 'again': not found and count < 100_000, 'before': BEFORE, 'started': started}
+    return {'count': count + 1, 'found': found, 'again': not found and count < MOST, 'before': BEFORE, 'started': started}
 ";
 
 /// The loop, and a program after it.
@@ -38,7 +41,7 @@ fn looking(pool: &str) -> Project {
 }
 
 #[test]
-fn tasks_and_what_they_start_may_run_anywhere_while_supervisor_and_worker_share_a_cpu() {
+fn tasks_and_what_they_start_may_run_anywhere_while_supervisor_and_worker_are_pinned() {
     let cpus = available_parallelism().unwrap().get();
     for pool in ["max_workers = 1", "type = 'thread'\nmax_workers = 1", "type = 'multiprocessing'\ncontext = 'spawn'"] {
         let output = looking(pool).run(&["--timeout", "120s"]).json();
@@ -96,4 +99,21 @@ fn many_short_tasks_and_what_they_start_may_run_anywhere_too() {
             "{pool}"
         );
     }
+}
+
+#[test]
+fn without_affinity_the_outcome_is_the_same_and_the_supervisor_is_never_pinned() {
+    let outcome = |affinity: Option<&str>| {
+        let project = looking("max_workers = 1").file("look.py", &LOOK.replace("100_000", "3_000"));
+        let mut command = project.command(&["run", "w.toml", "--timeout", "120s"]);
+        command.envs(affinity.map(|value| ("PUSHFLOW_AFFINITY", value)));
+        let mut output = finished(process::output(&mut command)).json();
+        let used = output["found"].take() == true;
+        // How many tasks it took, and what the last one has started, depends on that.
+        (output["count"], output["started"]) = (Value::Null, Value::Null);
+        (output, used)
+    };
+    let (output, used) = outcome(None);
+    assert_eq!(used, available_parallelism().unwrap().get() > 1, "affinity was not used: this test says nothing");
+    assert_eq!(outcome(Some("off")), (output, false));
 }

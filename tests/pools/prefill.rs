@@ -1,9 +1,10 @@
-//! Many short tasks: workers are sent the next ones before they have answered, and nobody notices but by the time it takes.
+//! Prefill: many short tasks, which workers get before they have answered. Only the time that it takes may tell.
 
 use std::collections::BTreeMap;
 use std::fs;
 
-use crate::support::{Finished, Project, is_alive};
+use crate::support::process;
+use crate::support::{Finished, Project, finished, is_alive};
 
 /// A fan: so many actors beside each other, between `start` and a join. Each has a script of its own, `BODY` with its number
 /// in place of `NUMBER`.
@@ -44,7 +45,7 @@ fn once_each(numbers: impl IntoIterator<Item = usize>) -> BTreeMap<usize, usize>
     numbers.into_iter().map(|number| (number, 1)).collect()
 }
 
-/// The pools whose workers can be sent something ahead.
+/// The pools whose workers can be prefilled.
 const POOLS: [&str; 3] =
     ["max_workers = 2", "max_workers = 3\ncontext = 'spawn'", "max_workers = 2\nmax_tasks_per_worker = 30"];
 
@@ -83,7 +84,7 @@ def run(**_):
 
 #[test]
 fn no_task_waits_behind_a_long_one() {
-    // The long one waits for all others: those sent ahead behind it must be taken back.
+    // The long one waits for all others: those prefilled behind it must be retracted.
     let body = format!(
         "{NOTED}
 import time
@@ -233,4 +234,56 @@ def run(numbers, **_):
     let project = fan(200, "max_workers = 2", body).file("inputs.json", &input.to_string());
     let output = project.run(&["--timeout", "120s", "--inputs", "inputs.json"]).json();
     assert_eq!(output["k199"], 200, "{output}");
+}
+
+/// Whether a job waits in the queue of this worker while it executes one.
+const WAITS: &str = "
+import os, socket
+queue = None
+def find():
+    for fd in os.listdir('/proc/self/fd'):
+        try:
+            fd = os.dup(int(fd))
+        except OSError:
+            continue
+        try:
+            found = socket.socket(fileno=fd)
+        except OSError:
+            os.close(fd)
+            continue
+        if found.type == socket.SOCK_SEQPACKET:
+            return found
+        found.close()
+    return False
+def waits():
+    global queue
+    if queue is None:
+        queue = find()
+    try:
+        return bool(queue and queue.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT))
+    except BlockingIOError:
+        return False
+";
+
+#[test]
+fn without_prefill_the_outcome_is_the_same_and_no_task_waits_at_a_worker() {
+    let body = format!(
+        "{NOTED}
+from waits import waits
+def run(**_):
+    note()
+    return {{'kNUMBER': NUMBER, 'wNUMBER': waits()}}"
+    );
+    let outcome = |prefill: Option<&str>| {
+        let project = fan(600, "max_workers = 2", &body).file("waits.py", WAITS);
+        let mut command = project.command(&["run", "w.toml", "--timeout", "120s"]);
+        command.envs(prefill.map(|value| ("PUSHFLOW_PREFILL", value)));
+        let output = finished(process::output(&mut command)).json();
+        let (waited, results): (BTreeMap<_, _>, BTreeMap<_, _>) =
+            output.as_object().unwrap().clone().into_iter().partition(|(key, _)| key.starts_with('w'));
+        (noted(&project), results, waited.values().any(|waits| waits == true))
+    };
+    let (noted, results, used) = outcome(None);
+    assert!(used, "prefill was not used: this test says nothing");
+    assert_eq!(outcome(Some("off")), (noted, results, false));
 }

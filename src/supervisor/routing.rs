@@ -1,0 +1,181 @@
+//! What the events of workers mean for pools, runs, accounts and output.
+
+use std::time::Instant;
+
+use super::Supervisor;
+use super::jobs::{Job, failed};
+use super::workers::state::{Ended, Successor, Worker};
+use super::workers::transitions::Effects;
+use super::workers::{Connection, WorkerProcess};
+use crate::engine::{FailureKind, Outcome};
+use crate::graph::PoolId;
+use crate::payload::{ErrorClass, JsonObject};
+use crate::pool::{Answer, JobId, SHORT, WorkerId};
+use crate::process::sys::Signal;
+
+/// What a worker answers to a job.
+pub(super) enum Reply {
+    /// How a task ended.
+    Outcome(Outcome),
+    /// A payload as JSON.
+    Json(JsonObject),
+}
+
+/// One worker of the supervisor.
+pub(super) struct Routed<'a> {
+    pub(super) supervisor: &'a mut Supervisor,
+    pub(super) pool: PoolId,
+    pub(super) worker: WorkerId,
+}
+
+impl Routed<'_> {
+    fn process(&mut self) -> Option<&mut WorkerProcess> {
+        self.supervisor.pools[self.pool.index()].workers.get_mut(&self.worker)
+    }
+}
+
+impl Effects for Routed<'_> {
+    type Reply = Reply;
+
+    fn worker(&mut self) -> Option<&mut Worker> {
+        self.process().map(|process| &mut process.state)
+    }
+
+    fn empty_queue(&mut self) -> Vec<JobId> {
+        let queue = self.process().and_then(|process| process.connection.as_mut()?.channel.queue());
+        queue.map_or_else(Vec::new, |queue| queue.take_back().into_iter().map(JobId).collect())
+    }
+
+    fn is_escalating(&self) -> bool {
+        self.supervisor.pools[self.pool.index()].pool.is_escalating(self.worker)
+    }
+
+    fn on_started(&mut self) {
+        let Some(process) = self.process() else { return };
+        let output = process.output;
+        let pid = process.process.as_ref().map(|(pid, _)| *pid);
+        self.supervisor.resources.on_worker_ready((self.pool, self.worker), pid);
+        self.supervisor.stop_keeping_lines(output);
+    }
+
+    fn on_slot_ready(&mut self, slot: WorkerId) {
+        self.supervisor.tell_pool(self.pool, |pool, effects| pool.on_worker_ready(slot, Instant::now(), effects));
+    }
+
+    fn on_job_began(&mut self, job: JobId) {
+        let (pool, worker) = (self.pool, self.worker);
+        let this = &mut *self.supervisor;
+        if let Some(task) = this.job_actor(job) {
+            this.resources.on_task_started((pool, worker), job, task);
+        }
+        let Some(process) = this.pools[pool.index()].workers.get(&worker) else { return };
+        if let Some(Job::Task { run, task, actor, .. }) = this.jobs.get(&job) {
+            let (run, task, actor) = (*run, *task, *actor);
+            // The output of a shared process is that of several tasks.
+            if !process.state.is_shared() {
+                let output = process.output;
+                this.hand_output_to(output, (run, actor));
+            }
+            this.tell_run(run, |engine, _| engine.on_task_started(task, Instant::now()));
+            this.record_start(pool, worker, job);
+        }
+    }
+
+    fn on_job_ended(&mut self, ended: &Ended, reply: Reply) {
+        let (pool, worker, job) = (self.pool, self.worker, ended.job);
+        let Some(output) = self.process().map(|process| process.output) else { return };
+        let this = &mut *self.supervisor;
+        if ended.successor == Successor::Unknown {
+            this.affinity.on_answer(this.jobs.len() == 1, ended.took, ended.at);
+        }
+        this.resources.on_task_ended((pool, worker), job);
+        if ended.silent {
+            // The next job may have begun, and what there is to look at now is not of this one; but what was read is.
+            this.end_line(output);
+            if ended.started_something {
+                this.processes.want_scan();
+            }
+        } else {
+            let actor = this.job_actor(job).map(|(_, actor)| actor);
+            let name = actor.map(|actor| this.workflow.actor(actor).display_name());
+            this.resources.log_refusals((pool, worker), name);
+            // What the task has printed is read before the output belongs to the next one.
+            this.drain_output(output);
+            this.task_is_over((pool, worker), actor, ended.started_something, ended.took);
+        }
+        // A worker says when a job was not silent: the time that is measured here may include the wait for this turn. After a task
+        // that prints, the next one had better wait until that was read.
+        let short = (ended.silent || ended.took <= SHORT) && !this.has_printed(output);
+        let answer = Answer { took: ended.took, short };
+        if ended.slot_ends {
+            this.pools[pool.index()].hosts.remove(&ended.slot);
+            // Its job has ended in the usual way, whatever the pool makes of the end of the slot.
+            this.tell_pool(pool, |pool, effects| pool.on_worker_ended(ended.slot, Instant::now(), effects));
+        } else {
+            this.tell_pool(pool, |pool, effects| pool.on_job_ended(ended.slot, answer, Instant::now(), effects));
+        }
+        match reply {
+            Reply::Outcome(outcome) => this.job_ended(job, outcome),
+            Reply::Json(json) => this.job_described(job, json),
+        }
+    }
+
+    fn on_job_lost(&mut self, job: JobId, fault: &str) {
+        let message = format!("the worker process of the task {fault}");
+        self.ends_unanswered(job, failed(FailureKind::Lost, ErrorClass::WorkerLost, message));
+    }
+
+    fn on_job_interrupted(&mut self, job: JobId) {
+        let message = "the task was interrupted before it had begun".to_owned();
+        self.ends_unanswered(job, failed(FailureKind::Interrupted, ErrorClass::TaskInterrupted, message));
+    }
+
+    fn on_job_not_begun(&mut self, job: JobId) {
+        self.supervisor.has_not_begun(self.pool, self.worker, job);
+        self.on_prefilled_retracted(&[job]);
+    }
+
+    fn on_job_unread(&mut self, job: JobId) {
+        // Before its meter is closed, which would count it as a task that has ended.
+        self.supervisor.resources.on_task_not_begun((self.pool, self.worker), job);
+    }
+
+    fn on_prefilled_retracted(&mut self, jobs: &[JobId]) {
+        self.supervisor.back_to_pool(self.pool, self.worker, jobs);
+    }
+
+    fn resume(&mut self) {
+        let event_loop = &self.supervisor.event_loop;
+        let process = self.supervisor.pools[self.pool.index()].workers.get_mut(&self.worker);
+        let Some(Connection { channel, token }) = process.and_then(|process| process.connection.as_mut()) else {
+            return;
+        };
+        let resumed = channel.go_on().and_then(|()| event_loop.watch_unsent(channel, *token));
+        if let Err(error) = resumed {
+            self.supervisor.worker_unusable(self.pool, self.worker, error);
+        }
+    }
+
+    fn disconnect(&mut self) {
+        if let Some(Connection { mut channel, token }) = self.process().and_then(|process| process.connection.take()) {
+            self.supervisor.event_loop.unwatch(channel.stream(), token);
+        }
+    }
+
+    fn kill(&mut self, fault: String) {
+        if let Some(process) = self.process() {
+            process.fault.get_or_insert(fault);
+            self.supervisor.signal_worker(self.pool, self.worker, Signal::SIGKILL);
+        }
+    }
+}
+
+impl Routed<'_> {
+    fn ends_unanswered(&mut self, job: JobId, outcome: Outcome) {
+        let (pool, worker) = (self.pool, self.worker);
+        self.supervisor.resources.on_task_ended((pool, worker), job);
+        let now = Instant::now();
+        self.supervisor.tell_pool(pool, |pool, effects| pool.on_job_ended(worker, Answer::NOT_SHORT, now, effects));
+        self.supervisor.job_ended(job, outcome);
+    }
+}
