@@ -113,7 +113,8 @@ impl Supervisor {
                 (Err(error), None) => return debug!("worker {pid} is gone before it could be used: {error}"),
             }
         }
-        self.set_output_context(output, |context| context.pid = Some(pid.as_raw()));
+        self.outputs.drain(output, &mut self.event_loop);
+        self.outputs.set_pid(output, pid.as_raw());
         transitions::on_ready(&mut self.routed(pool, worker));
     }
 }

@@ -66,9 +66,9 @@ impl Supervisor {
     pub(super) fn worker_gone(&mut self, pool: PoolId, worker: WorkerId, ended: Option<Ended>) {
         let Some(process) = self.pools[pool.index()].workers.remove(&worker) else { return };
         if process.state.was_ready() {
-            self.drain_output(process.output);
+            self.outputs.drain(process.output, &mut self.event_loop);
         } else {
-            let lines = self.take_last_lines(process.output);
+            let lines = self.outputs.take_last_lines(process.output, &mut self.event_loop);
             let interpreter = self.interpreter_of(pool);
             let failure = &mut self.pools[pool.index()].failure;
             match ended {

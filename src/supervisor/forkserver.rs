@@ -9,8 +9,8 @@ use tracing::{debug, error, warn};
 use super::Supervisor;
 use super::event_loop::Source;
 use super::interpreter::{PATIENCE, Started};
-use super::output::Context;
 use super::processes::{Child, ForkserverPhase as Phase};
+use super::workers::output::OutputContext;
 use crate::cgroup::Leaf;
 use crate::graph::{self, PoolId};
 use crate::process::{Ended, sys};
@@ -71,7 +71,9 @@ impl Supervisor {
         let token = self.event_loop.watch(channel.stream(), Source::Forkserver(pool)).map_err(cannot)?;
         let watched = self.event_loop.watch_unsent(&mut channel, token);
         watched.map_err(|error| format!("the interpreter of the forkserver {error}"))?;
-        self.watch_output(output, Context { pool: Some(pool), ..Context::default() }).map_err(cannot)?;
+        self.outputs
+            .watch(output, OutputContext { pool: Some(pool), ..OutputContext::default() }, &mut self.event_loop)
+            .map_err(cannot)?;
         Ok(Forkserver { channel, token, pid })
     }
 

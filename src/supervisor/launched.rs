@@ -232,7 +232,7 @@ impl Supervisor {
         let (pid, pidfd) = self.affinity.start(program).map_err(cannot)?;
         self.processes.add_child(pid, Child::Worker(pool, worker));
         let output = self.watch_worker_output(pool, worker, output)?;
-        self.keep_last_lines(output);
+        self.outputs.keep_last_lines(output);
         let process =
             WorkerProcess { launcher: Some((pid, pidfd)), ..WorkerProcess::new(worker, self.is_shared(pool), output) };
         self.pools[pool.index()].workers.insert(worker, process);

@@ -13,9 +13,7 @@ mod event_loop;
 mod forkserver;
 mod interpreter;
 mod jobs;
-mod kept_output;
 mod launched;
-mod output;
 mod owners;
 mod pressing;
 mod process_tree;
@@ -46,7 +44,6 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Instant;
 
-use mio::Token;
 use rustc_hash::FxHashMap;
 use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGTERM, SIGUSR1};
 use tracing::{debug, warn};
@@ -61,17 +58,17 @@ use event_loop::{EventLoop, Readiness, Source};
 use forkserver::Forkserver;
 use interpreter::Interpreter;
 use jobs::Job;
-use kept_output::KeptOutput;
 use launched::Doorway;
-use output::Output;
 use processes::status_socket::StatusSocket;
 use processes::{Child, Processes};
 use programs::Program;
+use programs::kept_output::KeptOutputs;
 use recorder::Recorder;
 use recording::Recording;
 use runs::ActiveRun;
 use workers::WorkerProcess;
 use workers::affinity::Affinity;
+use workers::output::Outputs;
 
 /// A limit on the size of files below this is worth a word: large values travel in files.
 const SMALL_FILE: u64 = 1 << 30;
@@ -87,11 +84,9 @@ pub struct Supervisor {
     processes: Processes,
     status_socket: Option<StatusSocket>,
     pools: Vec<PoolState>,
-    outputs: FxHashMap<Token, Output>,
+    outputs: Outputs,
     /// What programs print that becomes a part of the payload.
-    kept_outputs: FxHashMap<Token, KeptOutput>,
-    /// What output is read into.
-    scratch: Vec<u8>,
+    kept_outputs: KeptOutputs,
     /// Where workers behind launchers connect; there from the first one on.
     doorway: Option<Doorway>,
     resources: Resources,
@@ -176,13 +171,12 @@ impl Supervisor {
         Ok(Supervisor {
             interpreter: Interpreter::of(&workflow),
             pools: PoolState::all_of(&workflow),
+            outputs: Outputs::new(Arc::clone(&workflow)),
             workflow,
             event_loop,
             processes,
             status_socket: None,
-            outputs: FxHashMap::default(),
-            kept_outputs: FxHashMap::default(),
-            scratch: Vec::new(),
+            kept_outputs: KeptOutputs::default(),
             doorway: None,
             resources: Resources::default(),
             recording: None,
@@ -263,7 +257,7 @@ impl Supervisor {
             Some(Source::Forkserver(pool)) => self.on_forkserver_ready(pool, writable),
             Some(Source::Worker(pool, worker)) => self.on_worker_ready(pool, worker, readable, writable),
             Some(Source::Output) => self.on_output_ready(token),
-            Some(Source::KeptOutput) => self.on_kept_output_ready(token),
+            Some(Source::KeptOutput) => self.kept_outputs.on_ready(token, &mut self.event_loop),
             Some(Source::Doorway) => self.on_doorway_ready(token),
             Some(Source::Stranger) => self.on_stranger_ready(token),
             // The loop is awake, which is all that was wanted.

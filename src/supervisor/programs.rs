@@ -1,5 +1,7 @@
 //! Programs: exec tasks, one process each.
 
+pub(super) mod kept_output;
+
 use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, Seek, Write};
@@ -12,9 +14,8 @@ use serde_json::{Map, Value as Json};
 use tracing::warn;
 
 use super::jobs::{Job, failed};
-use super::kept_output::{MOST_KEPT_OUTPUT, Printed};
-use super::output::Context;
 use super::processes::{Child, ORIGIN_VARIABLE, origin_of};
+use super::workers::output::OutputContext;
 use super::{RunId, Supervisor, template};
 use crate::cgroup::Leaf;
 use crate::engine::{Failure, FailureKind, Outcome};
@@ -24,6 +25,8 @@ use crate::pool::{JobId, WorkerId};
 use crate::process::Ended;
 use crate::process::sys::{self, Pid, PidFd, Signal};
 use crate::process::{self};
+
+use kept_output::{MOST_KEPT_OUTPUT, Printed};
 
 /// The exit code of a program that could not find what it was to execute.
 const NOT_FOUND: i32 = 127;
@@ -70,7 +73,7 @@ impl Supervisor {
         let launched = self.pipe_for_output(job).and_then(|kept| {
             let launched = self.try_launch(pool, worker, job, kept.as_ref());
             if let (Err(_), Some((token, _))) = (&launched, kept) {
-                self.take_kept_output(token);
+                self.kept_outputs.take(token, &mut self.event_loop);
             }
             launched
         });
@@ -115,7 +118,7 @@ impl Supervisor {
             return Ok(None);
         }
         let (read, write) = sys::pipe().map_err(unwatched)?;
-        Ok(Some((self.keep_output(read).map_err(unwatched)?, write)))
+        Ok(Some((self.kept_outputs.watch(read, &mut self.event_loop).map_err(unwatched)?, write)))
     }
 
     fn try_launch(
@@ -129,9 +132,9 @@ impl Supervisor {
         let Some(task @ (_, actor)) = self.job_actor(job) else {
             return Err(CannotStart::because("the task is gone"));
         };
-        let context = Context { pool: Some(pool), task: Some(task), ..Context::default() };
+        let context = OutputContext { pool: Some(pool), task: Some(task), ..OutputContext::default() };
         // Where nothing is started after all, its end takes it out again.
-        let output = self.watch_output(read, context).map_err(unwatched)?;
+        let output = self.outputs.watch(read, context, &mut self.event_loop).map_err(unwatched)?;
         let leaf = self.resources.cgroup_for_program((pool, worker), actor, &self.workflow);
         let leaf = leaf.map_err(CannotStart::because)?;
         let Some(Job::Task { payload, stdin, .. }) = self.jobs.get(&job) else {
@@ -151,10 +154,8 @@ impl Supervisor {
         let program = program.leaf(leaf.as_deref().map(Leaf::door));
         let (pid, pidfd) = self.affinity.start(program).map_err(cannot_run)?;
         drop(write);
-        self.keep_last_lines(output);
-        if let Some(output) = self.outputs.get_mut(&output) {
-            output.context.pid = Some(pid.as_raw());
-        }
+        self.outputs.keep_last_lines(output);
+        self.outputs.set_pid(output, pid.as_raw());
         self.processes.add_child(pid, Child::Program(pool, worker));
         self.resources.on_program_started((pool, worker), job, task);
         self.pools[pool.index()]
@@ -167,8 +168,8 @@ impl Supervisor {
     pub(super) fn on_program_reaped(&mut self, pool: PoolId, worker: WorkerId, ended: Ended) {
         let Some(program) = self.pools[pool.index()].programs.remove(&worker) else { return };
         self.task_is_over((pool, worker), Some(program.task.1), true, Duration::ZERO);
-        let last_lines = self.take_last_lines(program.output);
-        let printed = program.stdout.and_then(|token| self.take_kept_output(token));
+        let last_lines = self.outputs.take_last_lines(program.output, &mut self.event_loop);
+        let printed = program.stdout.and_then(|token| self.kept_outputs.take(token, &mut self.event_loop));
         let oom = self.resources.out_of_memory((pool, worker), Some(ended));
         let orphan = self.tell_pool(pool, |pool, effects| pool.on_worker_ended(worker, Instant::now(), effects));
         let actor = orphan.and_then(|orphan| self.job_actor(orphan.job)).map(|(_, actor)| actor);

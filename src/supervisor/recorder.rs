@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 
 use tracing::{info, warn};
 
-use super::output::Context;
 use super::processes::Child;
+use super::workers::output::OutputContext;
 use super::{Supervisor, SupervisorError};
 use crate::process::sys::{self, Pid, PidFd, Signal};
 use crate::process::tree::Snapshot;
@@ -133,7 +133,8 @@ impl Supervisor {
         let (printed, output) = sys::pipe()?;
         let program = Program::new(&command.program, output.as_fd()).args(&command.arguments).stdin(input);
         let (pid, process) = self.affinity.start(program)?;
-        self.watch_output(printed, Context { pid: Some(pid.as_raw()), ..Context::default() })?;
+        let context = OutputContext { pid: Some(pid.as_raw()), ..OutputContext::default() };
+        self.outputs.watch(printed, context, &mut self.event_loop)?;
         self.processes.add_child(pid, Child::Recorder);
         Ok(Running { pid, process, input: Some(ours), since: Instant::now() })
     }

@@ -89,6 +89,7 @@ impl Supervisor {
         }
         self.interpreter = Interpreter::of(&workflow);
         self.pools = PoolState::all_of(&workflow);
+        self.outputs.replace_workflow(Arc::clone(&workflow));
         self.processes.workflow_replaced();
         self.resources.take_latest_durations();
         self.workflow = workflow;

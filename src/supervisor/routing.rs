@@ -2,8 +2,11 @@
 
 use std::time::Instant;
 
+use mio::Token;
+
 use super::Supervisor;
 use super::jobs::{Job, failed};
+use super::workers::output::Outputs;
 use super::workers::state::{Ended, Successor, Worker};
 use super::workers::transitions::Effects;
 use super::workers::{Connection, WorkerProcess};
@@ -55,7 +58,7 @@ impl Effects for Routed<'_> {
         let output = process.output;
         let pid = process.process.as_ref().map(|(pid, _)| *pid);
         self.supervisor.resources.on_worker_ready((self.pool, self.worker), pid);
-        self.supervisor.stop_keeping_lines(output);
+        self.supervisor.outputs.stop_keeping_lines(output);
     }
 
     fn on_slot_ready(&mut self, slot: WorkerId) {
@@ -65,16 +68,14 @@ impl Effects for Routed<'_> {
     fn on_job_began(&mut self, job: JobId) {
         let (pool, worker) = (self.pool, self.worker);
         let this = &mut *self.supervisor;
-        if let Some(task) = this.job_actor(job) {
-            this.resources.on_task_started((pool, worker), job, task);
-        }
         let Some(process) = this.pools[pool.index()].workers.get(&worker) else { return };
         if let Some(Job::Task { run, task, actor, .. }) = this.jobs.get(&job) {
             let (run, task, actor) = (*run, *task, *actor);
+            this.resources.on_task_started((pool, worker), job, (run, actor));
             // The output of a shared process is that of several tasks.
             if !process.state.is_shared() {
                 let output = process.output;
-                this.hand_output_to(output, (run, actor));
+                this.outputs.set_task(output, (run, actor));
             }
             this.tell_run(run, |engine, _| engine.on_task_started(task, Instant::now()));
             this.record_start(pool, worker, job);
@@ -91,7 +92,7 @@ impl Effects for Routed<'_> {
         this.resources.on_task_ended((pool, worker), job);
         if ended.silent {
             // The next job may have begun, and what there is to look at now is not of this one; but what was read is.
-            this.end_line(output);
+            this.outputs.end_line(output);
             if ended.started_something {
                 this.processes.want_scan();
             }
@@ -100,12 +101,12 @@ impl Effects for Routed<'_> {
             let name = actor.map(|actor| this.workflow.actor(actor).display_name());
             this.resources.log_refusals((pool, worker), name);
             // What the task has printed is read before the output belongs to the next one.
-            this.drain_output(output);
+            this.outputs.drain(output, &mut this.event_loop);
             this.task_is_over((pool, worker), actor, ended.started_something, ended.took);
         }
         // A worker says when a job was not silent: the time that is measured here may include the wait for this turn. After a task
         // that prints, the next one had better wait until that was read.
-        let short = (ended.silent || ended.took <= SHORT) && !this.has_printed(output);
+        let short = (ended.silent || ended.took <= SHORT) && !this.outputs.has_printed(output);
         let answer = Answer { took: ended.took, short };
         if ended.slot_ends {
             this.pools[pool.index()].hosts.remove(&ended.slot);
@@ -177,5 +178,20 @@ impl Routed<'_> {
         let now = Instant::now();
         self.supervisor.tell_pool(pool, |pool, effects| pool.on_job_ended(worker, Answer::NOT_SHORT, now, effects));
         self.supervisor.job_ended(job, outcome);
+    }
+}
+
+impl Supervisor {
+    pub(super) fn on_output_ready(&mut self, token: Token) {
+        if Outputs::must_wait(token, &mut self.event_loop) {
+            return;
+        }
+        if let Some((pool, worker)) = self.outputs.worker(token)
+            && self.pools[pool.index()].workers.get(&worker).is_some_and(|it| it.state.may_be_further())
+        {
+            // It may have gone on to the next task before it printed. Nothing can begin between here and the reading.
+            self.retract(pool, worker);
+        }
+        self.outputs.on_ready(token, &mut self.event_loop);
     }
 }

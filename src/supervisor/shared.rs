@@ -7,7 +7,7 @@
 use std::time::Instant;
 
 use super::Supervisor;
-use super::output::{Context, LONGEST_LINE};
+use super::workers::output::OutputContext;
 use crate::graph::PoolId;
 use crate::pool::{EscalationStep, JobId, WorkerId};
 use crate::process::sys::Signal;
@@ -109,11 +109,7 @@ impl Supervisor {
     pub(super) fn on_printed_by(&mut self, pool: PoolId, host: WorkerId, job: JobId, text: &str) {
         let process = self.pools[pool.index()].workers.get(&host);
         let pid = process.and_then(|process| process.process.as_ref()).map(|(pid, _)| pid.as_raw());
-        let context = Context { pool: Some(pool), worker: Some(host), task: self.job_actor(job), pid };
-        for line in text.split('\n') {
-            let mut pieces = line.as_bytes().chunks(LONGEST_LINE);
-            self.log_line(&context, pieces.next().unwrap_or_default());
-            pieces.for_each(|piece| self.log_line(&context, piece));
-        }
+        let context = OutputContext { pool: Some(pool), worker: Some(host), task: self.job_actor(job), pid };
+        self.outputs.log_lines(&context, text);
     }
 }

@@ -1,6 +1,7 @@
 //! Worker processes: how they are started, connected, and given their tasks.
 
 pub(super) mod affinity;
+pub(super) mod output;
 pub(super) mod state;
 #[cfg(test)]
 mod tests;
@@ -16,8 +17,8 @@ use mio::net::UnixStream;
 use super::Supervisor;
 use super::event_loop::Source;
 use super::interpreter::Started;
-use super::output::Context;
 use super::processes::Child;
+use super::workers::output::OutputContext;
 use crate::graph::{self, ActorId, PoolId};
 use crate::pool::WorkerId;
 use crate::process::sys::{self, Pid, PidFd};
@@ -119,7 +120,7 @@ impl Supervisor {
             self.start_interpreter(pool, "fresh.main", "pushflow-worker", queue, leaf.as_deref())?;
         self.processes.add_child(pid, Child::Worker(pool, worker));
         let output = self.watch_worker_output(pool, worker, output)?;
-        self.keep_last_lines(output);
+        self.outputs.keep_last_lines(output);
         let process =
             WorkerProcess { process: Some((pid, pidfd)), ..WorkerProcess::new(worker, self.is_shared(pool), output) };
         self.pools[pool.index()].workers.insert(worker, process);
@@ -132,8 +133,8 @@ impl Supervisor {
         worker: WorkerId,
         output: OwnedFd,
     ) -> Result<Token, String> {
-        let context = Context { pool: Some(pool), worker: Some(worker), ..Context::default() };
-        let watched = self.watch_output(output, context);
+        let context = OutputContext { pool: Some(pool), worker: Some(worker), ..OutputContext::default() };
+        let watched = self.outputs.watch(output, context, &mut self.event_loop);
         watched.map_err(|error| format!("cannot watch what a worker prints: {error}"))
     }
 

@@ -62,7 +62,7 @@ class Threads(crowd.Crowd):
         own = self.here.affinity = affinity.Affinity()
         while True:
             job = self.waiting.get()
-            own.leave()
+            own.unpin()
             self.execute(*job)
 
     def done(self, cpu):

@@ -1,27 +1,28 @@
-//! The standard output of programs where it becomes a part of the payload: read through a pipe, up to a limit.
+//! The standard output of programs that becomes a part of the payload: read through a pipe, up to a limit.
 //!
-//! A pipe and not a file: what a program writes to `/dev/stdout` is added to what it has printed before, and a program that prints
-//! more than is kept cannot fill the memory. Its next write fails (EPIPE, SIGPIPE), as if what it is piped into had ended.
+//! With a pipe instead of a file, what a program writes to `/dev/stdout` is appended to what it has printed before, and a program
+//! that prints more than the limit cannot fill the memory: its next write fails (EPIPE, SIGPIPE), as if the next program of a
+//! pipeline had ended.
 
 use std::io::{self, Read};
 use std::os::fd::OwnedFd;
 
 use mio::Token;
 use mio::unix::pipe::Receiver;
+use rustc_hash::FxHashMap;
 
-use super::Supervisor;
-use super::event_loop::Source;
+use super::super::event_loop::{EventLoop, Source};
 
-/// A program may print so much where its output is kept, bytes; more is an error.
-pub(super) const MOST_KEPT_OUTPUT: usize = 256 << 20;
-/// How much is read at once,
+/// Maximum length of an output that is kept, bytes. More is an error.
+pub(in crate::supervisor) const MOST_KEPT_OUTPUT: usize = 256 << 20;
+/// How much is read at once, bytes,
 const READ_SIZE: usize = 64 * 1024;
 /// and how often in one turn of the loop.
 const READS_A_TURN: usize = 8;
 
 /// The output of one program.
-pub(super) struct KeptOutput {
-    /// None once nothing more is read.
+struct KeptOutput {
+    /// `None` once nothing more is read.
     pipe: Option<Receiver>,
     bytes: Vec<u8>,
     /// It has printed more than is kept.
@@ -29,7 +30,7 @@ pub(super) struct KeptOutput {
 }
 
 /// What a program has printed.
-pub(super) enum Printed {
+pub(in crate::supervisor) enum Printed {
     /// All of it.
     Whole(Vec<u8>),
     /// More than is kept.
@@ -37,7 +38,7 @@ pub(super) enum Printed {
 }
 
 impl KeptOutput {
-    /// Reads what is there, at most about so many bytes; whether there may be more.
+    /// Reads what is there, at most this number of bytes. Whether there may be more.
     fn read(&mut self, scratch: &mut Vec<u8>, most: usize) -> bool {
         scratch.resize(READ_SIZE, 0);
         let mut left = most;
@@ -64,37 +65,46 @@ impl KeptOutput {
     }
 }
 
-impl Supervisor {
+/// The outputs of programs that are kept.
+#[derive(Default)]
+pub(in crate::supervisor) struct KeptOutputs {
+    outputs: FxHashMap<Token, KeptOutput>,
+    /// What output is read into.
+    scratch: Vec<u8>,
+}
+
+impl KeptOutputs {
     /// Keeps what comes through this pipe.
-    pub(super) fn keep_output(&mut self, pipe: OwnedFd) -> io::Result<Token> {
+    pub(in crate::supervisor) fn watch(&mut self, pipe: OwnedFd, event_loop: &mut EventLoop) -> io::Result<Token> {
         let mut pipe = Receiver::from(pipe);
-        let token = self.event_loop.watch(&mut pipe, Source::KeptOutput)?;
-        self.kept_outputs.insert(token, KeptOutput { pipe: Some(pipe), bytes: Vec::new(), too_much: false });
+        let token = event_loop.watch(&mut pipe, Source::KeptOutput)?;
+        self.outputs.insert(token, KeptOutput { pipe: Some(pipe), bytes: Vec::new(), too_much: false });
         Ok(token)
     }
 
-    pub(super) fn on_kept_output_ready(&mut self, token: Token) {
-        let Some(kept) = self.kept_outputs.get_mut(&token) else { return };
+    /// Something was printed.
+    pub(in crate::supervisor) fn on_ready(&mut self, token: Token, event_loop: &mut EventLoop) {
+        let Some(kept) = self.outputs.get_mut(&token) else { return };
         if kept.read(&mut self.scratch, READS_A_TURN * READ_SIZE) {
-            self.event_loop.defer(token);
+            event_loop.defer(token);
         } else if kept.too_much
             && let Some(mut pipe) = kept.pipe.take()
         {
-            // Closed: whoever still prints learns that nobody reads it.
-            self.event_loop.unwatch(&mut pipe, token);
+            // Closed: the program learns that nobody reads what it prints.
+            event_loop.unwatch(&mut pipe, token);
         }
     }
 
-    /// What was printed until now, by a program that has ended. What its children print later belongs to nobody.
-    pub(super) fn take_kept_output(&mut self, token: Token) -> Option<Printed> {
-        let mut kept = self.kept_outputs.remove(&token)?;
+    /// What was printed up to now, by a program that has ended. What its children print later is ignored.
+    pub(in crate::supervisor) fn take(&mut self, token: Token, event_loop: &mut EventLoop) -> Option<Printed> {
+        let mut kept = self.outputs.remove(&token)?;
         if let Some(pipe) = &kept.pipe {
-            // So much and no more: its children may go on printing as fast as this reads.
+            // This much and no more: children may go on printing as fast as this reads.
             let waiting = rustix::io::ioctl_fionread(pipe).unwrap_or_default();
             kept.read(&mut self.scratch, usize::try_from(waiting).unwrap_or_default());
         }
         if let Some(mut pipe) = kept.pipe.take() {
-            self.event_loop.unwatch(&mut pipe, token);
+            event_loop.unwatch(&mut pipe, token);
         }
         Some(if kept.too_much { Printed::TooMuch } else { Printed::Whole(kept.bytes) })
     }
