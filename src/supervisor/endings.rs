@@ -1,60 +1,95 @@
-//! How workers end: retired, given up, dead, and what becomes of what they were doing.
+//! How workers start and end, and what becomes of their jobs.
 
 use std::time::{Duration, Instant};
 
 use super::Supervisor;
 use super::jobs::failed;
-use super::workers::transitions;
+use super::workers::{self, Leaving, Overdue, Unusable};
 use crate::engine::{FailureKind, Outcome};
 use crate::graph::PoolId;
 use crate::payload::ErrorClass;
 use crate::pool::{Needs, Orphan, WorkerId};
 use crate::process::Ended;
-use crate::process::sys::Pid;
+use crate::process::sys::Signal;
 use crate::worker::ChannelError;
 
-/// A bound on what is read of a worker that is gone, in turns of the loop.
-const MOST_TURNS_OF_THE_DEAD: usize = 64;
+/// Maximum number of reads from a worker that has ended, each as long as in a turn of the loop.
+const MOST_READS_AT_THE_END: usize = 64;
 
 impl Supervisor {
-    /// The connection is of no use any more.
-    pub(super) fn worker_unusable(&mut self, pool: PoolId, worker: WorkerId, error: ChannelError) {
-        let Some(process) = self.pools[pool.index()].workers.get_mut(&worker) else { return };
-        match (&process.process, &process.launcher, &error) {
-            // It never became a worker, and nothing else will tell of its end.
-            (None, None, _) => {
-                self.close_connection(pool, worker);
-                self.worker_gone(pool, worker, None);
+    /// Starts a worker, or makes it a slot of a process that there is.
+    pub(super) fn spawn_worker(&mut self, pool: PoolId, worker: WorkerId) {
+        let now = Instant::now();
+        self.tell_pool(pool, |pool, _| pool.on_worker_starting(worker, now));
+        if let Some(is_ready) = self.workers.join_process((pool, worker)) {
+            if is_ready {
+                self.tell_pool(pool, |pool, effects| pool.on_worker_ready(worker, now, effects));
             }
-            (Some((pid, _)), None, ChannelError::Closed) if is_exiting(*pid) => self.close_connection(pool, worker),
-            (Some((pid, _)), Some((launcher, _)), ChannelError::Closed) if pid == launcher && is_exiting(*pid) => {
-                self.close_connection(pool, worker);
-            }
-            // What a launcher does after its worker is of no interest.
-            (_, Some(_), ChannelError::Closed) => self.give_up_worker(pool, worker, "ended".to_owned()),
-            _ => self.give_up_worker(pool, worker, error.to_string()),
+            return;
+        }
+        let prefill = self.pools[pool.index()].can_prefill();
+        let (workers, mut system) = self.workers_and_system();
+        if let Err(why) = workers.start((pool, worker), prefill, &mut system) {
+            workers.set_failure(pool, why);
+            self.close_connection(pool, worker);
+            self.resources.on_not_started((pool, worker));
+            self.tell_pool(pool, |pool, effects| pool.on_worker_ended(worker, Instant::now(), effects));
+            self.workers.log_failed_start(pool, &self.pools[pool.index()]);
         }
     }
 
-    /// Kills a worker that broke the protocol; its reaping ends its job.
-    pub(super) fn give_up_worker(&mut self, pool: PoolId, worker: WorkerId, fault: String) {
-        transitions::give_up(&mut self.routed(pool, worker), fault);
+    /// Ends the wait for a worker, and with it for all slots of its process.
+    pub(super) fn worker_is_overdue(&mut self, pool: PoolId, worker: WorkerId) {
+        let process = self.workers.process_of(pool, worker);
+        let (workers, mut system) = self.workers_and_system();
+        match workers.on_overdue((pool, process), &mut system) {
+            Some(Overdue::Kill) => self.signal_worker(pool, process, Signal::SIGKILL),
+            Some(Overdue::GiveUp) => {
+                self.close_connection(pool, process);
+                self.worker_gone(pool, process, None);
+            }
+            None => {}
+        }
     }
 
+    /// The connection to a worker cannot be used any more.
+    pub(super) fn worker_unusable(&mut self, pool: PoolId, worker: WorkerId, error: ChannelError) {
+        match self.workers.on_error((pool, worker), &error) {
+            Some(Unusable::Gone) => {
+                self.close_connection(pool, worker);
+                self.worker_gone(pool, worker, None);
+            }
+            Some(Unusable::Exiting) => self.close_connection(pool, worker),
+            Some(Unusable::Faulty(fault)) => workers::give_up(&mut self.routed(pool, worker), fault),
+            None => {}
+        }
+    }
+
+    /// Ends an idle worker.
     pub(super) fn retire_worker(&mut self, pool: PoolId, worker: WorkerId) {
-        if !self.leave_host(pool, worker) {
-            self.close_connection(pool, worker);
+        match self.workers.retire((pool, worker)) {
+            Leaving::Process(process) => self.close_connection(pool, process),
+            Leaving::Slot => {
+                self.tell_pool(pool, |pool, effects| pool.on_worker_ended(worker, Instant::now(), effects));
+            }
         }
     }
 
     pub(super) fn close_connection(&mut self, pool: PoolId, worker: WorkerId) {
-        transitions::close(&mut self.routed(pool, worker));
+        workers::close(&mut self.routed(pool, worker));
+    }
+
+    /// Ends launchers whose workers have not connected: nobody waits for them.
+    pub(super) fn end_pending_launchers(&mut self) {
+        for (pool, worker) in self.workers.take_pending() {
+            self.signal_worker(pool, worker, Signal::SIGTERM);
+        }
     }
 
     /// A worker's process was reaped.
     pub(super) fn on_worker_reaped(&mut self, pool: PoolId, worker: WorkerId, ended: Ended) {
-        // It may have answered before it died. What it can have sent then is what a socket holds.
-        for _ in 0..MOST_TURNS_OF_THE_DEAD {
+        // It may have answered before it died. Its socket holds no more than this.
+        for _ in 0..MOST_READS_AT_THE_END {
             if self.receive_from(pool, worker) {
                 break;
             }
@@ -64,40 +99,17 @@ impl Supervisor {
     }
 
     pub(super) fn worker_gone(&mut self, pool: PoolId, worker: WorkerId, ended: Option<Ended>) {
-        let Some(process) = self.pools[pool.index()].workers.remove(&worker) else { return };
-        if process.state.was_ready() {
-            self.outputs.drain(process.output, &mut self.event_loop);
-        } else {
-            let lines = self.outputs.take_last_lines(process.output, &mut self.event_loop);
-            let interpreter = self.interpreter_of(pool);
-            let failure = &mut self.pools[pool.index()].failure;
-            match ended {
-                Some(ended) => {
-                    let who = match &process.launcher {
-                        Some(_) => "launcher".to_owned(),
-                        None => format!("Python interpreter {}", interpreter.display()),
-                    };
-                    failure.get_or_insert(format!("the {who} {ended} before a worker was ready{}", printed(&lines)));
-                }
-                None if failure.is_none() => {
-                    let ended = self.how_forkserver_ended(pool);
-                    let failure = format!("the interpreter {} {ended} before it was ready", interpreter.display());
-                    self.pools[pool.index()].failure = Some(failure);
-                }
-                None => {}
-            }
-        }
-        self.forget_invitation(pool, worker);
-        self.close_host(pool, worker);
+        let (workers, mut system) = self.workers_and_system();
+        let Some(process) = workers.remove((pool, worker), ended, &mut system) else { return };
         let actor = process.state.running().next().and_then(|its| self.job_actor(its.job)).map(|(_, actor)| actor);
         self.task_is_over((pool, worker), actor, true, Duration::ZERO);
         let oom = self.resources.out_of_memory((pool, worker), ended);
         self.resources.on_gone((pool, worker), actor.map(|actor| self.workflow.actor(actor).display_name()));
-        let place_of_death = (pool, process.process.as_ref().map(|(pid, _)| *pid));
+        let died = (pool, process.process.as_ref().map(|(pid, _)| *pid));
         for slot in process.state.slots().to_vec() {
             let orphan = self.tell_pool(pool, |pool, effects| pool.on_worker_ended(slot, Instant::now(), effects));
             if !process.state.was_ready() {
-                self.say_that_starts_fail(pool);
+                self.workers.log_failed_start(pool, &self.pools[pool.index()]);
             }
             if let Some(orphan) = orphan {
                 if process.state.unread() == Some(orphan.job) && !orphan.interrupted {
@@ -107,23 +119,13 @@ impl Supervisor {
                 }
                 let outcome = match &oom {
                     Some(oom) if !orphan.interrupted => {
-                        self.ran_out_of_memory(place_of_death, orphan.job, oom, FailureKind::Lost)
+                        self.ran_out_of_memory(died, orphan.job, oom, FailureKind::Lost)
                     }
-                    _ => lost(orphan, process.fault.as_deref(), ended),
+                    _ => lost(orphan, process.fault(), ended),
                 };
                 self.job_ended(orphan.job, outcome);
             }
         }
-    }
-}
-
-/// The last of what an interpreter printed before it ended, for its message. Nothing, where a wrapper around it does not say why
-/// it ends: that is said too.
-pub(super) fn printed(lines: &[String]) -> String {
-    const SHOWN: usize = 3;
-    match &lines[lines.len().saturating_sub(SHOWN)..] {
-        [] => "; it printed nothing".to_owned(),
-        last => format!(": {}", last.join(" | ")),
     }
 }
 
@@ -137,13 +139,4 @@ fn lost(orphan: Orphan, fault: Option<&str>, ended: Option<Ended>) -> Outcome {
     }
     let why = fault.or(ended.as_deref()).unwrap_or("disappeared");
     failed(FailureKind::Lost, ErrorClass::WorkerLost, format!("the worker process of the task {why}"))
-}
-
-/// Whether a process is on its way out: its connection ended because it did (PF_EXITING, include/linux/sched.h).
-fn is_exiting(pid: Pid) -> bool {
-    const PF_EXITING: u32 = 0x4;
-    match procfs::process::Process::new(pid.as_raw()).and_then(|process| process.stat()) {
-        Ok(stat) => stat.flags & PF_EXITING != 0 || matches!(stat.state, 'Z' | 'X'),
-        Err(_) => true,
-    }
 }

@@ -72,7 +72,7 @@ impl Supervisor {
         let pool = self.python_pool();
         for id in jobs {
             // False where a worker is at it: its answer comes too late then.
-            self.pools[pool.index()].pool.withdraw(id);
+            self.pools[pool.index()].withdraw(id);
             if let Some(Job::Describe { payload, then }) = self.jobs.remove(&id) {
                 self.described(JsonObject::without_python(&payload), then);
             }
@@ -127,7 +127,7 @@ impl Supervisor {
     /// No worker can be started for this job.
     pub(super) fn refuse_job(&mut self, pool: PoolId, job: JobId) {
         let name = &self.workflow.pool(pool).name;
-        let why = self.pools[pool.index()].failure.as_deref().unwrap_or("they die before they are ready");
+        let why = self.workers.failure(pool);
         let message = format!("cannot start workers of pool {name}: {why}");
         self.not_started.push((job, failed(FailureKind::Lost, ErrorClass::WorkerLost, message)));
     }

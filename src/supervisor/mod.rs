@@ -4,18 +4,14 @@
 //! Readiness comes in ([`Supervisor::turn`]), is told to the engine or a pool, and their effects are carried out one
 //! after the other from one queue, so that nothing calls itself.
 
-mod ahead;
 mod answers;
+mod assignments;
 mod endings;
 mod error;
 mod event;
 mod event_loop;
-mod forkserver;
-mod interpreter;
 mod jobs;
-mod launched;
 mod owners;
-mod pressing;
 mod process_tree;
 mod processes;
 mod programs;
@@ -25,20 +21,18 @@ mod resident;
 mod resources;
 mod routing;
 mod runs;
-mod setup;
-mod shared;
 mod shutdown;
-mod starting;
 mod switches;
 mod template;
+mod termination;
 mod workers;
 
 pub use error::SupervisorError;
 pub use event::{RunId, SupervisorEvent};
-pub(crate) use interpreter::interpreter_in;
 pub use processes::{OrphanCount, SignalTarget, listing, status_socket};
 pub use recorder::RecorderCommand;
 pub use resources::{CgroupUse, Resources, subtree_for, usage_of_the_supervisor};
+pub(crate) use workers::interpreter_in;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -50,25 +44,19 @@ use tracing::{debug, warn};
 
 use crate::cgroup::Subtree;
 use crate::engine;
-use crate::graph::{Context, PoolId, PoolSpec, Workflow};
+use crate::graph::{PoolId, Workflow};
 use crate::pool::{self, JobId, Pool};
 use crate::process::sys;
 
 use event_loop::{EventLoop, Readiness, Source};
-use forkserver::Forkserver;
-use interpreter::Interpreter;
 use jobs::Job;
-use launched::Doorway;
 use processes::status_socket::StatusSocket;
 use processes::{Child, Processes};
-use programs::Program;
-use programs::kept_output::KeptOutputs;
+use programs::Programs;
 use recorder::Recorder;
 use recording::Recording;
 use runs::ActiveRun;
-use workers::WorkerProcess;
-use workers::affinity::Affinity;
-use workers::output::Outputs;
+use workers::Workers;
 
 /// A limit on the size of files below this is worth a word: large values travel in files.
 const SMALL_FILE: u64 = 1 << 30;
@@ -79,21 +67,17 @@ const REAPED_A_TURN: usize = 512;
 /// The supervisor of one workflow.
 pub struct Supervisor {
     workflow: Arc<Workflow>,
-    interpreter: Interpreter,
     event_loop: EventLoop,
     processes: Processes,
     status_socket: Option<StatusSocket>,
-    pools: Vec<PoolState>,
-    outputs: Outputs,
-    /// What programs print that becomes a part of the payload.
-    kept_outputs: KeptOutputs,
-    /// Where workers behind launchers connect; there from the first one on.
-    doorway: Option<Doorway>,
+    /// Which worker gets which job, pool by pool.
+    pools: Vec<Pool>,
+    workers: Workers,
+    programs: Programs,
     resources: Resources,
     /// Where tasks are recorded; none while nobody wants that.
     recording: Option<Recording>,
     jobs: FxHashMap<JobId, Job>,
-    affinity: Affinity,
     next_job: u64,
     runs: BTreeMap<RunId, ActiveRun>,
     next_run: u64,
@@ -104,37 +88,10 @@ pub struct Supervisor {
     recorder: Option<Recorder>,
 }
 
-/// One pool and its processes.
-struct PoolState {
-    pool: Pool,
-    forkserver: Option<Forkserver>,
-    /// Whether the forkserver imports the task modules; given up when that kills it.
-    preload: bool,
-    workers: FxHashMap<pool::WorkerId, WorkerProcess>,
-    /// In pools whose workers share a process: the worker that each one's process was started for.
-    hosts: FxHashMap<pool::WorkerId, pool::WorkerId>,
-    /// The process that further workers join.
-    open_host: Option<pool::WorkerId>,
-    programs: FxHashMap<pool::WorkerId, Program>,
-    /// Why a worker could not be started, last time.
-    failure: Option<String>,
-}
-
-impl PoolState {
-    /// The pools of a workflow, without any process.
-    fn all_of(workflow: &Workflow) -> Vec<Self> {
-        let state = |spec: &PoolSpec| PoolState {
-            pool: Pool::new(spec, switches::is_on("PUSHFLOW_PREFILL")),
-            forkserver: None,
-            preload: spec.preload || spec.context == Context::Fork,
-            workers: FxHashMap::default(),
-            hosts: FxHashMap::default(),
-            open_host: None,
-            programs: FxHashMap::default(),
-            failure: None,
-        };
-        workflow.pools.iter().map(state).collect()
-    }
+/// The pools of a workflow, without workers.
+fn new_pools(workflow: &Workflow) -> Vec<Pool> {
+    let prefill = switches::is_on("PUSHFLOW_PREFILL");
+    workflow.pools.iter().map(|spec| Pool::new(spec, prefill)).collect()
 }
 
 impl Drop for Supervisor {
@@ -169,19 +126,16 @@ impl Supervisor {
         let mut event_loop = EventLoop::new(wanted).map_err(SupervisorError::Setup)?;
         let processes = Processes::new(&mut event_loop).map_err(SupervisorError::Setup)?;
         Ok(Supervisor {
-            interpreter: Interpreter::of(&workflow),
-            pools: PoolState::all_of(&workflow),
-            outputs: Outputs::new(Arc::clone(&workflow)),
+            pools: new_pools(&workflow),
+            workers: Workers::new(&workflow, switches::is_on("PUSHFLOW_AFFINITY")),
+            programs: Programs::default(),
             workflow,
             event_loop,
             processes,
             status_socket: None,
-            kept_outputs: KeptOutputs::default(),
-            doorway: None,
             resources: Resources::default(),
             recording: None,
             jobs: FxHashMap::default(),
-            affinity: Affinity::new(switches::is_on("PUSHFLOW_AFFINITY")),
             next_job: 0,
             runs: BTreeMap::new(),
             next_run: 0,
@@ -219,7 +173,7 @@ impl Supervisor {
         self.carry_out();
         if self.reports.is_empty() {
             if self.jobs.is_empty() {
-                self.affinity.unpin();
+                self.workers.affinity.unpin();
             }
             let wake = self.next_time().into_iter().chain(wake).min();
             let ready = self.event_loop.wait(wake.map(|at| at.saturating_duration_since(Instant::now())))?;
@@ -254,12 +208,15 @@ impl Supervisor {
                 }
             }
             Some(Source::Guardian) => self.event_loop.on_guardian_ready(),
-            Some(Source::Forkserver(pool)) => self.on_forkserver_ready(pool, writable),
+            Some(Source::Forkserver(pool)) => {
+                let (workers, mut system) = self.workers_and_system();
+                workers.on_forkserver_ready(&mut system, pool, writable);
+            }
             Some(Source::Worker(pool, worker)) => self.on_worker_ready(pool, worker, readable, writable),
             Some(Source::Output) => self.on_output_ready(token),
-            Some(Source::KeptOutput) => self.kept_outputs.on_ready(token, &mut self.event_loop),
-            Some(Source::Doorway) => self.on_doorway_ready(token),
-            Some(Source::Stranger) => self.on_stranger_ready(token),
+            Some(Source::KeptOutput) => self.programs.kept_outputs.on_ready(token, &mut self.event_loop),
+            Some(Source::LauncherListener) => self.on_listener_ready(token),
+            Some(Source::UnauthenticatedPeer) => self.on_peer_ready(token),
             // The loop is awake, which is all that was wanted.
             Some(Source::Waker) | None => {}
         }
@@ -288,7 +245,8 @@ impl Supervisor {
                 Some(Child::Worker(pool, worker)) => self.on_worker_reaped(pool, worker, reaped.ended),
                 Some(Child::Program(pool, worker)) => self.on_program_reaped(pool, worker, reaped.ended),
                 Some(Child::Forkserver(pool, phase)) => {
-                    self.on_forkserver_reaped(pool, phase, reaped.pid, reaped.ended);
+                    let (workers, mut system) = self.workers_and_system();
+                    workers.on_forkserver_reaped(&mut system, pool, phase, reaped.pid, reaped.ended);
                 }
                 Some(Child::Recorder) => self.on_recorder_reaped(reaped.ended),
                 Some(Child::LetGo) => {}
@@ -314,10 +272,10 @@ impl Supervisor {
             }
         }
         self.carry_out();
-        for (index, state) in self.pools.iter_mut().enumerate() {
-            if state.pool.next_time().is_some_and(|at| at <= now) {
+        for (index, pool) in self.pools.iter_mut().enumerate() {
+            if pool.next_time().is_some_and(|at| at <= now) {
                 let mut effects = Vec::new();
-                state.pool.on_time(now, &mut effects);
+                pool.on_time(now, &mut effects);
                 self.todo.extend(effects.into_iter().map(|effect| Todo::Pool(PoolId::from(index), effect)));
             }
         }
@@ -328,7 +286,7 @@ impl Supervisor {
         self.processes.kill_overdue_orphans(now);
         self.recorder_on_time(now);
         self.recording_on_time(now);
-        self.doorway_on_time(now);
+        self.workers.on_time(now, &mut self.event_loop);
     }
 
     fn next_time(&self) -> Option<Instant> {
@@ -336,13 +294,13 @@ impl Supervisor {
             return Some(Instant::now());
         }
         let runs = self.runs.values().filter_map(|run| run.engine.next_time());
-        let pools = self.pools.iter().filter_map(|state| state.pool.next_time());
+        let pools = self.pools.iter().filter_map(Pool::next_time);
         let others = [
             self.event_loop.next_time(Instant::now()),
             self.processes.next_time(),
             self.next_recorder_time(),
             self.next_recording_time(),
-            self.next_doorway_time(),
+            self.workers.next_time(),
         ];
         runs.chain(pools).chain(others.into_iter().flatten()).min()
     }
@@ -359,7 +317,7 @@ impl Supervisor {
     /// Tells a pool something, and queues what it asks for.
     fn tell_pool<T>(&mut self, id: PoolId, tell: impl FnOnce(&mut Pool, &mut Vec<pool::Effect>) -> T) -> T {
         let mut effects = Vec::new();
-        let answer = tell(&mut self.pools[id.index()].pool, &mut effects);
+        let answer = tell(&mut self.pools[id.index()], &mut effects);
         self.todo.extend(effects.into_iter().map(|effect| Todo::Pool(id, effect)));
         answer
     }
@@ -380,10 +338,10 @@ impl Supervisor {
             pool::Effect::Prefill(worker, job) => self.prefill(pool, worker, job),
             pool::Effect::Retract(worker) => self.retract(pool, worker),
             pool::Effect::Launch(worker, job) => self.launch_program(pool, worker, job),
-            pool::Effect::Escalate(worker, step) => self.press(pool, worker, step),
+            pool::Effect::Escalate(worker, step) => self.escalate(pool, worker, step),
             pool::Effect::Stuck(worker) => self.worker_is_stuck(pool, worker),
             pool::Effect::Retire(worker) => self.retire_worker(pool, worker),
-            pool::Effect::Late(worker) => self.worker_is_late(pool, worker),
+            pool::Effect::Late(worker) => self.workers.log_late(pool, worker),
             pool::Effect::Overdue(worker) => self.worker_is_overdue(pool, worker),
             pool::Effect::Refuse(job) => self.refuse_job(pool, job),
         }

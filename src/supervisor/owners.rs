@@ -2,74 +2,70 @@
 
 use rustc_hash::FxHashMap;
 
-use super::PoolState;
 use super::event::RunId;
 use super::jobs::Job;
 use super::processes::{Occupation, Owner, Owners, WorkerPids};
-use crate::graph::{ActorId, PoolId, Workflow};
+use super::programs::Programs;
+use super::workers::{WorkerProcess, Workers};
+use crate::graph::{ActorId, PoolId};
 use crate::pool::JobId;
 use crate::process::sys::Pid;
 
-/// The pools, with the jobs that they work on.
+/// Workers and programs, with the jobs that they work on.
 pub(super) struct PoolOwners<'a> {
-    workflow: &'a Workflow,
-    pools: &'a [PoolState],
+    workers: &'a Workers,
+    programs: &'a Programs,
     jobs: &'a FxHashMap<JobId, Job>,
 }
 
 impl<'a> PoolOwners<'a> {
-    pub(super) fn new(workflow: &'a Workflow, pools: &'a [PoolState], jobs: &'a FxHashMap<JobId, Job>) -> Self {
-        PoolOwners { workflow, pools, jobs }
+    pub(super) fn new(workers: &'a Workers, programs: &'a Programs, jobs: &'a FxHashMap<JobId, Job>) -> Self {
+        PoolOwners { workers, programs, jobs }
     }
 }
 
 impl Owners for PoolOwners<'_> {
     fn has_pool(&self, pool: PoolId) -> bool {
-        pool.index() < self.pools.len()
+        self.workers.has_pool(pool)
     }
 
     fn worker_with_pid(&self, pid: Pid) -> Option<Owner> {
-        self.pools.iter().enumerate().find_map(|(index, state)| {
-            let found =
-                state.workers.iter().find(|(_, process)| process.process.as_ref().is_some_and(|it| it.0 == pid));
-            found.map(|(worker, _)| (PoolId::from(index), *worker))
-        })
+        let is_its = |process: &WorkerProcess| process.process.as_ref().is_some_and(|(its, _)| *its == pid);
+        self.workers.all().find(|(_, process)| is_its(process)).map(|(worker, _)| worker)
     }
 
-    fn pids(&self, (pool, worker): Owner) -> WorkerPids {
-        let Some(process) = self.pools[pool.index()].workers.get(&worker) else { return WorkerPids::default() };
+    fn pids(&self, owner: Owner) -> WorkerPids {
+        let Some(process) = self.workers.get(owner) else { return WorkerPids::default() };
         let pid = |process: &Option<(Pid, _)>| process.as_ref().map(|(pid, _)| *pid);
         WorkerPids { worker: pid(&process.process), launcher: pid(&process.launcher) }
     }
 
-    fn occupation(&self, (pool, worker): Owner) -> Occupation {
-        let state = &self.pools[pool.index()];
-        match state.workers.get(&worker) {
+    fn occupation(&self, owner: Owner) -> Occupation {
+        match self.workers.get(owner) {
             Some(process) if process.state.is_idle() => Occupation::None,
-            Some(_) if self.workflow.pool(pool).kind.shares_process() => Occupation::SeveralTasks,
+            Some(process) if process.state.is_shared() => Occupation::SeveralTasks,
             Some(process) => match process.state.only_job() {
                 Some(job) => Occupation::Task { since: job.since },
                 None => Occupation::None,
             },
-            None if state.programs.contains_key(&worker) => Occupation::Program,
+            None if self.programs.get(owner).is_some() => Occupation::Program,
             None => Occupation::None,
         }
     }
 
-    fn task(&self, (pool, worker): Owner) -> Option<(RunId, ActorId)> {
-        let state = &self.pools[pool.index()];
-        match state.workers.get(&worker) {
+    fn task(&self, owner: Owner) -> Option<(RunId, ActorId)> {
+        match self.workers.get(owner) {
             Some(process) => self.task_of_job(process.state.only_job()?.job),
-            None => state.programs.get(&worker).map(|program| program.task),
+            None => self.programs.get(owner).map(|program| program.task),
         }
     }
 
-    fn job(&self, (pool, worker): Owner, id_ends_with: u16) -> Option<JobId> {
-        self.pools[pool.index()].workers.get(&worker)?.state.job_ending_with(id_ends_with)
+    fn job(&self, owner: Owner, id_ends_with: u16) -> Option<JobId> {
+        self.workers.get(owner)?.state.job_ending_with(id_ends_with)
     }
 
-    fn has_job(&self, (pool, worker): Owner, job: JobId) -> bool {
-        self.pools[pool.index()].workers.get(&worker).is_some_and(|process| process.state.has(job))
+    fn has_job(&self, owner: Owner, job: JobId) -> bool {
+        self.workers.get(owner).is_some_and(|process| process.state.has(job))
     }
 
     fn task_of_job(&self, job: JobId) -> Option<(RunId, ActorId)> {
@@ -79,8 +75,8 @@ impl Owners for PoolOwners<'_> {
         }
     }
 
-    fn last_actor(&self, (pool, worker): Owner) -> Option<ActorId> {
-        self.pools[pool.index()].workers.get(&worker)?.last_actor
+    fn last_actor(&self, owner: Owner) -> Option<ActorId> {
+        self.workers.get(owner)?.last_actor
     }
 
     fn any_task(&self) -> bool {

@@ -16,7 +16,7 @@ use crate::process::tree::{Process, Snapshot};
 impl Supervisor {
     /// Reads what was announced up to now; some of it if it is very much.
     pub(super) fn read_announcements(&mut self) {
-        let owners = PoolOwners::new(&self.workflow, &self.pools, &self.jobs);
+        let owners = PoolOwners::new(&self.workers, &self.programs, &self.jobs);
         let started = self.processes.read_announcements(&mut self.event_loop, &owners);
         self.note_started(started);
     }
@@ -32,10 +32,10 @@ impl Supervisor {
         if !self.processes.is_worth_a_scan(started_something, took) {
             return;
         }
-        let worker = self.pools[owner.0.index()].workers.get_mut(&owner.1);
+        let worker = self.workers.get_mut(owner);
         let can_work = worker.is_some_and(|process| {
             process.last_actor = actor;
-            process.connection.is_some()
+            process.is_connected()
         });
         match actor {
             Some(actor) if self.workflow.actor(actor).leave_children => self.scan_for_orphans(Some((owner, actor))),
@@ -47,14 +47,14 @@ impl Supervisor {
 
     /// Finds orphans and begins to end them.
     pub(super) fn scan_for_orphans(&mut self, leaver: Option<(Owner, ActorId)>) {
-        let owners = PoolOwners::new(&self.workflow, &self.pools, &self.jobs);
+        let owners = PoolOwners::new(&self.workers, &self.programs, &self.jobs);
         let started = self.processes.scan(leaver, &mut self.event_loop, &self.workflow, &owners);
         self.note_started(started);
     }
 
     /// Signals what has left a worker or program, but not its task.
     pub(super) fn signal_orphans_of(&mut self, pool: PoolId, worker: WorkerId, signal: Signal) {
-        let owners = PoolOwners::new(&self.workflow, &self.pools, &self.jobs);
+        let owners = PoolOwners::new(&self.workers, &self.programs, &self.jobs);
         self.processes.signal_orphans_of((pool, worker), signal, &owners);
     }
 
@@ -95,7 +95,7 @@ impl Supervisor {
             tasks: self.runs.values().map(|run| run.jobs.len()).sum(),
             has_cgroups: self.resources.subtree().is_some(),
         };
-        let owners = PoolOwners::new(&self.workflow, &self.pools, &self.jobs);
+        let owners = PoolOwners::new(&self.workers, &self.programs, &self.jobs);
         self.processes.arrange(snapshot, facts, &self.workflow, &owners)
     }
 
@@ -103,7 +103,7 @@ impl Supervisor {
     /// by forking. Returns the processes that got it.
     pub fn signal(&mut self, target: SignalTarget, signal: Signal) -> Vec<Process> {
         self.read_announcements();
-        let owners = PoolOwners::new(&self.workflow, &self.pools, &self.jobs);
+        let owners = PoolOwners::new(&self.workers, &self.programs, &self.jobs);
         self.processes.signal(target, signal, &self.workflow, &owners)
     }
 
@@ -140,7 +140,7 @@ impl Supervisor {
     /// Jobs of these workers have started something.
     fn note_started(&mut self, workers: Vec<Owner>) {
         for (pool, worker) in workers {
-            if let Some(process) = self.pools[pool.index()].workers.get_mut(&worker)
+            if let Some(process) = self.workers.get_mut((pool, worker))
                 && !process.state.on_started_something()
             {
                 // It has no job whose end would be a reason to scan.

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use tracing::{info, warn};
 
 use super::processes::Child;
-use super::workers::output::OutputContext;
+use super::workers::OutputContext;
 use super::{Supervisor, SupervisorError};
 use crate::process::sys::{self, Pid, PidFd, Signal};
 use crate::process::tree::Snapshot;
@@ -132,9 +132,9 @@ impl Supervisor {
         let (input, ours) = sys::pipe()?;
         let (printed, output) = sys::pipe()?;
         let program = Program::new(&command.program, output.as_fd()).args(&command.arguments).stdin(input);
-        let (pid, process) = self.affinity.start(program)?;
+        let (pid, process) = self.workers.affinity.start(program)?;
         let context = OutputContext { pid: Some(pid.as_raw()), ..OutputContext::default() };
-        self.outputs.watch(printed, context, &mut self.event_loop)?;
+        self.workers.outputs.watch(printed, context, &mut self.event_loop)?;
         self.processes.add_child(pid, Child::Recorder);
         Ok(Running { pid, process, input: Some(ours), since: Instant::now() })
     }

@@ -64,10 +64,9 @@ impl Supervisor {
     /// A worker or program works on it.
     pub(super) fn record_start(&mut self, pool: PoolId, worker: WorkerId, job: JobId) {
         let Some(recording) = &mut self.recording else { return };
-        let state = &self.pools[pool.index()];
-        let process = match state.programs.get(&worker) {
+        let process = match self.programs.get((pool, worker)) {
             Some(program) => Some(program.process.0),
-            None => state.workers.get(&worker).and_then(|it| it.process.as_ref()).map(|(pid, _)| *pid),
+            None => self.workers.get((pool, worker)).and_then(|it| it.process.as_ref()).map(|(pid, _)| *pid),
         };
         let Some(Job::Task { run, record, .. }) = self.jobs.get_mut(&job) else { return };
         record.started_at = Some(time_of(self.runs.get(run)));

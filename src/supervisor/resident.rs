@@ -6,9 +6,8 @@ use std::time::{Duration, Instant};
 
 use mio::Waker;
 
-use super::interpreter::Interpreter;
 use super::shutdown::Meanwhile;
-use super::{PoolState, RunId, Supervisor, SupervisorError, SupervisorEvent};
+use super::{RunId, Supervisor, SupervisorError, SupervisorEvent, new_pools};
 use crate::graph::Workflow;
 use crate::pool::EscalationStep;
 use crate::process::guardian::Guardian;
@@ -87,9 +86,8 @@ impl Supervisor {
             // Their pools would be gone when they are reaped.
             return Err(SupervisorError::Survivors(tree::names(&tree::descendants(Pid::this()))));
         }
-        self.interpreter = Interpreter::of(&workflow);
-        self.pools = PoolState::all_of(&workflow);
-        self.outputs.replace_workflow(Arc::clone(&workflow));
+        self.pools = new_pools(&workflow);
+        self.workers.replace_workflow(&workflow);
         self.processes.workflow_replaced();
         self.resources.take_latest_durations();
         self.workflow = workflow;

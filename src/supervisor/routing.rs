@@ -6,10 +6,7 @@ use mio::Token;
 
 use super::Supervisor;
 use super::jobs::{Job, failed};
-use super::workers::output::Outputs;
-use super::workers::state::{Ended, Successor, Worker};
-use super::workers::transitions::Effects;
-use super::workers::{Connection, WorkerProcess};
+use super::workers::{Effects, JobEnded, Outputs, Successor, System, Worker, Workers};
 use crate::engine::{FailureKind, Outcome};
 use crate::graph::PoolId;
 use crate::payload::{ErrorClass, JsonObject};
@@ -32,8 +29,8 @@ pub(super) struct Routed<'a> {
 }
 
 impl Routed<'_> {
-    fn process(&mut self) -> Option<&mut WorkerProcess> {
-        self.supervisor.pools[self.pool.index()].workers.get_mut(&self.worker)
+    fn id(&self) -> (PoolId, WorkerId) {
+        (self.pool, self.worker)
     }
 }
 
@@ -41,24 +38,24 @@ impl Effects for Routed<'_> {
     type Reply = Reply;
 
     fn worker(&mut self) -> Option<&mut Worker> {
-        self.process().map(|process| &mut process.state)
+        let id = self.id();
+        self.supervisor.workers.get_mut(id).map(|process| &mut process.state)
     }
 
     fn empty_queue(&mut self) -> Vec<JobId> {
-        let queue = self.process().and_then(|process| process.connection.as_mut()?.channel.queue());
-        queue.map_or_else(Vec::new, |queue| queue.take_back().into_iter().map(JobId).collect())
+        self.supervisor.workers.empty_queue(self.id())
     }
 
     fn is_escalating(&self) -> bool {
-        self.supervisor.pools[self.pool.index()].pool.is_escalating(self.worker)
+        self.supervisor.pools[self.pool.index()].is_escalating(self.worker)
     }
 
     fn on_started(&mut self) {
-        let Some(process) = self.process() else { return };
+        let Some(process) = self.supervisor.workers.get(self.id()) else { return };
         let output = process.output;
         let pid = process.process.as_ref().map(|(pid, _)| *pid);
         self.supervisor.resources.on_worker_ready((self.pool, self.worker), pid);
-        self.supervisor.outputs.stop_keeping_lines(output);
+        self.supervisor.workers.outputs.stop_keeping_lines(output);
     }
 
     fn on_slot_ready(&mut self, slot: WorkerId) {
@@ -68,31 +65,31 @@ impl Effects for Routed<'_> {
     fn on_job_began(&mut self, job: JobId) {
         let (pool, worker) = (self.pool, self.worker);
         let this = &mut *self.supervisor;
-        let Some(process) = this.pools[pool.index()].workers.get(&worker) else { return };
+        let Some(process) = this.workers.get((pool, worker)) else { return };
         if let Some(Job::Task { run, task, actor, .. }) = this.jobs.get(&job) {
             let (run, task, actor) = (*run, *task, *actor);
             this.resources.on_task_started((pool, worker), job, (run, actor));
             // The output of a shared process is that of several tasks.
             if !process.state.is_shared() {
                 let output = process.output;
-                this.outputs.set_task(output, (run, actor));
+                this.workers.outputs.set_task(output, (run, actor));
             }
             this.tell_run(run, |engine, _| engine.on_task_started(task, Instant::now()));
             this.record_start(pool, worker, job);
         }
     }
 
-    fn on_job_ended(&mut self, ended: &Ended, reply: Reply) {
+    fn on_job_ended(&mut self, ended: &JobEnded, reply: Reply) {
         let (pool, worker, job) = (self.pool, self.worker, ended.job);
-        let Some(output) = self.process().map(|process| process.output) else { return };
+        let Some(output) = self.supervisor.workers.get(self.id()).map(|process| process.output) else { return };
         let this = &mut *self.supervisor;
         if ended.successor == Successor::Unknown {
-            this.affinity.on_answer(this.jobs.len() == 1, ended.took, ended.at);
+            this.workers.affinity.on_answer(this.jobs.len() == 1, ended.took, ended.at);
         }
         this.resources.on_task_ended((pool, worker), job);
         if ended.silent {
             // The next job may have begun, and what there is to look at now is not of this one; but what was read is.
-            this.outputs.end_line(output);
+            this.workers.outputs.end_line(output);
             if ended.started_something {
                 this.processes.want_scan();
             }
@@ -101,15 +98,15 @@ impl Effects for Routed<'_> {
             let name = actor.map(|actor| this.workflow.actor(actor).display_name());
             this.resources.log_refusals((pool, worker), name);
             // What the task has printed is read before the output belongs to the next one.
-            this.outputs.drain(output, &mut this.event_loop);
+            this.workers.outputs.drain(output, &mut this.event_loop);
             this.task_is_over((pool, worker), actor, ended.started_something, ended.took);
         }
         // A worker says when a job was not silent: the time that is measured here may include the wait for this turn. After a task
         // that prints, the next one had better wait until that was read.
-        let short = (ended.silent || ended.took <= SHORT) && !this.outputs.has_printed(output);
+        let short = (ended.silent || ended.took <= SHORT) && !this.workers.outputs.has_printed(output);
         let answer = Answer { took: ended.took, short };
         if ended.slot_ends {
-            this.pools[pool.index()].hosts.remove(&ended.slot);
+            this.workers.forget_slot(pool, ended.slot);
             // Its job has ended in the usual way, whatever the pool makes of the end of the slot.
             this.tell_pool(pool, |pool, effects| pool.on_worker_ended(ended.slot, Instant::now(), effects));
         } else {
@@ -146,26 +143,21 @@ impl Effects for Routed<'_> {
     }
 
     fn resume(&mut self) {
-        let event_loop = &self.supervisor.event_loop;
-        let process = self.supervisor.pools[self.pool.index()].workers.get_mut(&self.worker);
-        let Some(Connection { channel, token }) = process.and_then(|process| process.connection.as_mut()) else {
-            return;
-        };
-        let resumed = channel.go_on().and_then(|()| event_loop.watch_unsent(channel, *token));
+        let resumed = self.supervisor.workers.resume(self.id(), &self.supervisor.event_loop);
         if let Err(error) = resumed {
             self.supervisor.worker_unusable(self.pool, self.worker, error);
         }
     }
 
     fn disconnect(&mut self) {
-        if let Some(Connection { mut channel, token }) = self.process().and_then(|process| process.connection.take()) {
-            self.supervisor.event_loop.unwatch(channel.stream(), token);
-        }
+        let id = self.id();
+        self.supervisor.workers.disconnect(id, &mut self.supervisor.event_loop);
     }
 
     fn kill(&mut self, fault: String) {
-        if let Some(process) = self.process() {
-            process.fault.get_or_insert(fault);
+        let id = self.id();
+        if let Some(process) = self.supervisor.workers.get_mut(id) {
+            process.set_fault(fault);
             self.supervisor.signal_worker(self.pool, self.worker, Signal::SIGKILL);
         }
     }
@@ -182,16 +174,36 @@ impl Routed<'_> {
 }
 
 impl Supervisor {
+    /// The workers, and the components that they are started in.
+    pub(super) fn workers_and_system(&mut self) -> (&mut Workers, System<'_>) {
+        let Supervisor { workers, event_loop, processes, resources, .. } = self;
+        (workers, System { event_loop, processes, resources })
+    }
+
     pub(super) fn on_output_ready(&mut self, token: Token) {
         if Outputs::must_wait(token, &mut self.event_loop) {
             return;
         }
-        if let Some((pool, worker)) = self.outputs.worker(token)
-            && self.pools[pool.index()].workers.get(&worker).is_some_and(|it| it.state.may_be_further())
+        if let Some((pool, worker)) = self.workers.outputs.worker(token)
+            && self.workers.get((pool, worker)).is_some_and(|process| process.state.may_be_further())
         {
             // It may have gone on to the next task before it printed. Nothing can begin between here and the reading.
             self.retract(pool, worker);
         }
-        self.outputs.on_ready(token, &mut self.event_loop);
+        self.workers.outputs.on_ready(token, &mut self.event_loop);
+    }
+
+    pub(super) fn on_listener_ready(&mut self, socket: Token) {
+        let (workers, mut system) = self.workers_and_system();
+        for (pool, worker) in workers.on_listener_ready(socket, &mut system) {
+            self.signal_worker(pool, worker, Signal::SIGKILL);
+        }
+    }
+
+    pub(super) fn on_peer_ready(&mut self, peer: Token) {
+        let (workers, mut system) = self.workers_and_system();
+        if let Some((pool, worker)) = workers.on_peer_ready(peer, &mut system) {
+            self.signal_worker(pool, worker, Signal::SIGKILL);
+        }
     }
 }

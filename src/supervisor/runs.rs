@@ -159,7 +159,7 @@ impl Supervisor {
             self.record_withdrawal(job, (run, task, actor), (payload, record));
             let pool = self.workflow.actor(actor).pool;
             // False for a program whose input is still being written: the pool does not know it yet.
-            self.pools[pool.index()].pool.withdraw(job);
+            self.pools[pool.index()].withdraw(job);
         }
     }
 
@@ -170,7 +170,7 @@ impl Supervisor {
     pub(super) fn press_job(&mut self, job: JobId, step: EscalationStep, now: Instant) {
         if let Some(Job::Task { actor, .. }) = self.jobs.get(&job) {
             let pool = self.workflow.actor(*actor).pool;
-            if let Some(worker) = self.pools[pool.index()].pool.prefilled_at(job) {
+            if let Some(worker) = self.pools[pool.index()].prefilled_at(job) {
                 self.retract(pool, worker);
             }
             self.tell_pool(pool, |pool, effects| pool.escalate(job, step, now, effects));

@@ -12,7 +12,7 @@ use tracing::{info, warn};
 use super::owners::PoolOwners;
 use super::processes::{Child, Occupation, Owners, longest_grace};
 use super::{Supervisor, SupervisorError, SupervisorEvent};
-use crate::graph::{Kind, PoolId};
+use crate::graph::Kind;
 use crate::pool::EscalationStep;
 use crate::process::sys::{Pid, Signal};
 use crate::process::tree::{self, Process, Snapshot};
@@ -84,9 +84,10 @@ impl Supervisor {
     pub fn let_go(&mut self) {
         for index in 0..self.pools.len() {
             self.tell_pool(index.into(), |pool, effects| pool.close(effects));
-            self.forkserver_gone_quietly(index.into());
+            let (workers, mut system) = self.workers_and_system();
+            workers.end_forkserver(&mut system, index.into());
         }
-        self.dismiss_launchers();
+        self.end_pending_launchers();
         // What is queued may still start a process.
         self.carry_out();
     }
@@ -110,23 +111,19 @@ impl Supervisor {
     pub fn signal_leftovers(&mut self, signal: Signal) {
         let snapshot = Snapshot::take();
         let mut not = HashSet::new();
-        for (index, state) in self.pools.iter().enumerate() {
-            let shared = self.workflow.pool(PoolId::from(index)).kind.shares_process();
-            for process in state.workers.values() {
-                let pids = [&process.process, &process.launcher].into_iter().flatten().map(|(pid, _)| *pid);
-                for pid in pids {
-                    not.insert(pid);
-                    if !shared && !process.state.is_idle() {
-                        not.extend(snapshot.below(pid).into_iter().map(|process| process.pid));
-                    }
+        for (_, process) in self.workers.all() {
+            for (pid, _) in [&process.process, &process.launcher].into_iter().flatten() {
+                not.insert(*pid);
+                if !process.state.is_shared() && !process.state.is_idle() {
+                    not.extend(snapshot.below(*pid).into_iter().map(|process| process.pid));
                 }
             }
-            for pid in state.programs.values().map(|program| program.process.0) {
-                not.insert(pid);
-                not.extend(snapshot.below(pid).into_iter().map(|process| process.pid));
-            }
         }
-        let owners = PoolOwners::new(&self.workflow, &self.pools, &self.jobs);
+        for pid in self.programs.all().map(|program| program.process.0) {
+            not.insert(pid);
+            not.extend(snapshot.below(pid).into_iter().map(|process| process.pid));
+        }
+        let owners = PoolOwners::new(&self.workers, &self.programs, &self.jobs);
         for orphan in self.processes.orphans_in(&snapshot) {
             let owner = self.processes.owner_of_orphan(orphan, &owners);
             if owner.is_some_and(|owner| is_pressed_whole(owners.occupation(owner))) {

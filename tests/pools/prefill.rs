@@ -283,7 +283,8 @@ def run(**_):
             output.as_object().unwrap().clone().into_iter().partition(|(key, _)| key.starts_with('w'));
         (noted(&project), results, waited.values().any(|waits| waits == true))
     };
-    let (noted, results, used) = outcome(None);
-    assert!(used, "prefill was not used: this test says nothing");
+    // Tasks are prefilled only while they are short, which they may not be beside other tests.
+    let used = (0..20).map(|_| outcome(None)).find(|(.., used)| *used);
+    let (noted, results, _) = used.expect("prefill was not used: this test says nothing");
     assert_eq!(outcome(Some("off")), (noted, results, false));
 }

@@ -27,9 +27,9 @@ pub(in crate::supervisor) enum Source {
     /// The standard output of a program that becomes part of the payload.
     KeptOutput,
     /// The socket that workers behind launchers connect to.
-    Doorway,
+    LauncherListener,
     /// A connection whose token has not been read yet.
-    Stranger,
+    UnauthenticatedPeer,
     /// Another thread has something for whoever turns the loop.
     Waker,
 }

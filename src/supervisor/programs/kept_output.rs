@@ -11,7 +11,7 @@ use mio::Token;
 use mio::unix::pipe::Receiver;
 use rustc_hash::FxHashMap;
 
-use super::super::event_loop::{EventLoop, Source};
+use crate::supervisor::event_loop::{EventLoop, Source};
 
 /// Maximum length of an output that is kept, bytes. More is an error.
 pub(in crate::supervisor) const MOST_KEPT_OUTPUT: usize = 256 << 20;

@@ -10,12 +10,12 @@ use mio::unix::pipe::Receiver;
 use rustc_hash::FxHashMap;
 use tracing::info;
 
-use super::super::RunId;
-use super::super::event_loop::{EventLoop, Source};
 use crate::graph::{ActorId, PoolId, Workflow};
 use crate::log_queue;
 use crate::pool::WorkerId;
 use crate::process::sys;
+use crate::supervisor::RunId;
+use crate::supervisor::event_loop::{EventLoop, Source};
 use crate::text;
 
 /// Longer lines are logged in pieces.

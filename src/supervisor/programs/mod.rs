@@ -1,6 +1,6 @@
 //! Programs: exec tasks, one process each.
 
-pub(super) mod kept_output;
+mod kept_output;
 
 use std::ffi::OsString;
 use std::fs::File;
@@ -10,12 +10,13 @@ use std::time::{Duration, Instant};
 
 use mio::Token;
 use nix::errno::Errno;
+use rustc_hash::FxHashMap;
 use serde_json::{Map, Value as Json};
 use tracing::warn;
 
 use super::jobs::{Job, failed};
 use super::processes::{Child, ORIGIN_VARIABLE, origin_of};
-use super::workers::output::OutputContext;
+use super::workers::OutputContext;
 use super::{RunId, Supervisor, template};
 use crate::cgroup::Leaf;
 use crate::engine::{Failure, FailureKind, Outcome};
@@ -26,10 +27,29 @@ use crate::process::Ended;
 use crate::process::sys::{self, Pid, PidFd, Signal};
 use crate::process::{self};
 
-use kept_output::{MOST_KEPT_OUTPUT, Printed};
+use kept_output::{KeptOutputs, MOST_KEPT_OUTPUT, Printed};
 
 /// The exit code of a program that could not find what it was to execute.
 const NOT_FOUND: i32 = 127;
+
+/// The programs of all pools.
+#[derive(Default)]
+pub(super) struct Programs {
+    running: FxHashMap<(PoolId, WorkerId), Program>,
+    /// What they print that becomes a part of the payload.
+    pub(super) kept_outputs: KeptOutputs,
+}
+
+impl Programs {
+    pub(super) fn get(&self, id: (PoolId, WorkerId)) -> Option<&Program> {
+        self.running.get(&id)
+    }
+
+    /// All programs that run.
+    pub(super) fn all(&self) -> impl Iterator<Item = &Program> {
+        self.running.values()
+    }
+}
 
 /// A program that is running.
 pub(super) struct Program {
@@ -73,7 +93,7 @@ impl Supervisor {
         let launched = self.pipe_for_output(job).and_then(|kept| {
             let launched = self.try_launch(pool, worker, job, kept.as_ref());
             if let (Err(_), Some((token, _))) = (&launched, kept) {
-                self.kept_outputs.take(token, &mut self.event_loop);
+                self.programs.kept_outputs.take(token, &mut self.event_loop);
             }
             launched
         });
@@ -102,7 +122,7 @@ impl Supervisor {
             let (run, task) = (*run, *task);
             self.tell_run(run, |engine, _| engine.on_task_put_back(task));
         }
-        if self.pools[pool.index()].pool.failed_launches() == 1 {
+        if self.pools[pool.index()].failed_launches() == 1 {
             let name = &self.workflow.pool(pool).name;
             warn!("pool {name}: {why}. The program waits for the end of others; pushflow tries again");
         }
@@ -118,7 +138,7 @@ impl Supervisor {
             return Ok(None);
         }
         let (read, write) = sys::pipe().map_err(unwatched)?;
-        Ok(Some((self.kept_outputs.watch(read, &mut self.event_loop).map_err(unwatched)?, write)))
+        Ok(Some((self.programs.kept_outputs.watch(read, &mut self.event_loop).map_err(unwatched)?, write)))
     }
 
     fn try_launch(
@@ -134,7 +154,7 @@ impl Supervisor {
         };
         let context = OutputContext { pool: Some(pool), task: Some(task), ..OutputContext::default() };
         // Where nothing is started after all, its end takes it out again.
-        let output = self.outputs.watch(read, context, &mut self.event_loop).map_err(unwatched)?;
+        let output = self.workers.outputs.watch(read, context, &mut self.event_loop).map_err(unwatched)?;
         let leaf = self.resources.cgroup_for_program((pool, worker), actor, &self.workflow);
         let leaf = leaf.map_err(CannotStart::because)?;
         let Some(Job::Task { payload, stdin, .. }) = self.jobs.get(&job) else {
@@ -152,24 +172,25 @@ impl Supervisor {
             program = program.stdout(stdout.as_fd());
         }
         let program = program.leaf(leaf.as_deref().map(Leaf::door));
-        let (pid, pidfd) = self.affinity.start(program).map_err(cannot_run)?;
+        let (pid, pidfd) = self.workers.affinity.start(program).map_err(cannot_run)?;
         drop(write);
-        self.outputs.keep_last_lines(output);
-        self.outputs.set_pid(output, pid.as_raw());
+        self.workers.outputs.keep_last_lines(output);
+        self.workers.outputs.set_pid(output, pid.as_raw());
         self.processes.add_child(pid, Child::Program(pool, worker));
         self.resources.on_program_started((pool, worker), job, task);
-        self.pools[pool.index()]
-            .programs
-            .insert(worker, Program { process: (pid, pidfd), task, output, stdout: kept.map(|(token, _)| *token) });
+        self.programs.running.insert(
+            (pool, worker),
+            Program { process: (pid, pidfd), task, output, stdout: kept.map(|(token, _)| *token) },
+        );
         Ok(())
     }
 
     /// A program's process was reaped.
     pub(super) fn on_program_reaped(&mut self, pool: PoolId, worker: WorkerId, ended: Ended) {
-        let Some(program) = self.pools[pool.index()].programs.remove(&worker) else { return };
+        let Some(program) = self.programs.running.remove(&(pool, worker)) else { return };
         self.task_is_over((pool, worker), Some(program.task.1), true, Duration::ZERO);
-        let last_lines = self.outputs.take_last_lines(program.output, &mut self.event_loop);
-        let printed = program.stdout.and_then(|token| self.kept_outputs.take(token, &mut self.event_loop));
+        let last_lines = self.workers.outputs.take_last_lines(program.output, &mut self.event_loop);
+        let printed = program.stdout.and_then(|token| self.programs.kept_outputs.take(token, &mut self.event_loop));
         let oom = self.resources.out_of_memory((pool, worker), Some(ended));
         let orphan = self.tell_pool(pool, |pool, effects| pool.on_worker_ended(worker, Instant::now(), effects));
         let actor = orphan.and_then(|orphan| self.job_actor(orphan.job)).map(|(_, actor)| actor);
@@ -193,14 +214,14 @@ impl Supervisor {
 
     /// Signals a program and all below it, deepest first.
     pub(super) fn signal_program(&mut self, pool: PoolId, worker: WorkerId, signal: Signal) {
-        if !self.pools[pool.index()].programs.contains_key(&worker) {
+        if self.programs.get((pool, worker)).is_none() {
             return;
         }
         if signal == Signal::SIGKILL {
             self.resources.kill((pool, worker));
         }
         self.signal_orphans_of(pool, worker, signal);
-        if let Some(Program { process, .. }) = self.pools[pool.index()].programs.get(&worker) {
+        if let Some(Program { process, .. }) = self.programs.get((pool, worker)) {
             self.processes.signal_tree(process, signal);
         }
     }

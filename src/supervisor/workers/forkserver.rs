@@ -6,30 +6,31 @@ use std::os::fd::AsFd;
 use mio::Token;
 use tracing::{debug, error, warn};
 
-use super::Supervisor;
-use super::event_loop::Source;
 use super::interpreter::{PATIENCE, Started};
-use super::processes::{Child, ForkserverPhase as Phase};
-use super::workers::output::OutputContext;
+use super::output::OutputContext;
+use super::{System, Workers};
 use crate::cgroup::Leaf;
 use crate::graph::{self, PoolId};
 use crate::process::{Ended, sys};
+use crate::supervisor::event_loop::Source;
+use crate::supervisor::processes::{Child, ForkserverPhase as Phase, Processes};
 use crate::worker::{Channel, ChannelError, Frame, Message};
 
 /// So many messages of a forkserver are handled in one turn of the loop; it has a few to say in all.
 const MESSAGES_A_TURN: usize = 64;
 
 /// A running forkserver.
-pub(super) struct Forkserver {
+pub(in crate::supervisor) struct Forkserver {
     channel: Channel,
     token: Token,
-    pub(super) pid: sys::Pid,
+    pub(in crate::supervisor) pid: sys::Pid,
 }
 
-impl Supervisor {
+impl Workers {
     /// Sends the forkserver of a pool a request for a worker, starting it first if need be.
-    pub(super) fn ask_forkserver(
+    pub(in crate::supervisor) fn ask_forkserver(
         &mut self,
+        system: &mut System<'_>,
         pool: PoolId,
         connection: impl AsFd,
         output: impl AsFd,
@@ -39,7 +40,7 @@ impl Supervisor {
         // A forkserver that has died since its last word is noticed here: a second one is tried.
         for _ in 0..2 {
             if self.pools[pool.index()].forkserver.is_none() {
-                let forkserver = self.start_forkserver(pool)?;
+                let forkserver = self.start_forkserver(system, pool)?;
                 self.pools[pool.index()].forkserver = Some(forkserver);
             }
             let Some(forkserver) = &mut self.pools[pool.index()].forkserver else { continue };
@@ -51,75 +52,76 @@ impl Supervisor {
                     queue.as_ref().map(AsFd::as_fd),
                     leaf.map(Leaf::door),
                 ))
-                .and_then(|()| self.event_loop.watch_unsent(&mut forkserver.channel, forkserver.token));
+                .and_then(|()| system.event_loop.watch_unsent(&mut forkserver.channel, forkserver.token));
             match sent {
                 Ok(()) => return Ok(()),
-                Err(_) => self.forkserver_gone(pool),
+                Err(_) => self.forkserver_gone(system, pool),
             }
         }
-        let ended = self.how_forkserver_ended(pool);
+        let ended = self.how_forkserver_ended(system.processes, pool);
         Err(format!("the interpreter {} {ended} before it was ready", self.interpreter_of(pool).display()))
     }
 
-    fn start_forkserver(&mut self, pool: PoolId) -> Result<Forkserver, String> {
-        let leaf = self.resources.cgroup_for_forkserver(pool, &self.workflow);
-        let started = self.start_interpreter(pool, "forkserver.main", "pushflow-forkserver", None, leaf.as_deref())?;
+    fn start_forkserver(&mut self, system: &mut System<'_>, pool: PoolId) -> Result<Forkserver, String> {
+        let leaf = system.resources.cgroup_for_forkserver(pool, &self.workflow);
+        let started =
+            self.start_interpreter(system, pool, "forkserver.main", "pushflow-forkserver", None, leaf.as_deref())?;
         let Started { pid, mut channel, output, .. } = started;
         let phase = if self.pools[pool.index()].preload { Phase::Importing } else { Phase::Starting };
-        self.processes.add_child(pid, Child::Forkserver(pool, phase));
+        system.processes.add_child(pid, Child::Forkserver(pool, phase));
         let cannot = |error: io::Error| format!("cannot watch the forkserver: {error}");
-        let token = self.event_loop.watch(channel.stream(), Source::Forkserver(pool)).map_err(cannot)?;
-        let watched = self.event_loop.watch_unsent(&mut channel, token);
+        let token = system.event_loop.watch(channel.stream(), Source::Forkserver(pool)).map_err(cannot)?;
+        let watched = system.event_loop.watch_unsent(&mut channel, token);
         watched.map_err(|error| format!("the interpreter of the forkserver {error}"))?;
         self.outputs
-            .watch(output, OutputContext { pool: Some(pool), ..OutputContext::default() }, &mut self.event_loop)
+            .watch(output, OutputContext { pool: Some(pool), ..OutputContext::default() }, system.event_loop)
             .map_err(cannot)?;
         Ok(Forkserver { channel, token, pid })
     }
 
-    pub(super) fn on_forkserver_ready(&mut self, pool: PoolId, writable: bool) {
+    pub(in crate::supervisor) fn on_forkserver_ready(&mut self, system: &mut System<'_>, pool: PoolId, writable: bool) {
         for _ in 0..MESSAGES_A_TURN {
             let state = &mut self.pools[pool.index()];
             let Some(forkserver) = &mut state.forkserver else { return };
             let (channel, token, pid) = (&mut forkserver.channel, forkserver.token, forkserver.pid);
             let flushed = if writable { channel.flush() } else { Ok(()) };
             let message = flushed
-                .and_then(|()| self.event_loop.watch_unsent(channel, token))
+                .and_then(|()| system.event_loop.watch_unsent(channel, token))
                 .and_then(|()| channel.receive(&|_, _| None));
             match message {
                 Ok(Some(Message::Ready { .. })) => {
                     state.failure = None;
-                    self.processes.add_child(pid, Child::Forkserver(pool, Phase::Answered));
+                    system.processes.add_child(pid, Child::Forkserver(pool, Phase::Answered));
                 }
                 Ok(Some(Message::Threaded(threads))) => {
-                    self.processes.add_child(pid, Child::Forkserver(pool, Phase::Answered));
-                    if self.forkserver_has_threads(pool, &threads) {
+                    system.processes.add_child(pid, Child::Forkserver(pool, Phase::Answered));
+                    if self.forkserver_has_threads(system, pool, &threads) {
                         return;
                     }
                 }
                 Ok(Some(Message::Failed(why))) => {
                     state.failure = Some(why);
-                    self.processes.add_child(pid, Child::Forkserver(pool, Phase::Answered));
+                    system.processes.add_child(pid, Child::Forkserver(pool, Phase::Answered));
                 }
                 Ok(Some(_)) => {}
                 Ok(None) => return,
-                Err(ChannelError::Closed) => return self.forkserver_gone(pool),
+                Err(ChannelError::Closed) => return self.forkserver_gone(system, pool),
                 Err(error) => {
                     let name = &self.workflow.pool(pool).name;
                     error!("the forkserver of pool {name} {error}; it is replaced");
-                    return self.forkserver_gone(pool);
+                    return self.forkserver_gone(system, pool);
                 }
             }
         }
         if let Some(Forkserver { channel, token, .. }) = &mut self.pools[pool.index()].forkserver {
             channel.stop_reading();
             let token = *token;
-            self.event_loop.defer(token);
+            system.event_loop.defer(token);
         }
     }
 
     /// The task modules have started threads when they were imported. Whether that was the end of the forkserver.
-    fn forkserver_has_threads(&mut self, pool: PoolId, threads: &str) -> bool {
+    fn forkserver_has_threads(&mut self, system: &mut System<'_>, pool: PoolId, threads: &str) -> bool {
         let spec = self.workflow.pool(pool);
         let name = &spec.name;
         if spec.context == graph::Context::Fork {
@@ -133,39 +135,39 @@ impl Supervisor {
             "pool {name}: the task modules start threads when they are imported ({threads}): each worker does that now"
         );
         self.pools[pool.index()].preload = false;
-        self.forkserver_gone(pool);
+        self.forkserver_gone(system, pool);
         true
     }
 
     /// Lets the forkserver go: nobody will be asked for.
-    pub(super) fn forkserver_gone_quietly(&mut self, pool: PoolId) {
+    pub(in crate::supervisor) fn end_forkserver(&mut self, system: &mut System<'_>, pool: PoolId) {
         let state = &mut self.pools[pool.index()];
         state.preload = false;
         if let Some(Forkserver { pid, .. }) = state.forkserver
-            && !self.has_answered(pid)
+            && !has_answered(system.processes, pid)
         {
             // It is importing and does not listen: nothing of it is wanted any more.
-            self.processes.add_child(pid, Child::LetGo);
+            system.processes.add_child(pid, Child::LetGo);
             // A child that is not reaped yet has its number for itself: this cannot fail in a way that matters.
             let _ = sys::PidFd::open(pid).and_then(|pidfd| pidfd.signal(sys::Signal::SIGTERM));
         }
-        self.forkserver_gone(pool);
+        self.forkserver_gone(system, pool);
     }
 
     /// Forgets the forkserver, whose connection is unusable. Its process, if there still is one, ends with the
-    /// connection, and its reaping says why ([`Supervisor::on_forkserver_reaped`]).
-    pub(super) fn forkserver_gone(&mut self, pool: PoolId) {
+    /// connection, and its reaping says why ([`Workers::on_forkserver_reaped`]).
+    pub(in crate::supervisor) fn forkserver_gone(&mut self, system: &mut System<'_>, pool: PoolId) {
         let Some(mut forkserver) = self.pools[pool.index()].forkserver.take() else { return };
-        self.event_loop.unwatch(forkserver.channel.stream(), forkserver.token);
-        if !self.has_answered(forkserver.pid) {
+        system.event_loop.unwatch(forkserver.channel.stream(), forkserver.token);
+        if !has_answered(system.processes, forkserver.pid) {
             // What the modules do when they are imported killed it: that belongs to their actors, in a worker.
             self.pools[pool.index()].preload = false;
         }
     }
 
     /// How a forkserver ended that has never answered, for a message; what it printed is in the log.
-    pub(super) fn how_forkserver_ended(&self, pool: PoolId) -> String {
-        let silent = self.processes.children().filter(
+    pub(in crate::supervisor) fn how_forkserver_ended(&self, processes: &Processes, pool: PoolId) -> String {
+        let silent = processes.children().filter(
             |(_, child)| matches!(child, Child::Forkserver(of, phase) if *of == pool && *phase != Phase::Answered),
         );
         let ended = silent.last().and_then(|(pid, _)| {
@@ -175,15 +177,18 @@ impl Supervisor {
         ended.map_or_else(|| "ended".to_owned(), |ended| ended.to_string())
     }
 
-    fn has_answered(&self, forkserver: sys::Pid) -> bool {
-        matches!(self.processes.child(forkserver), Some(Child::Forkserver(_, Phase::Answered)))
-    }
-
     /// Says how a forkserver ended: where it was not to end.
-    pub(super) fn on_forkserver_reaped(&mut self, pool: PoolId, phase: Phase, pid: sys::Pid, ended: Ended) {
+    pub(in crate::supervisor) fn on_forkserver_reaped(
+        &mut self,
+        system: &mut System<'_>,
+        pool: PoolId,
+        phase: Phase,
+        pid: sys::Pid,
+        ended: Ended,
+    ) {
         if self.pools[pool.index()].forkserver.as_ref().is_some_and(|forkserver| forkserver.pid == pid) {
             self.pools[pool.index()].preload &= phase == Phase::Answered;
-            self.forkserver_gone(pool);
+            self.forkserver_gone(system, pool);
         }
         let interpreter = self.interpreter_of(pool);
         let interpreter = interpreter.display();
@@ -204,4 +209,8 @@ impl Supervisor {
             Phase::Starting => *failure = Some(format!("{interpreter} {ended} while it was starting")),
         }
     }
+}
+
+fn has_answered(processes: &Processes, forkserver: sys::Pid) -> bool {
+    matches!(processes.child(forkserver), Some(Child::Forkserver(_, Phase::Answered)))
 }

@@ -5,13 +5,13 @@ use std::path::{Path, PathBuf};
 
 use rustc_hash::FxHashMap;
 
-use super::template;
 use crate::graph::{Context, Kind, PoolId, Script, Workflow};
 use crate::payload::{ERROR_KEY, Key, Plain, Value};
 use crate::process::sys;
+use crate::supervisor::template;
 
 /// What the Python side must know of the workflow, as a pickled dict.
-pub(super) fn setup(workflow: &Workflow, pool: PoolId, preload: bool, queued: bool) -> Value {
+pub(in crate::supervisor) fn setup(workflow: &Workflow, pool: PoolId, preload: bool, queued: bool) -> Value {
     let text = |text: &str| Plain::Text(text.to_owned());
     let path = |path: &Path| Plain::Text(path.to_string_lossy().into_owned());
     let mut paths: Vec<&Path> = workflow.paths.iter().map(PathBuf::as_path).chain([&*workflow.directory]).collect();

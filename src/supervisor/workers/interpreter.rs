@@ -8,9 +8,8 @@ use std::time::Duration;
 
 use mio::net::UnixStream;
 
-use super::Supervisor;
-use super::endings::printed;
 use super::setup::setup;
+use super::{System, Workers};
 use crate::cgroup::Leaf;
 use crate::graph::{PoolId, Workflow};
 use crate::process::sys::{self, Pid, PidFd};
@@ -19,10 +18,10 @@ use crate::worker::{Channel, ChannelError, Frame, Queue, bundle};
 
 /// The Python of a workflow.
 #[derive(Debug)]
-pub(super) struct Interpreter(PathBuf);
+pub(in crate::supervisor) struct Interpreter(PathBuf);
 
 impl Interpreter {
-    pub(super) fn of(workflow: &Workflow) -> Self {
+    pub(in crate::supervisor) fn of(workflow: &Workflow) -> Self {
         Interpreter(workflow.python.as_deref().map_or_else(|| "python3".into(), interpreter_in))
     }
 }
@@ -41,16 +40,16 @@ pub(crate) fn interpreter_in(path: &Path) -> PathBuf {
 }
 
 /// An interpreter that has just been started and told what it is.
-pub(super) struct Started {
-    pub(super) pid: Pid,
-    pub(super) pidfd: PidFd,
-    pub(super) channel: Channel,
+pub(in crate::supervisor) struct Started {
+    pub(in crate::supervisor) pid: Pid,
+    pub(in crate::supervisor) pidfd: PidFd,
+    pub(in crate::supervisor) channel: Channel,
     /// What it prints.
-    pub(super) output: OwnedFd,
+    pub(in crate::supervisor) output: OwnedFd,
 }
 
 /// Why an interpreter, or a launcher of interpreters, could not be started.
-pub(super) fn cannot_start(what: &str, name: &OsStr, error: &io::Error) -> String {
+pub(in crate::supervisor) fn cannot_start(what: &str, name: &OsStr, error: &io::Error) -> String {
     match obstacle(name, None, Path::new(".")) {
         Some(Obstacle::NotFound(_)) if error.kind() == io::ErrorKind::NotFound => {
             format!("there is no {what} {}", name.display())
@@ -60,7 +59,7 @@ pub(super) fn cannot_start(what: &str, name: &OsStr, error: &io::Error) -> Strin
 }
 
 /// So long the loop waits at most for the end of an interpreter that has closed its connection: it is on its way out.
-pub(super) const PATIENCE: Duration = Duration::from_millis(200);
+pub(in crate::supervisor) const PATIENCE: Duration = Duration::from_millis(200);
 
 /// Why an interpreter could not be told what it is. A wrapper around Python that fails has ended by then: how, and what it printed.
 fn ended_early(interpreter: &Path, error: &ChannelError, process: (Pid, &PidFd), output: BorrowedFd<'_>) -> String {
@@ -76,19 +75,30 @@ fn ended_early(interpreter: &Path, error: &ChannelError, process: (Pid, &PidFd),
     format!("the interpreter {interpreter} {ended} before it was ready{}", printed(&lines))
 }
 
-impl Supervisor {
-    pub(super) fn interpreter_of(&self, pool: PoolId) -> PathBuf {
+/// The last of what an interpreter printed before it ended, for its message. Nothing, where a wrapper around it does not say why
+/// it ends: that is said too.
+pub(in crate::supervisor) fn printed(lines: &[String]) -> String {
+    const SHOWN: usize = 3;
+    match &lines[lines.len().saturating_sub(SHOWN)..] {
+        [] => "; it printed nothing".to_owned(),
+        last => format!(": {}", last.join(" | ")),
+    }
+}
+
+impl Workers {
+    pub(in crate::supervisor) fn interpreter_of(&self, pool: PoolId) -> PathBuf {
         self.workflow.pool(pool).python.as_deref().map_or_else(|| self.interpreter.0.clone(), interpreter_in)
     }
 
     /// What a process of this kind is called in `ps` and `systemctl status`.
-    pub(super) fn title(&self, kind: &str) -> String {
+    pub(in crate::supervisor) fn title(&self, kind: &str) -> String {
         format!("{kind}: {}", self.workflow.name)
     }
 
     /// Starts the interpreter of a pool in a leaf, connected by a descriptor, to run `entry` of the Python side.
-    pub(super) fn start_interpreter(
+    pub(in crate::supervisor) fn start_interpreter(
         &mut self,
+        system: &mut System<'_>,
         pool: PoolId,
         entry: &str,
         kind: &str,
@@ -108,7 +118,7 @@ impl Supervisor {
         let mut channel = Channel::new(UnixStream::from_std(ours));
         let (queue, its_queue) = queue.unzip();
         let setup = setup(&self.workflow, pool, self.pools[pool.index()].preload, queue.is_some());
-        let mut frame = Frame::setup(&setup, None).and_descriptor(self.processes.announcements());
+        let mut frame = Frame::setup(&setup, None).and_descriptor(system.processes.announcements());
         if let Some(its_queue) = &its_queue {
             frame = frame.and_descriptor(its_queue.as_fd());
         }
