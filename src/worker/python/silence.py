@@ -1,6 +1,6 @@
 """Whether a task leaves something for the supervisor to look at before the next one begins.
 
-A worker that has the next task already goes straight on to it: `src/supervisor/ahead.rs`. What a task has printed, what it has
+A worker that has the next task already goes straight on to it: `src/pool/prefill.rs`. What a task has printed, what it has
 started and what a long one has used must be seen while it is the last one that ran.
 """
 
