@@ -88,7 +88,7 @@ impl Effects for Routed<'_> {
         }
         this.resources.on_task_ended((pool, worker), job);
         if ended.silent {
-            // The next job may have begun, and what there is to look at now is not of this one; but what was read is.
+            // The next job may have begun, and what is found now belongs to that; what was read before belongs to this one.
             this.workers.outputs.end_line(output);
             if ended.started_something {
                 this.processes.want_scan();
@@ -101,13 +101,13 @@ impl Effects for Routed<'_> {
             this.workers.outputs.drain(output, &mut this.event_loop);
             this.task_is_over((pool, worker), actor, ended.started_something, ended.took);
         }
-        // A worker says when a job was not silent: the time that is measured here may include the wait for this turn. After a task
-        // that prints, the next one had better wait until that was read.
+        // A silent job was short, whatever is measured here: that includes the wait for this turn. After a job that prints, the next
+        // one has to wait until the output was read.
         let short = (ended.silent || ended.took <= SHORT) && !this.workers.outputs.has_printed(output);
         let answer = Answer { took: ended.took, short };
         if ended.slot_ends {
             this.workers.forget_slot(pool, ended.slot);
-            // Its job has ended in the usual way, whatever the pool makes of the end of the slot.
+            // The pool returns the job as an orphan; but it has been answered.
             this.tell_pool(pool, |pool, effects| pool.on_worker_ended(ended.slot, Instant::now(), effects));
         } else {
             this.tell_pool(pool, |pool, effects| pool.on_job_ended(ended.slot, answer, Instant::now(), effects));
@@ -134,7 +134,7 @@ impl Effects for Routed<'_> {
     }
 
     fn on_job_unread(&mut self, job: JobId) {
-        // Before its meter is closed, which would count it as a task that has ended.
+        // Now, as the end of the worker would count it as a task that has ended.
         self.supervisor.resources.on_task_not_begun((self.pool, self.worker), job);
     }
 
@@ -187,7 +187,7 @@ impl Supervisor {
         if let Some((pool, worker)) = self.workers.outputs.worker(token)
             && self.workers.get((pool, worker)).is_some_and(|process| process.state.may_be_further())
         {
-            // It may have gone on to the next task before it printed. Nothing can begin between here and the reading.
+            // It may have begun the next task before it printed. After this, no task begins before the output was read.
             self.retract(pool, worker);
         }
         self.workers.outputs.on_ready(token, &mut self.event_loop);

@@ -5,13 +5,13 @@ use std::ffi::OsString;
 use crate::graph::Exec;
 use crate::payload::Payload;
 
-/// A piece of a template.
+/// A part of a template.
 enum Piece<'a> {
     Text(&'a str),
     Key(&'a str),
 }
 
-/// The pieces of a template. `{{` and `}}` stand for braces; braces around anything but a key stand for themselves.
+/// The parts of a template. `{{` and `}}` are braces; braces around anything but a key are themselves.
 fn pieces(template: &str) -> Vec<Piece<'_>> {
     let mut pieces = Vec::new();
     let mut rest = template;
@@ -38,7 +38,7 @@ fn is_key(text: &str) -> bool {
     !text.is_empty() && text.chars().all(|char| char.is_alphanumeric() || matches!(char, '_' | '-' | '.'))
 }
 
-/// Every key that an exec actor's command and environment refer to.
+/// All keys in the command and environment of an exec actor.
 pub(super) fn keys(exec: &Exec) -> impl Iterator<Item = String> {
     exec.command.iter().chain(exec.env.values()).flat_map(|template| pieces(template)).filter_map(|piece| match piece {
         Piece::Key(key) => Some(key.to_owned()),
@@ -46,7 +46,7 @@ pub(super) fn keys(exec: &Exec) -> impl Iterator<Item = String> {
     })
 }
 
-/// Puts values into a template. What is not Unicode in them (names of files) stays the bytes that it is.
+/// Puts values into a template. Bytes that are not Unicode (in file names) stay as they are.
 pub(super) fn fill(template: &str, payload: &Payload) -> Result<OsString, String> {
     let mut filled = OsString::with_capacity(template.len());
     for piece in pieces(template) {

@@ -1,4 +1,4 @@
-//! What a worker is to do next: frames that wait in the kernel until it takes them, and that can be taken back until then.
+//! The prefilled jobs of a worker: frames that wait in the kernel until the worker takes them, and can be retracted until then.
 //!
 //! The supervisor keeps a descriptor of the worker's end. A message of a SEQPACKET socket is taken whole, by one of the two:
 //! whoever has it, has it alone (unix(7)).
@@ -70,9 +70,9 @@ impl Queue {
         Ok(())
     }
 
-    /// Takes back what the worker has not taken: the tasks, oldest first. The worker may take what comes later while this takes
-    /// what comes before.
-    pub fn take_back(&mut self) -> Vec<u64> {
+    /// Retracts what the worker has not taken. Returns the jobs, the oldest first. The worker may take a later frame while this takes an
+    /// earlier one.
+    pub fn retract(&mut self) -> Vec<u64> {
         let mut taken = Vec::new();
         let mut head = [0; codec::HEADER];
         loop {

@@ -43,7 +43,7 @@ impl Python {
     }
 
     fn take_back(&mut self) -> Vec<u64> {
-        self.worker.queue().unwrap().take_back()
+        self.worker.queue().unwrap().retract()
     }
 }
 

@@ -29,7 +29,7 @@ use crate::process::{self};
 
 use kept_output::{KeptOutputs, MOST_KEPT_OUTPUT, Printed};
 
-/// The exit code of a program that could not find what it was to execute.
+/// The exit code of a shell that could not find the program.
 const NOT_FOUND: i32 = 127;
 
 /// The programs of all pools.
@@ -54,18 +54,18 @@ impl Programs {
 /// A program that is running.
 pub(super) struct Program {
     pub(super) process: (Pid, PidFd),
-    /// Of which run and actor it is.
+    /// Its run and actor.
     pub(super) task: (RunId, ActorId),
-    /// What it prints: to the log, and the end of it into an error message.
+    /// What it prints. It is logged, and the last lines become a part of an error message.
     output: Token,
-    /// Its standard output, if the actor wants it kept.
+    /// Its standard output, if that becomes a part of the payload.
     stdout: Option<Token>,
 }
 
-/// A program that cannot be started, with what stood in the way.
+/// Why a program cannot be started.
 struct CannotStart {
     why: String,
-    /// The system is short of something that it gets back when others end.
+    /// Because of a shortage, which the end of other programs may relieve.
     short: bool,
 }
 
@@ -84,7 +84,7 @@ fn unwatched(error: io::Error) -> CannotStart {
 }
 
 impl Supervisor {
-    /// A place of the pool is free for this program.
+    /// Starts a program in a slot of its pool.
     pub(super) fn launch_program(&mut self, pool: PoolId, worker: WorkerId, job: JobId) {
         if let Some(Job::Task { run, task, .. }) = self.jobs.get(&job) {
             let (run, task) = (*run, *task);
@@ -116,7 +116,7 @@ impl Supervisor {
         }
     }
 
-    /// A program could not be started for now: it waits until others have ended.
+    /// A program could not be started because of a shortage. It waits until others have ended.
     fn program_waits(&mut self, pool: PoolId, job: JobId, why: &str) {
         if let Some(Job::Task { run, task, .. }) = self.jobs.get(&job) {
             let (run, task) = (*run, *task);
@@ -128,7 +128,7 @@ impl Supervisor {
         }
     }
 
-    /// Where the job's program prints, if that becomes a part of the payload.
+    /// The pipe for the standard output of a program, if that becomes a part of the payload.
     fn pipe_for_output(&mut self, job: JobId) -> Result<Option<(Token, OwnedFd)>, CannotStart> {
         let keeps = self.job_actor(job).is_some_and(|(_, actor)| match &self.workflow.actor(actor).kind {
             Kind::Exec(exec) => !matches!(exec.stdout, Stdout::Log),
@@ -153,7 +153,7 @@ impl Supervisor {
             return Err(CannotStart::because("the task is gone"));
         };
         let context = OutputContext { pool: Some(pool), task: Some(task), ..OutputContext::default() };
-        // Where nothing is started after all, its end takes it out again.
+        // If the program cannot be started, the end of the pipe removes it.
         let output = self.workers.outputs.watch(read, context, &mut self.event_loop).map_err(unwatched)?;
         let leaf = self.resources.cgroup_for_program((pool, worker), actor, &self.workflow);
         let leaf = leaf.map_err(CannotStart::because)?;
@@ -185,7 +185,7 @@ impl Supervisor {
         Ok(())
     }
 
-    /// A program's process was reaped.
+    /// The process of a program was reaped.
     pub(super) fn on_program_reaped(&mut self, pool: PoolId, worker: WorkerId, ended: Ended) {
         let Some(program) = self.programs.running.remove(&(pool, worker)) else { return };
         self.task_is_over((pool, worker), Some(program.task.1), true, Duration::ZERO);
@@ -227,7 +227,7 @@ impl Supervisor {
     }
 }
 
-/// The program with the payload's values in its arguments and environment.
+/// The program, with values of the payload in its arguments and environment.
 fn program_of<'a>(
     exec: &'a Exec,
     payload: &Payload,
@@ -261,7 +261,7 @@ fn cannot_start(exec: &Exec, payload: &Payload, error: &io::Error) -> String {
     format!("cannot start {}: {why}{advice}", name.display())
 }
 
-/// Whether the system has no room for one more open file or process now.
+/// Whether an error means that there are too many open files or processes.
 fn is_shortage(error: &io::Error) -> bool {
     let errno = error.raw_os_error().map(Errno::from_raw);
     matches!(errno, Some(Errno::EMFILE | Errno::ENFILE | Errno::EAGAIN | Errno::ENOMEM))
@@ -279,7 +279,7 @@ fn program_outcome(exec: &Exec, ended: Ended, printed: Option<Printed>, last_lin
     let bytes = match printed {
         Some(Printed::Whole(bytes)) => bytes,
         None => Vec::new(),
-        // Whatever has become of it: that nobody read the rest may have been the reason.
+        // However it ended: that nobody read the rest may have been the reason.
         Some(Printed::TooMuch) => {
             let most = MOST_KEPT_OUTPUT >> 20;
             let what =
@@ -290,7 +290,7 @@ fn program_outcome(exec: &Exec, ended: Ended, printed: Option<Printed>, last_lin
     let code = match ended {
         Ended::Exited(code) if exec.success_codes.contains(&code) => code,
         Ended::Exited(NOT_FOUND) => {
-            // Of the shell, env(1) and the like: often it is the program itself that misses something.
+            // Shells, env(1) and the like use this code too. Often the program itself misses something.
             let path = exec.env.get("PATH").map(OsString::from);
             let why = process::obstacle(name.as_ref(), path.as_ref(), &exec.directory);
             let why = why.filter(|why| matches!(why, process::Obstacle::NoInterpreter(..)));
@@ -319,7 +319,7 @@ fn program_failed(message: String, last_lines: &[String]) -> Outcome {
     Outcome::Failed(Failure { kind: FailureKind::Raised, error })
 }
 
-/// What the program's standard output adds to the payload.
+/// What the standard output of a program adds to the payload.
 fn collect(exec: &Exec, bytes: Vec<u8>) -> Result<Payload, String> {
     match &exec.stdout {
         Stdout::Log => Ok(Payload::new()),

@@ -1,4 +1,4 @@
-//! The forkserver of a pool: started with the first worker, started anew when it dies.
+//! The forkserver of a pool: it is started for the first worker, and again after it has died.
 
 use std::io;
 use std::os::fd::AsFd;
@@ -16,7 +16,7 @@ use crate::supervisor::event_loop::Source;
 use crate::supervisor::processes::{Child, ForkserverPhase as Phase, Processes};
 use crate::worker::{Channel, ChannelError, Frame, Message};
 
-/// So many messages of a forkserver are handled in one turn of the loop; it has a few to say in all.
+/// Maximum number of messages of a forkserver that are handled in one turn of the loop. It sends a few in all.
 const MESSAGES_A_TURN: usize = 64;
 
 /// A running forkserver.
@@ -27,7 +27,7 @@ pub(in crate::supervisor) struct Forkserver {
 }
 
 impl Workers {
-    /// Sends the forkserver of a pool a request for a worker, starting it first if need be.
+    /// Asks the forkserver of a pool for a worker. Starts the forkserver first if there is none.
     pub(in crate::supervisor) fn ask_forkserver(
         &mut self,
         system: &mut System<'_>,
@@ -37,7 +37,7 @@ impl Workers {
         queue: Option<impl AsFd>,
         leaf: Option<&Leaf>,
     ) -> Result<(), String> {
-        // A forkserver that has died since its last word is noticed here: a second one is tried.
+        // This may be the first to notice that a forkserver has died: a second one is tried.
         for _ in 0..2 {
             if self.pools[pool.index()].forkserver.is_none() {
                 let forkserver = self.start_forkserver(system, pool)?;
@@ -120,7 +120,7 @@ impl Workers {
         }
     }
 
-    /// The task modules have started threads when they were imported. Whether that was the end of the forkserver.
+    /// The task modules started threads when they were imported. Returns whether the forkserver was ended for that.
     fn forkserver_has_threads(&mut self, system: &mut System<'_>, pool: PoolId, threads: &str) -> bool {
         let spec = self.workflow.pool(pool);
         let name = &spec.name;
@@ -139,33 +139,33 @@ impl Workers {
         true
     }
 
-    /// Lets the forkserver go: nobody will be asked for.
+    /// Ends the forkserver: no further worker is needed from it.
     pub(in crate::supervisor) fn end_forkserver(&mut self, system: &mut System<'_>, pool: PoolId) {
         let state = &mut self.pools[pool.index()];
         state.preload = false;
         if let Some(Forkserver { pid, .. }) = state.forkserver
             && !has_answered(system.processes, pid)
         {
-            // It is importing and does not listen: nothing of it is wanted any more.
+            // It is importing, and does not notice that its connection is closed.
             system.processes.add_child(pid, Child::LetGo);
-            // A child that is not reaped yet has its number for itself: this cannot fail in a way that matters.
+            // The pid of a child that is not reaped is not reused, so no other process gets the signal.
             let _ = sys::PidFd::open(pid).and_then(|pidfd| pidfd.signal(sys::Signal::SIGTERM));
         }
         self.forkserver_gone(system, pool);
     }
 
-    /// Forgets the forkserver, whose connection is unusable. Its process, if there still is one, ends with the
-    /// connection, and its reaping says why ([`Workers::on_forkserver_reaped`]).
+    /// Closes the connection of the forkserver. Its process, if it still exists, ends because of that, and how is logged when it
+    /// is reaped ([`Workers::on_forkserver_reaped`]).
     pub(in crate::supervisor) fn forkserver_gone(&mut self, system: &mut System<'_>, pool: PoolId) {
         let Some(mut forkserver) = self.pools[pool.index()].forkserver.take() else { return };
         system.event_loop.unwatch(forkserver.channel.stream(), forkserver.token);
         if !has_answered(system.processes, forkserver.pid) {
-            // What the modules do when they are imported killed it: that belongs to their actors, in a worker.
+            // The import of a module killed it. In a worker, that becomes an error of the actor.
             self.pools[pool.index()].preload = false;
         }
     }
 
-    /// How a forkserver ended that has never answered, for a message; what it printed is in the log.
+    /// How a forkserver ended that has never answered, for a message. What it printed is in the log.
     pub(in crate::supervisor) fn how_forkserver_ended(&self, processes: &Processes, pool: PoolId) -> String {
         let silent = processes.children().filter(
             |(_, child)| matches!(child, Child::Forkserver(of, phase) if *of == pool && *phase != Phase::Answered),
@@ -177,7 +177,7 @@ impl Workers {
         ended.map_or_else(|| "ended".to_owned(), |ended| ended.to_string())
     }
 
-    /// Says how a forkserver ended: where it was not to end.
+    /// Logs how a forkserver ended, unless it was expected to end.
     pub(in crate::supervisor) fn on_forkserver_reaped(
         &mut self,
         system: &mut System<'_>,
@@ -195,12 +195,12 @@ impl Workers {
         let name = &self.workflow.pool(pool).name;
         let failure = &mut self.pools[pool.index()].failure;
         match phase {
-            // It has said why it cannot work: that is reported with the first task.
+            // It has said why it cannot work. The first task reports that.
             Phase::Answered if ended == Ended::Exited(0) || failure.is_some() => {}
             Phase::Answered => warn!("the forkserver of pool {name} {ended}; it is replaced"),
-            // It left because of the threads that its modules had started, or they made it leave.
+            // It exited because its modules had started threads, or the modules made it exit.
             Phase::Importing if ended == Ended::Exited(0) => {}
-            // Whether that was the fault of the modules shows when it is started without them.
+            // The next one does not import the modules. If it works, they were the reason.
             Phase::Importing => {
                 warn!(
                     "pool {name}: {interpreter} {ended} while it imported the task modules; now each worker does that"

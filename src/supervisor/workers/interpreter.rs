@@ -1,4 +1,4 @@
-//! The Python of a workflow and its pools, and how one is started.
+//! The Python interpreters of a workflow and its pools, and how one is started.
 
 use std::ffi::OsStr;
 use std::io;
@@ -16,7 +16,7 @@ use crate::process::sys::{self, Pid, PidFd};
 use crate::process::{Obstacle, Program, explain, obstacle};
 use crate::worker::{Channel, ChannelError, Frame, Queue, bundle};
 
-/// The Python of a workflow.
+/// The interpreter of a workflow.
 #[derive(Debug)]
 pub(in crate::supervisor) struct Interpreter(PathBuf);
 
@@ -26,7 +26,7 @@ impl Interpreter {
     }
 }
 
-/// The interpreter that a path names: itself, or that of the environment whose folder it is.
+/// The interpreter at a path: the file itself, or that of a virtual environment if the path is a folder.
 pub(crate) fn interpreter_in(path: &Path) -> PathBuf {
     if !path.is_dir() {
         return path.to_owned();
@@ -39,7 +39,7 @@ pub(crate) fn interpreter_in(path: &Path) -> PathBuf {
         .unwrap_or(bin.join("python3"))
 }
 
-/// An interpreter that has just been started and told what it is.
+/// An interpreter that was started and has been sent its setup.
 pub(in crate::supervisor) struct Started {
     pub(in crate::supervisor) pid: Pid,
     pub(in crate::supervisor) pidfd: PidFd,
@@ -58,10 +58,10 @@ pub(in crate::supervisor) fn cannot_start(what: &str, name: &OsStr, error: &io::
     }
 }
 
-/// So long the loop waits at most for the end of an interpreter that has closed its connection: it is on its way out.
+/// Maximum time that the loop waits for the end of an interpreter that has closed its connection and is exiting.
 pub(in crate::supervisor) const PATIENCE: Duration = Duration::from_millis(200);
 
-/// Why an interpreter could not be told what it is. A wrapper around Python that fails has ended by then: how, and what it printed.
+/// Why an interpreter could not be sent its setup. If a wrapper around Python has failed, how it ended and what it printed.
 fn ended_early(interpreter: &Path, error: &ChannelError, process: (Pid, &PidFd), output: BorrowedFd<'_>) -> String {
     let interpreter = interpreter.display();
     let Some(ended) = sys::end_within(process, PATIENCE) else {
@@ -75,8 +75,8 @@ fn ended_early(interpreter: &Path, error: &ChannelError, process: (Pid, &PidFd),
     format!("the interpreter {interpreter} {ended} before it was ready{}", printed(&lines))
 }
 
-/// The last of what an interpreter printed before it ended, for its message. Nothing, where a wrapper around it does not say why
-/// it ends: that is said too.
+/// The last lines that an interpreter printed before it ended, for a message. A wrapper around Python may print nothing; the message
+/// says that too.
 pub(in crate::supervisor) fn printed(lines: &[String]) -> String {
     const SHOWN: usize = 3;
     match &lines[lines.len().saturating_sub(SHOWN)..] {
@@ -90,12 +90,12 @@ impl Workers {
         self.workflow.pool(pool).python.as_deref().map_or_else(|| self.interpreter.0.clone(), interpreter_in)
     }
 
-    /// What a process of this kind is called in `ps` and `systemctl status`.
+    /// The title of a process of this kind in `ps` and `systemctl status`.
     pub(in crate::supervisor) fn title(&self, kind: &str) -> String {
         format!("{kind}: {}", self.workflow.name)
     }
 
-    /// Starts the interpreter of a pool in a leaf, connected by a descriptor, to run `entry` of the Python side.
+    /// Starts the interpreter of a pool in a cgroup, connected by a descriptor. It runs the function `entry` of the Python side.
     pub(in crate::supervisor) fn start_interpreter(
         &mut self,
         system: &mut System<'_>,

@@ -79,7 +79,7 @@ struct ListeningSocket {
     public: bool,
 }
 
-/// What has been opened: the folder, the address that workers are told, and the sockets, with whether everybody may connect.
+/// The folder, the address that workers get, and the sockets with whether everybody may connect.
 type Opened = (PathBuf, PathBuf, [(UnixListener, bool); 2]);
 
 /// Connections that were closed without a token.
@@ -87,7 +87,7 @@ type Opened = (PathBuf, PathBuf, [(UnixListener, bool); 2]);
 struct Refused {
     /// How many were not logged yet.
     count: u64,
-    /// When they are.
+    /// When they will be logged.
     log_at: Option<Instant>,
 }
 
@@ -166,7 +166,7 @@ impl LauncherListener {
         DirBuilder::new().mode(0o711).create(&folder)?;
         let open = |path: &Path, mode| -> io::Result<UnixListener> {
             let listener = UnixListener::bind(path)?;
-            // Whatever the umask is.
+            // The umask may have removed permissions.
             fs::set_permissions(path, Permissions::from_mode(mode))?;
             Ok(listener)
         };

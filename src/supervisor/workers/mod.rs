@@ -242,7 +242,7 @@ impl Workers {
     /// Empties the queue of a worker. The jobs that were in it, the oldest first.
     pub(super) fn empty_queue(&mut self, id: (PoolId, WorkerId)) -> Vec<JobId> {
         let queue = self.connection(id).and_then(|connection| connection.channel.queue());
-        queue.map_or_else(Vec::new, |queue| queue.take_back().into_iter().map(JobId).collect())
+        queue.map_or_else(Vec::new, |queue| queue.retract().into_iter().map(JobId).collect())
     }
 
     /// Interrupts one of the jobs of a process.

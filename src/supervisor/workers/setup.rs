@@ -1,4 +1,4 @@
-//! What an interpreter is told first: the workflow's modules, where they are, and what kind of worker it is.
+//! The first frame to an interpreter: the modules of the workflow, where they are, and what kind of worker it becomes.
 
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
@@ -10,12 +10,12 @@ use crate::payload::{ERROR_KEY, Key, Plain, Value};
 use crate::process::sys;
 use crate::supervisor::template;
 
-/// What the Python side must know of the workflow, as a pickled dict.
+/// What the Python side needs to know about the workflow, as a pickled dict.
 pub(in crate::supervisor) fn setup(workflow: &Workflow, pool: PoolId, preload: bool, queued: bool) -> Value {
     let text = |text: &str| Plain::Text(text.to_owned());
     let path = |path: &Path| Plain::Text(path.to_string_lossy().into_owned());
     let mut paths: Vec<&Path> = workflow.paths.iter().map(PathBuf::as_path).chain([&*workflow.directory]).collect();
-    // Many actors can have one script.
+    // Several actors can have the same script.
     let mut scripts = Vec::new();
     let mut numbers = FxHashMap::default();
     let mut actors = Vec::new();
@@ -53,13 +53,13 @@ pub(in crate::supervisor) fn setup(workflow: &Workflow, pool: PoolId, preload: b
     .to_value()
 }
 
-/// The keys whose values Rust must know something of: routers' items, keys in commands, and whether there is an error.
+/// The keys whose values Rust has to look into: items of routers, keys in commands, and the error.
 fn look_keys(workflow: &Workflow) -> Vec<Plain> {
     let mut keys = vec![Plain::Text(ERROR_KEY.to_owned())];
     for actor in &workflow.actors {
         match &actor.kind {
             Kind::Router(router) => keys.push(plain_key(router.item.clone())),
-            // `{0}` is the value of a position, or of a name.
+            // `{0}` can be a position or a name.
             Kind::Exec(exec) => {
                 keys.extend(template::keys(exec).flat_map(|key| [plain_key(Key::from_written(&key)), Plain::Text(key)]))
             }
