@@ -1,4 +1,4 @@
-//! The queue of a worker: what waits in it, what is taken back, and when the worker waits in between.
+//! The queue of a worker: what waits in it, what is retracted, and when the worker waits in between.
 
 use pushflow::payload::{Payload, Plain};
 use pushflow::worker::{Frame, Message, Next, Queue};
@@ -42,7 +42,7 @@ impl Python {
         }
     }
 
-    fn take_back(&mut self) -> Vec<u64> {
+    fn retract(&mut self) -> Vec<u64> {
         self.worker.queue().unwrap().retract()
     }
 }
@@ -84,8 +84,8 @@ import sys; FOLDER = os.path.dirname(sys.modules[__name__].__spec__.origin)",
     let (tell, opened) = std::sync::mpsc::channel();
     std::thread::spawn(move || tell.send(std::fs::OpenOptions::new().write(true).open(&pipe)));
     let end = opened.recv_timeout(PATIENCE).expect("the task opens the pipe").unwrap();
-    assert_eq!(python.take_back(), [2, 3]);
-    assert!(python.take_back().is_empty());
+    assert_eq!(python.retract(), [2, 3]);
+    assert!(python.retract().is_empty());
     drop(end);
     // It waited for a pipe: that is long, so it wants to be looked at.
     assert!(matches!(python.message().unwrap(), Message::Pauses { started: false }));
@@ -115,7 +115,7 @@ fn after_a_task_that_leaves_something_to_look_at_a_worker_waits_until_it_is_told
             other => panic!("{leave}: {other:?}"),
         }
         assert_eq!(python.answer("number"), (1, 1), "{leave}");
-        assert_eq!(python.take_back(), [2], "{leave}: it did not wait");
+        assert_eq!(python.retract(), [2], "{leave}: it did not wait");
         python.give(3, &number(3), Next::Unknown);
         python.worker.go_on().unwrap();
         assert_eq!(python.answer("number"), (3, 3), "{leave}");

@@ -1,5 +1,7 @@
 //! One worker and its jobs, without a process: the double records what is asked for.
 
+#![allow(clippy::unwrap_used)]
+
 use std::collections::VecDeque;
 use std::time::Duration;
 
