@@ -11,6 +11,7 @@ mod error;
 mod event;
 mod event_loop;
 mod jobs;
+mod launches;
 mod owners;
 mod process_tree;
 mod processes;

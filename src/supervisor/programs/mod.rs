@@ -6,26 +6,23 @@ use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, Seek, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::time::{Duration, Instant};
 
 use mio::Token;
 use nix::errno::Errno;
 use rustc_hash::FxHashMap;
 use serde_json::{Map, Value as Json};
-use tracing::warn;
 
-use super::jobs::{Job, failed};
+use super::event_loop::EventLoop;
 use super::processes::{Child, ORIGIN_VARIABLE, origin_of};
-use super::workers::OutputContext;
-use super::{RunId, Supervisor, template};
+use super::workers::{OutputContext, Outputs, System, Workers};
+use super::{RunId, template};
 use crate::cgroup::Leaf;
 use crate::engine::{Failure, FailureKind, Outcome};
-use crate::graph::{ActorId, Exec, Kind, PoolId, Stdout};
+use crate::graph::{ActorId, Exec, PoolId, Stdout, Workflow};
 use crate::payload::{ErrorClass, Payload, Plain, PythonError, Value, payload_from_json};
-use crate::pool::{JobId, WorkerId};
-use crate::process::Ended;
-use crate::process::sys::{self, Pid, PidFd, Signal};
-use crate::process::{self};
+use crate::pool::WorkerId;
+use crate::process::sys::{self, Pid, PidFd};
+use crate::process::{self, Ended};
 
 use kept_output::{KeptOutputs, MOST_KEPT_OUTPUT, Printed};
 
@@ -62,15 +59,35 @@ pub(super) struct Program {
     stdout: Option<Token>,
 }
 
+/// What a program is started for.
+#[derive(Clone, Copy)]
+pub(super) struct Task<'a> {
+    pub(super) task: (RunId, ActorId),
+    pub(super) exec: &'a Exec,
+    pub(super) payload: &'a Payload,
+    /// What it reads on standard input.
+    pub(super) stdin: Option<&'a str>,
+}
+
+/// A program that has ended, and what it has printed.
+#[must_use]
+pub(super) struct EndedProgram {
+    pub(super) pid: Pid,
+    pub(super) actor: ActorId,
+    ended: Ended,
+    last_lines: Vec<String>,
+    printed: Option<Printed>,
+}
+
 /// Why a program cannot be started.
-struct CannotStart {
-    why: String,
+pub(super) struct CannotStart {
+    pub(super) why: String,
     /// Because of a shortage, which the end of other programs may relieve.
-    short: bool,
+    pub(super) short: bool,
 }
 
 impl CannotStart {
-    fn because(why: impl Into<String>) -> Self {
+    pub(super) fn because(why: impl Into<String>) -> Self {
         CannotStart { why: why.into(), short: false }
     }
 
@@ -83,147 +100,86 @@ fn unwatched(error: io::Error) -> CannotStart {
     CannotStart::of(&error, format!("cannot watch what the program prints: {error}"))
 }
 
-impl Supervisor {
-    /// Starts a program in a slot of its pool.
-    pub(super) fn launch_program(&mut self, pool: PoolId, worker: WorkerId, job: JobId) {
-        if let Some(Job::Task { run, task, .. }) = self.jobs.get(&job) {
-            let (run, task) = (*run, *task);
-            self.tell_run(run, |engine, _| engine.on_task_started(task, Instant::now()));
-        }
-        let launched = self.pipe_for_output(job).and_then(|kept| {
-            let launched = self.try_launch(pool, worker, job, kept.as_ref());
-            if let (Err(_), Some((token, _))) = (&launched, kept) {
-                self.programs.kept_outputs.take(token, &mut self.event_loop);
-            }
-            launched
-        });
-        if let Err(CannotStart { why, short }) = launched {
-            self.resources.on_not_started((pool, worker));
-            let waits = self.tell_pool(pool, |pool, effects| {
-                let now = Instant::now();
-                let waits = short && pool.on_program_not_started(worker, now, effects);
-                if !waits {
-                    pool.on_worker_ended(worker, now, effects);
-                }
-                waits
-            });
-            if waits {
-                return self.program_waits(pool, job, &why);
-            }
-            self.not_started.push((job, failed(FailureKind::Raised, ErrorClass::ProgramFailed, why)));
-        } else {
-            self.record_start(pool, worker, job);
-        }
-    }
-
-    /// A program could not be started because of a shortage. It waits until others have ended.
-    fn program_waits(&mut self, pool: PoolId, job: JobId, why: &str) {
-        if let Some(Job::Task { run, task, .. }) = self.jobs.get(&job) {
-            let (run, task) = (*run, *task);
-            self.tell_run(run, |engine, _| engine.on_task_put_back(task));
-        }
-        if self.pools[pool.index()].failed_launches() == 1 {
-            let name = &self.workflow.pool(pool).name;
-            warn!("pool {name}: {why}. The program waits for the end of others; pushflow tries again");
-        }
-    }
-
-    /// The pipe for the standard output of a program, if that becomes a part of the payload.
-    fn pipe_for_output(&mut self, job: JobId) -> Result<Option<(Token, OwnedFd)>, CannotStart> {
-        let keeps = self.job_actor(job).is_some_and(|(_, actor)| match &self.workflow.actor(actor).kind {
-            Kind::Exec(exec) => !matches!(exec.stdout, Stdout::Log),
-            _ => false,
-        });
-        if !keeps {
-            return Ok(None);
-        }
-        let (read, write) = sys::pipe().map_err(unwatched)?;
-        Ok(Some((self.programs.kept_outputs.watch(read, &mut self.event_loop).map_err(unwatched)?, write)))
-    }
-
-    fn try_launch(
+impl Programs {
+    /// Starts a program.
+    pub(super) fn start(
         &mut self,
-        pool: PoolId,
-        worker: WorkerId,
-        job: JobId,
-        kept: Option<&(Token, OwnedFd)>,
+        id: (PoolId, WorkerId),
+        Task { task, exec, payload, stdin }: Task<'_>,
+        workers: &mut Workers,
+        system: &mut System<'_>,
+        workflow: &Workflow,
     ) -> Result<(), CannotStart> {
-        let (read, write) = sys::pipe().map_err(unwatched)?;
-        let Some(task @ (_, actor)) = self.job_actor(job) else {
-            return Err(CannotStart::because("the task is gone"));
+        let kept = match exec.stdout {
+            Stdout::Log => None,
+            Stdout::Key(_) | Stdout::Json => {
+                let (read, write) = sys::pipe().map_err(unwatched)?;
+                Some((self.kept_outputs.watch(read, system.event_loop).map_err(unwatched)?, write))
+            }
         };
-        let context = OutputContext { pool: Some(pool), task: Some(task), ..OutputContext::default() };
-        // If the program cannot be started, the end of the pipe removes it.
-        let output = self.workers.outputs.watch(read, context, &mut self.event_loop).map_err(unwatched)?;
-        let leaf = self.resources.cgroup_for_program((pool, worker), actor, &self.workflow);
-        let leaf = leaf.map_err(CannotStart::because)?;
-        let Some(Job::Task { payload, stdin, .. }) = self.jobs.get(&job) else {
-            return Err(CannotStart::because("the task is gone"));
-        };
-        let Kind::Exec(exec) = &self.workflow.actor(actor).kind else {
-            return Err(CannotStart::because("the actor starts no program"));
-        };
-        let cannot_run = |error: io::Error| CannotStart::of(&error, cannot_start(exec, payload, &error));
-        let mut program = program_of(exec, payload, write.as_fd())?.env(ORIGIN_VARIABLE, origin_of((pool, worker)));
-        if let Some(text) = stdin {
-            program = program.stdin(file_with(text).map_err(cannot_run)?);
+        let started = start(id, Task { task, exec, payload, stdin }, kept.as_ref(), workers, system, workflow);
+        match started {
+            Ok(program) => {
+                self.running.insert(id, program);
+                Ok(())
+            }
+            Err(error) => {
+                if let Some((token, _)) = kept {
+                    self.kept_outputs.take(token, system.event_loop);
+                }
+                Err(error)
+            }
         }
-        if let Some((_, stdout)) = kept {
-            program = program.stdout(stdout.as_fd());
-        }
-        let program = program.leaf(leaf.as_deref().map(Leaf::door));
-        let (pid, pidfd) = self.workers.affinity.start(program).map_err(cannot_run)?;
-        drop(write);
-        self.workers.outputs.keep_last_lines(output);
-        self.workers.outputs.set_pid(output, pid.as_raw());
-        self.processes.add_child(pid, Child::Program(pool, worker));
-        self.resources.on_program_started((pool, worker), job, task);
-        self.programs.running.insert(
-            (pool, worker),
-            Program { process: (pid, pidfd), task, output, stdout: kept.map(|(token, _)| *token) },
-        );
-        Ok(())
     }
 
     /// The process of a program was reaped.
-    pub(super) fn on_program_reaped(&mut self, pool: PoolId, worker: WorkerId, ended: Ended) {
-        let Some(program) = self.programs.running.remove(&(pool, worker)) else { return };
-        self.task_is_over((pool, worker), Some(program.task.1), true, Duration::ZERO);
-        let last_lines = self.workers.outputs.take_last_lines(program.output, &mut self.event_loop);
-        let printed = program.stdout.and_then(|token| self.programs.kept_outputs.take(token, &mut self.event_loop));
-        let oom = self.resources.out_of_memory((pool, worker), Some(ended));
-        let orphan = self.tell_pool(pool, |pool, effects| pool.on_worker_ended(worker, Instant::now(), effects));
-        let actor = orphan.and_then(|orphan| self.job_actor(orphan.job)).map(|(_, actor)| actor);
-        self.resources.on_gone((pool, worker), actor.map(|actor| self.workflow.actor(actor).display_name()));
-        let (Some(orphan), Some(actor)) = (orphan, actor) else { return };
-        let outcome = match &self.workflow.actor(actor).kind {
-            Kind::Exec(_) if orphan.interrupted && !matches!(ended, Ended::Exited(0)) => {
-                let message = format!("the program was interrupted: it {ended}");
-                failed(FailureKind::Interrupted, ErrorClass::TaskInterrupted, message)
-            }
-            Kind::Exec(exec) => match (&oom, program_outcome(exec, ended, printed, &last_lines)) {
-                (Some(oom), Outcome::Failed(_)) => {
-                    self.ran_out_of_memory((pool, Some(program.process.0)), orphan.job, oom, FailureKind::Raised)
-                }
-                (_, outcome) => outcome,
-            },
-            _ => return,
-        };
-        self.job_ended(orphan.job, outcome);
+    pub(super) fn on_reaped(
+        &mut self,
+        id: (PoolId, WorkerId),
+        ended: Ended,
+        outputs: &mut Outputs,
+        event_loop: &mut EventLoop,
+    ) -> Option<EndedProgram> {
+        let Program { process, task, output, stdout } = self.running.remove(&id)?;
+        let last_lines = outputs.take_last_lines(output, event_loop);
+        let printed = stdout.and_then(|token| self.kept_outputs.take(token, event_loop));
+        Some(EndedProgram { pid: process.0, actor: task.1, ended, last_lines, printed })
     }
+}
 
-    /// Signals a program and all below it, deepest first.
-    pub(super) fn signal_program(&mut self, pool: PoolId, worker: WorkerId, signal: Signal) {
-        if self.programs.get((pool, worker)).is_none() {
-            return;
-        }
-        if signal == Signal::SIGKILL {
-            self.resources.kill((pool, worker));
-        }
-        self.signal_orphans_of(pool, worker, signal);
-        if let Some(Program { process, .. }) = self.programs.get((pool, worker)) {
-            self.processes.signal_tree(process, signal);
-        }
+fn start(
+    id @ (pool, worker): (PoolId, WorkerId),
+    Task { task, exec, payload, stdin }: Task<'_>,
+    kept: Option<&(Token, OwnedFd)>,
+    workers: &mut Workers,
+    system: &mut System<'_>,
+    workflow: &Workflow,
+) -> Result<Program, CannotStart> {
+    let (read, write) = sys::pipe().map_err(unwatched)?;
+    let context = OutputContext { pool: Some(pool), task: Some(task), ..OutputContext::default() };
+    // If the program cannot be started, the end of the pipe removes it.
+    let output = workers.outputs.watch(read, context, system.event_loop).map_err(unwatched)?;
+    let leaf = system.resources.cgroup_for_program(id, task.1, workflow).map_err(CannotStart::because)?;
+    let cannot_run = |error: io::Error| CannotStart::of(&error, cannot_start(exec, payload, &error));
+    let mut program = program_of(exec, payload, write.as_fd())?.env(ORIGIN_VARIABLE, origin_of(id));
+    if let Some(text) = stdin {
+        program = program.stdin(file_with(text).map_err(cannot_run)?);
+    }
+    if let Some((_, stdout)) = kept {
+        program = program.stdout(stdout.as_fd());
+    }
+    let program = program.leaf(leaf.as_deref().map(Leaf::door));
+    let (pid, pidfd) = workers.affinity.start(program).map_err(cannot_run)?;
+    workers.outputs.keep_last_lines(output);
+    workers.outputs.set_pid(output, pid.as_raw());
+    system.processes.add_child(pid, Child::Program(pool, worker));
+    Ok(Program { process: (pid, pidfd), task, output, stdout: kept.map(|(token, _)| *token) })
+}
+
+impl EndedProgram {
+    /// What its end means for its task.
+    pub(super) fn outcome(self, exec: &Exec) -> Outcome {
+        program_outcome(exec, self.ended, self.printed, &self.last_lines)
     }
 }
 
