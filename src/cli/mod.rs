@@ -24,6 +24,7 @@ mod serve;
 mod services;
 mod show;
 mod whose;
+mod words;
 
 pub use exit::Exit;
 

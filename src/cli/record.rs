@@ -13,7 +13,7 @@ const PROGRAM: &str = "pushflow-mx";
 pub(super) fn settle(workflow: &mut Workflow) {
     let address_in_environment = std::env::var_os(Record::URL_VARIABLE).is_some_and(|address| !address.is_empty());
     match &mut workflow.record {
-        Recording::NotSaid if address_in_environment => {
+        Recording::Unset if address_in_environment => {
             workflow.record = Recording::In(Record::from_environment());
         }
         Recording::In(record) if record.url == RecordUrl::Credential(Record::CREDENTIAL.to_owned()) => {

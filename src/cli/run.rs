@@ -7,13 +7,13 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
-use clap::ValueEnum;
 use signal_hook::consts::SIGINT;
 use tracing::{debug, info, warn};
 
 use super::accounting::Report;
 use super::inputs::InputArgs;
 use super::progress::Progress;
+use super::words::one_of;
 use super::{Exit, Failure, history, load, record};
 use crate::config::parse_duration;
 use crate::engine::Status;
@@ -50,12 +50,12 @@ pub(super) struct RunArgs {
     inputs: InputArgs,
 
     /// End the run after this long: 90s, 30m, 1h30m, or seconds [default: the file's]
-    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
     timeout: Option<Duration>,
 
     /// The type of the default pool [default: the file's]
-    #[arg(long, value_name = "TYPE")]
-    pool: Option<PoolArg>,
+    #[arg(long, value_name = "TYPE", value_parser = one_of::<PoolType>())]
+    pool: Option<PoolType>,
 
     /// How many tasks run at once in the default pool [default: the file's]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
@@ -86,43 +86,13 @@ pub(super) struct RunArgs {
     dry_run: bool,
 }
 
-/// The pool types, as the command line spells them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(super) enum PoolArg {
-    Process,
-    Ndprocess,
-    Multiprocessing,
-    Ndmultiprocessing,
-    Billiard,
-    Thread,
-    Gevent,
-}
-
-impl From<PoolArg> for PoolType {
-    fn from(arg: PoolArg) -> Self {
-        match arg {
-            PoolArg::Process => PoolType::Process,
-            PoolArg::Ndprocess => PoolType::Ndprocess,
-            PoolArg::Multiprocessing => PoolType::Multiprocessing,
-            PoolArg::Ndmultiprocessing => PoolType::Ndmultiprocessing,
-            PoolArg::Billiard => PoolType::Billiard,
-            PoolArg::Thread => PoolType::Thread,
-            PoolArg::Gevent => PoolType::Gevent,
-        }
-    }
-}
-
-pub(super) fn duration(text: &str) -> Result<Duration, String> {
-    parse_duration(text).map_err(str::to_owned)
-}
-
 pub(super) fn run(args: &RunArgs) -> Result<Exit, Failure> {
     let mut workflow = load::workflow(&args.workflow)?;
     if let Some(pool) = args.pool {
-        let patched = pool == PoolArg::Gevent;
+        let patched = pool == PoolType::Gevent;
         let default = &mut workflow.pools[0];
         default.gevent = patched || (default.gevent && default.kind != PoolType::Gevent);
-        default.kind = pool.into();
+        default.kind = pool;
     }
     if let Some(most) = args.max_workers {
         workflow.pools[0].workers = Workers::Fixed(most);

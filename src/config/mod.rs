@@ -1,73 +1,59 @@
-//! A workflow file (TOML) becomes a checked [`Workflow`], or a list of everything that is wrong with it.
+//! A workflow file (TOML) becomes a checked [`Workflow`], or a list of all errors in it.
 //!
-//! Text → tables with places (`syntax`, `grow`, `raw`, `table`) → a draft, checked key by key (`draft`, `actors`,
-//! `settings`, `plain`) → the flat graph, names resolved (`build`, `links`) → what only the whole graph shows (`reach`).
-//! Mistakes are collected on the way (`diagnostics`) and shown together (`render`). `keys` lists every key of the file;
-//! the JSON Schema (`json_schema`) is made from it. Nothing here knows how anything runs.
+//! | step | room |
+//! | --- | --- |
+//! | text → spanned tree | `toml` |
+//! | tree → draft, checked key by key | `read` |
+//! | draft → flat graph, names resolved, graph checked | `resolve` |
+//! | the list of all keys, the JSON Schema, the reference | `schema` |
+//! | collecting and showing errors | `diagnostics` |
+//!
+//! Nothing here knows how a workflow is executed.
 
-mod actors;
-mod build;
 mod diagnostics;
-mod draft;
-mod files;
-mod grow;
-mod home;
-mod json_schema;
-mod keys;
-mod links;
-mod names;
-mod plain;
-mod raw;
-mod reach;
-mod reference;
-mod render;
-mod run_function;
-mod scripts;
-mod settings;
-mod shapes;
-mod source;
-mod suggest;
-mod syntax;
-mod table;
+mod read;
+mod resolve;
+mod schema;
 #[cfg(test)]
 mod tests;
-mod units;
-mod words;
+mod toml;
 
-pub use diagnostics::{ConfigErrors, Diagnostic, Label, Severity};
-pub use files::read_text;
-pub use json_schema::json_schema;
-pub use reference::{KeyReference, TableReference, reference};
-pub use render::{Style, render};
-pub use source::{Position, Source};
-pub use units::duration as parse_duration;
+pub use diagnostics::diagnostic::{Diagnostic, Label, Severity};
+pub use diagnostics::errors::ConfigErrors;
+pub use diagnostics::render::{Style, render};
+pub use read::files::read_text;
+pub use read::units::{UnitError, duration as parse_duration};
+pub use schema::json_schema::json_schema;
+pub use schema::reference::{KeyReference, TableReference, reference};
+pub use toml::source::{Position, Source};
 
 use std::io::ErrorKind;
 use std::path::Path;
 use std::sync::Arc;
 
 use crate::graph::Workflow;
-use diagnostics::Problems;
+use diagnostics::problems::Problems;
+use read::files;
+use resolve::build;
 
-/// A good workflow file.
+/// A workflow file without errors.
 #[derive(Debug)]
 pub struct Loaded {
     /// The workflow.
     pub workflow: Workflow,
-    /// What there is to think about.
+    /// The warnings.
     pub warnings: Vec<Diagnostic>,
 }
 
-/// Loads a workflow file. The defaults file (absent where there is none) lies beneath it, key by key: what the workflow
-/// file says wins.
+/// Loads a workflow file. Keys that it does not have are taken from the defaults file, if there is one.
 ///
 /// # Errors
-/// Everything that is wrong with the file, with the defaults, and with the files of its submodels.
+/// All errors in the file, in the defaults, and in the files of its submodels.
 pub fn load(path: &Path, defaults: Option<&Path>) -> Result<Loaded, ConfigErrors> {
     load_into(Problems::default(), path, defaults)
 }
 
-/// The same, with warnings of what would fail on this host: programs that cannot be started, scripts without a `run`.
+/// Like [`load`], with warnings of what would fail on this host: programs that cannot be started, scripts without `run`.
 ///
 /// # Errors
 /// As [`load`].
@@ -95,10 +81,10 @@ fn load_into(mut problems: Problems, path: &Path, defaults: Option<&Path>) -> Re
     }
 }
 
-/// Loads a workflow from text, as if it stood in this file; relative paths are relative to the file's folder.
+/// Loads a workflow from text, as if it were the content of this file. Relative paths start from the folder of the file.
 ///
 /// # Errors
-/// Everything that is wrong with the text.
+/// All errors in the text.
 pub fn load_str(text: &str, file: &Path) -> Result<Loaded, ConfigErrors> {
     let mut problems = Problems::default();
     let name = file.file_name().unwrap_or(file.as_os_str()).to_string_lossy();
@@ -113,9 +99,9 @@ fn finish(
     problems: Problems,
 ) -> Result<Loaded, ConfigErrors> {
     let (file, directory) = (source.1.path().to_path_buf(), source.1.directory().to_path_buf());
-    let (draft, mut around) = files::workflow(source, defaults, problems);
-    let workflow = draft.map(|draft| build::workflow(draft, (file, directory), &mut around));
-    let warnings = around.problems.finish()?;
+    let (draft, mut context) = read::workflow::workflow(source, defaults, problems);
+    let workflow = draft.map(|draft| build::workflow(draft, (file, directory), &mut context));
+    let warnings = context.problems.finish()?;
     let workflow = workflow.expect("a file that could not be read has an error");
     Ok(Loaded { workflow, warnings })
 }

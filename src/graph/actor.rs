@@ -16,29 +16,29 @@ pub struct Actor {
     pub name: String,
     /// `/workflow/submodel/actor`.
     pub path: String,
-    /// The workflow or submodel it stands in.
+    /// The workflow or submodel that contains it.
     pub scope: ScopeId,
     /// What it does on a trigger.
     pub kind: Kind,
-    /// Where its payload goes on success; a router's links are in its [`Route`]s instead.
+    /// Links that its payload follows on success. Those of a router are in its [`Route`]s.
     pub links: Vec<Link>,
-    /// Where its error payload goes.
+    /// Links that its error payload follows.
     pub on_error: Vec<Link>,
-    /// Whether its errors also go to the `on_error` actors of its scope and of every scope around that
-    /// (pypushflow's `errorHandler=self`).
+    /// Whether its errors also go to the `on_error` actors of its scope and all scopes around it (pypushflow's
+    /// `errorHandler=self`).
     pub bubble_errors: bool,
-    /// What happens before an error counts.
+    /// How often a failed task is repeated.
     pub retry: Retry,
-    /// How long one task of it may run.
+    /// Time limit of one task.
     pub timeout: Option<Duration>,
-    /// The pool its tasks run in (python and exec).
+    /// The pool of its tasks (python and exec).
     pub pool: PoolId,
-    /// Whether processes that outlive its task are left alone until the supervisor ends.
+    /// Whether processes that outlive its task may continue until the supervisor ends.
     pub leave_children: bool,
 }
 
 impl Actor {
-    /// An actor without links, in the scope with this path, and with every default.
+    /// An actor without links and with default settings.
     pub fn new(name: &str, scope: ScopeId, scope_path: &str, kind: Kind) -> Self {
         Actor {
             name: name.to_owned(),
@@ -55,7 +55,7 @@ impl Actor {
         }
     }
 
-    /// The path without the workflow's name: what people call it.
+    /// The path without the name of the workflow, for messages.
     pub fn display_name(&self) -> &str {
         self.path.splitn(3, '/').nth(2).unwrap_or(&self.name)
     }
@@ -68,12 +68,12 @@ pub struct Link {
     pub to: ActorId,
 }
 
-/// What an actor is.
+/// The kind of an actor.
 #[derive(Debug, Clone)]
 pub enum Kind {
     /// Where the inputs enter.
     Start,
-    /// What takes the output.
+    /// Where the output leaves.
     Stop,
     /// A Python function in a pool.
     Python(Script),
@@ -81,9 +81,9 @@ pub enum Kind {
     Exec(Box<Exec>),
     /// Passes the payload to every link.
     Fork,
-    /// Waits for `arrivals` payloads, merges them in order of arrival, and starts over.
+    /// Waits for `arrivals` payloads, merges them in order of arrival, and starts again.
     Join {
-        /// How many payloads one firing takes: the number of incoming links unless the file says otherwise.
+        /// Number of payloads that are merged. Default: the number of incoming links.
         arrivals: usize,
     },
     /// Chooses the links by a value.
@@ -92,12 +92,12 @@ pub enum Kind {
     Status(String),
     /// Sets the run's status to `error`.
     ErrorHandler,
-    /// A port of a submodel: passes the payload on, and is no step of its own in what people see.
+    /// A port of a submodel, which passes the payload on. It is not shown as a step.
     Boundary,
 }
 
 impl Kind {
-    /// The word for this kind in the workflow file.
+    /// The name of this kind in workflow files.
     pub fn word(&self) -> &'static str {
         match self {
             Kind::Start => "start",
@@ -113,48 +113,48 @@ impl Kind {
         }
     }
 
-    /// Whether a trigger makes a task, something that a pool works on.
+    /// Whether a trigger creates a task, which a pool executes.
     pub fn is_task(&self) -> bool {
         matches!(self, Kind::Python(_) | Kind::Exec(_))
     }
 }
 
-/// Where a python actor's `run` function is. Many actors may share one.
+/// The module of a python actor's `run` function. Several actors may share it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Script {
-    /// A file, absolute, and the dotted name that its module gets.
+    /// A file.
     File {
-        /// The script.
+        /// The absolute path.
         path: Arc<Path>,
-        /// The module's name: stable, because instances of its classes travel by it.
+        /// The dotted name of its module. It must be stable: pickled instances of its classes contain it.
         module: Arc<str>,
     },
-    /// A dotted module, found on `sys.path`.
+    /// The dotted name of a module on `sys.path`.
     Module(Arc<str>),
 }
 
 /// What an exec actor starts.
 #[derive(Debug, Clone)]
 pub struct Exec {
-    /// The program and its arguments; `{key}` stands for a value of the payload.
+    /// The program and its arguments. `{key}` is replaced by a value of the payload.
     pub command: Vec<String>,
-    /// Added to the environment; values may hold `{key}`.
+    /// Additional environment variables. Values may contain `{key}`.
     pub env: BTreeMap<String, String>,
-    /// The working directory, absolute; the workflow's folder by default.
+    /// The absolute path of the working directory.
     pub directory: PathBuf,
-    /// What the program reads.
+    /// What the program reads on standard input.
     pub stdin: Stdin,
-    /// What becomes of what it prints on standard output.
+    /// How its standard output is used.
     pub stdout: Stdout,
-    /// The key that the exit code goes under.
+    /// The payload key for the exit code.
     pub returncode_key: Option<String>,
-    /// The exit codes that are no error.
+    /// Exit codes that mean success.
     pub success_codes: Vec<i32>,
-    /// What its processes may use.
+    /// Resource limits of its processes.
     pub limits: Limits,
 }
 
-/// What an exec actor's program reads on standard input.
+/// What the program of an exec actor reads on standard input.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Stdin {
     /// Nothing.
@@ -164,35 +164,35 @@ pub enum Stdin {
     Json,
 }
 
-/// What becomes of an exec actor's standard output.
+/// How the standard output of an exec actor is used.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum Stdout {
-    /// It goes to the log, line by line.
+    /// Each line is logged.
     #[default]
     Log,
     /// It is one JSON object, merged into the payload.
     Json,
-    /// It is text, kept under this key.
+    /// It is text, which is stored under this key.
     Key(String),
 }
 
-/// How a router decides.
+/// The settings of a router.
 #[derive(Debug, Clone)]
 pub struct Router {
-    /// The key whose value decides.
+    /// The payload key whose value selects the port.
     pub item: Key,
-    /// The ports and where each leads.
+    /// The ports and their links.
     pub routes: Vec<Route>,
-    /// Where everything else goes; no such port: an error of the router.
+    /// Links for all other values. Without them, another value is an error of the router.
     pub other: Option<Vec<Link>>,
 }
 
 /// One port of a router.
 #[derive(Debug, Clone)]
 pub struct Route {
-    /// The value that opens it.
+    /// The value that selects it.
     pub port: Port,
-    /// Where it leads.
+    /// Its links.
     pub links: Vec<Link>,
 }
 
@@ -201,7 +201,7 @@ pub struct Route {
 pub enum Port {
     /// `None`, `"None"` or `"null"`.
     Null,
-    /// `True` or `False`; the strings `"true"` and `"false"` open it too.
+    /// `True` or `False`, also as the strings `"true"` and `"false"`.
     Bool(bool),
     /// An integer, or a float equal to it.
     Int(i64),
@@ -220,11 +220,11 @@ impl fmt::Display for Port {
     }
 }
 
-/// What happens before an error of an actor counts.
+/// How often a failed task is repeated.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct Retry {
-    /// How many times a failed task is tried again.
+    /// Maximum number of repetitions.
     pub times: u32,
-    /// The pause before the first retry; doubled before each further one, up to an hour.
+    /// The pause before the first retry. It doubles before each further retry, up to an hour.
     pub delay: Duration,
 }

@@ -7,9 +7,9 @@ use std::time::Duration;
 pub struct KeepHistory {
     /// Whether services write a history.
     pub enabled: bool,
-    /// How long runs that are over are kept.
+    /// How long ended runs are kept.
     pub keep: Duration,
-    /// How large the file may become, bytes: above it the oldest are forgotten.
+    /// Maximum size of the file in bytes. The oldest runs are deleted when it is exceeded.
     pub max_size: u64,
 }
 

@@ -15,21 +15,21 @@ macro_rules! index_id {
 
         impl From<usize> for $name {
             fn from(index: usize) -> Self {
-                $name(u32::try_from(index).expect("a workflow has fewer than 2^32 of anything"))
+                $name(u32::try_from(index).expect("a workflow has fewer than 2^32 items of each kind"))
             }
         }
     };
 }
 
 index_id! {
-    /// Which actor, in [`Workflow::actors`](super::Workflow::actors).
+    /// Index of an actor in [`Workflow::actors`](super::Workflow::actors).
     ActorId
 }
 index_id! {
-    /// Which pool, in [`Workflow::pools`](super::Workflow::pools).
+    /// Index of a pool in [`Workflow::pools`](super::Workflow::pools).
     PoolId
 }
 index_id! {
-    /// Which scope, in [`Workflow::scopes`](super::Workflow::scopes).
+    /// Index of a scope in [`Workflow::scopes`](super::Workflow::scopes).
     ScopeId
 }

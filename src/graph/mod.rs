@@ -1,12 +1,11 @@
 //! A workflow as plain data: checked, flat, addressed by small ids.
 //!
-//! Submodels are flattened: their actors stand in the one list with a path (`/workflow/submodel/actor`) and a
-//! [`Scope`], and their ports are pass-through actors. Nothing here knows how anything runs.
+//! Submodels are flattened: there is one list of actors. Each has a path (`/workflow/submodel/actor`) and a [`Scope`]. Ports of
+//! submodels are pass-through actors. Nothing here knows how anything runs.
 
 mod actor;
 mod history;
 mod ids;
-
 mod pool;
 mod record;
 mod service;
@@ -27,27 +26,27 @@ use crate::payload::Payload;
 /// One checked workflow.
 #[derive(Debug, Clone)]
 pub struct Workflow {
-    /// The workflow's name; by default the stem of its file.
+    /// The name. Default: the file name without `.toml`.
     pub name: String,
-    /// One line for people.
+    /// A description in one line.
     pub description: Option<String>,
-    /// The TOML file it came from, absolute.
+    /// The absolute path of its file.
     pub file: PathBuf,
-    /// The folder of that file, or of the one that it is a symbolic link to: what relative paths are relative to.
+    /// The folder that relative paths start from: that of the file, or of the target if the file is a symbolic link.
     pub directory: PathBuf,
-    /// An interpreter, or the folder of a virtual or conda environment; `python3` on `PATH` where absent.
+    /// An interpreter, or the folder of a virtual or conda environment. `None` means `python3` in `PATH`.
     pub python: Option<PathBuf>,
-    /// Folders put on `sys.path`, absolute.
+    /// Absolute paths of folders for `sys.path`.
     pub paths: Vec<PathBuf>,
-    /// How long a run may take.
+    /// Time limit of a run.
     pub timeout: Option<Duration>,
-    /// What happens to running tasks at the run's timeout.
+    /// What happens to running tasks when the time limit of a run is reached.
     pub on_timeout: OnTimeout,
     /// Default inputs.
     pub inputs: Payload,
-    /// Whether the workflow is meant for gevent: the default pool's type follows from it.
+    /// Whether the default pool is of type gevent unless the file sets another type.
     pub gevent: bool,
-    /// The pools, by [`PoolId`]; the first is the default pool.
+    /// The pools, by [`PoolId`]. The first one is the default pool.
     pub pools: Vec<PoolSpec>,
     /// How `pushflow serve` behaves.
     pub service: Service,
@@ -57,32 +56,33 @@ pub struct Workflow {
     pub record: Recording,
     /// The actors, by [`ActorId`].
     pub actors: Vec<Actor>,
-    /// The workflow (first) and its submodels, by [`ScopeId`].
+    /// The workflow and its submodels, by [`ScopeId`]. The workflow comes first.
     pub scopes: Vec<Scope>,
     /// Where the inputs enter.
     pub start: ActorId,
-    /// What takes the output.
+    /// Where the output leaves.
     pub stop: ActorId,
 }
 
-/// What a run's timeout does to tasks that are running then.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+/// What happens to running tasks when the time limit of a run is reached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, strum::EnumString, strum::VariantNames)]
+#[strum(serialize_all = "lowercase")]
 pub enum OnTimeout {
     /// They are interrupted.
     #[default]
     Interrupt,
-    /// They may finish; what they return is not passed on.
+    /// They may finish, but their results are not passed on.
     Wait,
 }
 
-/// The workflow itself or one of its submodels: what errors bubble through.
+/// The workflow or one of its submodels. Errors bubble from scope to scope.
 #[derive(Debug, Clone)]
 pub struct Scope {
-    /// The submodel's name; the workflow's for the outermost scope.
+    /// The name of the submodel or workflow.
     pub name: String,
     /// `/workflow/submodel`.
     pub path: String,
-    /// The scope around this one; none for the workflow.
+    /// The scope around this one. `None` for the workflow.
     pub parent: Option<ScopeId>,
     /// The actors that bubbling errors of this scope go to.
     pub on_error: Vec<Link>,

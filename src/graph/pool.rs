@@ -1,4 +1,4 @@
-//! Pools as the file describes them.
+//! The settings of a pool.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -8,32 +8,31 @@ use super::Limits;
 /// One pool: where tasks run.
 #[derive(Debug, Clone)]
 pub struct PoolSpec {
-    /// `default`, or NAME of `[pools.NAME]`.
+    /// `default`, or the NAME of `[pools.NAME]`.
     pub name: String,
-    /// What its workers are.
+    /// The kind of its workers.
     pub kind: PoolType,
-    /// Whether its workers are monkey-patched by gevent (always, in a pool of type `gevent`).
+    /// Whether its workers are monkey-patched by gevent. Always true for the type `gevent`.
     pub gevent: bool,
-    /// How a worker process comes to be.
+    /// How worker processes are created.
     pub context: Context,
-    /// How many workers.
+    /// The number of workers.
     pub workers: Workers,
-    /// After how many tasks a worker is replaced. Where workers share a process, that goes with the last of them.
+    /// Number of tasks after which a worker is replaced. If workers share a process, it ends with the last of them.
     pub max_tasks_per_worker: Option<u32>,
-    /// After how long without work a worker of a scaling pool goes away.
+    /// Time after which an idle worker of a scaling pool ends.
     pub idle_timeout: Duration,
-    /// How long an interrupted task may take to return before its worker gets SIGTERM, and how long after that SIGKILL.
+    /// Time that an interrupted task has before its worker gets SIGTERM, and again before SIGKILL.
     pub grace: Duration,
-    /// How long a worker may take until it is ready; no limit where there is none. Behind a launcher that waits for a
-    /// free computer, that may be hours.
+    /// Time that a worker has to become ready. `None` means no limit: a launcher may wait hours for a free computer.
     pub start_timeout: Option<Duration>,
-    /// Whether the task modules are imported once, before the workers are forked.
+    /// Whether task modules are imported once, before workers are forked.
     pub preload: bool,
-    /// A command put in front of the worker, which is a fresh interpreter then, whatever the context says.
+    /// A command that starts each worker. Such a worker is a new interpreter, whatever `context` is.
     pub launcher: Vec<String>,
-    /// The interpreter of this pool, where it is not the workflow's.
+    /// The interpreter of this pool. `None` means that of the workflow.
     pub python: Option<PathBuf>,
-    /// What each worker and all below it may use.
+    /// Resource limits of each worker and its child processes.
     pub limits: Limits,
 }
 
@@ -42,84 +41,101 @@ impl PoolSpec {
     /// its supervisor sees all that a task does there, and nothing of an earlier task goes on.
     pub fn can_prefill(&self) -> bool {
         let alone = !self.kind.shares_process() && !self.gevent && self.launcher.is_empty();
-        // What the kernel refuses for `pids_max` is told from a count: of one task at a time.
+        // With `pids_max`, a counter of refused forks is compared before and after each task, so tasks must not overlap.
         alone && self.max_tasks_per_worker != Some(1) && self.limits.pids_max.is_none()
     }
 }
 
-/// The pool types, named as pypushflow names them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+/// The pool types. The names are those of pypushflow.
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    Hash,
+    Default,
+    strum::EnumString,
+    strum::IntoStaticStr,
+    strum::VariantArray,
+    strum::VariantNames,
+)]
+#[strum(serialize_all = "lowercase")]
 pub enum PoolType {
-    /// Processes, one task at a time.
+    /// Processes that run one task at a time.
     #[default]
     Process,
     /// The same, explicitly non-daemonic.
     Ndprocess,
-    /// Daemonic processes, as `multiprocessing.Pool` has them.
+    /// Daemonic processes, like those of `multiprocessing.Pool`.
     Multiprocessing,
     /// The same, non-daemonic.
     Ndmultiprocessing,
-    /// Processes that billiard considers daemonic but allowed to have children.
+    /// Processes that are daemonic but may have children, like those of billiard.
     Billiard,
-    /// One process, tasks in threads.
+    /// One process that runs tasks in threads.
     Thread,
-    /// One monkey-patched process, tasks in greenlets.
+    /// One monkey-patched process that runs tasks in greenlets.
     Gevent,
 }
 
 impl PoolType {
     /// The name of the type in workflow files, the same as in pypushflow.
     pub fn word(self) -> &'static str {
-        match self {
-            PoolType::Process => "process",
-            PoolType::Ndprocess => "ndprocess",
-            PoolType::Multiprocessing => "multiprocessing",
-            PoolType::Ndmultiprocessing => "ndmultiprocessing",
-            PoolType::Billiard => "billiard",
-            PoolType::Thread => "thread",
-            PoolType::Gevent => "gevent",
-        }
+        self.into()
     }
 
-    /// Whether its tasks run side by side in one process, so that a worker is a thread or a greenlet.
+    /// Whether tasks run concurrently in one process: then a worker is a thread or a greenlet.
     pub fn shares_process(self) -> bool {
         matches!(self, PoolType::Thread | PoolType::Gevent)
     }
 
-    /// Whether Python takes its workers for daemonic processes.
+    /// Whether Python considers its workers daemonic processes.
     pub fn is_daemonic(self) -> bool {
         matches!(self, PoolType::Multiprocessing | PoolType::Billiard)
     }
 }
 
-/// How a worker process comes to be, with Python's meanings.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+/// How worker processes are created, with the names of Python's `multiprocessing`.
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    Hash,
+    Default,
+    strum::EnumString,
+    strum::IntoStaticStr,
+    strum::VariantArray,
+    strum::VariantNames,
+)]
+#[strum(serialize_all = "lowercase")]
 pub enum Context {
-    /// Forked by a process that has imported the task modules (unless `preload` is off) and nothing else.
+    /// Forked by a server process that has imported only the task modules (unless `preload` is off).
     #[default]
     Forkserver,
-    /// Forked by the same process, which has imported the task modules in any case, whatever `preload` says: a worker
-    /// inherits what they hold, as from the main program in `multiprocessing`'s `fork` context. It is not forked from
-    /// the supervisor, which is no Python.
+    /// Forked by the same server process, which always imports the task modules, whatever `preload` is. A worker inherits their
+    /// state, as it would from the main program in `multiprocessing`.
     Fork,
-    /// A fresh interpreter.
+    /// A new interpreter.
     Spawn,
 }
 
-/// How many workers a pool has.
+/// The number of workers of a pool.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Workers {
     /// Always this many, at least 1.
     Fixed(u32),
-    /// As many as there is work for, up to a cap; idle ones go away.
+    /// As many as there is work for, up to a cap. Idle workers end.
     Scaling {
-        /// The most there may be, at least 1.
+        /// The maximum, at least 1.
         cap: u32,
     },
 }
 
 impl Workers {
-    /// The most workers there may be at once.
+    /// The maximum number of workers.
     pub fn most(self) -> u32 {
         match self {
             Workers::Fixed(most) | Workers::Scaling { cap: most } => most,

@@ -5,21 +5,21 @@ use std::path::PathBuf;
 /// Whether runs are recorded beside the history.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum Recording {
-    /// The file says nothing of it: where pypushflow's environment variables do, they count.
+    /// Not set in the file. pypushflow's environment variables apply.
     #[default]
-    NotSaid,
-    /// The file says that they are not.
+    Unset,
+    /// Switched off in the file.
     Never,
-    /// They are.
+    /// Recorded there.
     In(Record),
 }
 
 impl Recording {
-    /// Where, if anywhere.
+    /// Where runs are recorded, if they are.
     pub fn record(&self) -> Option<&Record> {
         match self {
             Recording::In(record) => Some(record),
-            Recording::NotSaid | Recording::Never => None,
+            Recording::Unset | Recording::Never => None,
         }
     }
 }
@@ -27,68 +27,66 @@ impl Recording {
 /// Where the runs of a workflow are recorded.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Record {
-    /// What is recorded there.
+    /// The form of the documents.
     pub kind: RecordType,
     /// The database.
     pub database: String,
-    /// The collection in it.
+    /// The collection in the database.
     pub collection: String,
-    /// Where the address of the server is; it holds a password, so it is not said here.
+    /// Where the address of the server is found. The address contains a password, so it is not part of the file.
     pub url: RecordUrl,
-    /// The input of a run that holds its request id.
+    /// The name of the input that contains the request id of a run.
     pub request_id_from: String,
-    /// Who the runs come from; the user where absent.
+    /// Recorded as the initiator. `None` means the user.
     pub initiator: Option<String>,
-    /// The host that the runs come from; this one where absent.
+    /// Recorded as the host. `None` means this host.
     pub host: Option<String>,
-    /// The port that the runs come from.
+    /// Recorded as the port.
     pub port: Option<u16>,
 }
 
-/// What documents look like.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// The form of the documents.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, strum::IntoStaticStr)]
+#[strum(serialize_all = "lowercase")]
 pub enum RecordType {
-    /// As pypushflow's `besdb` writes them: found by the request id, with initiator, host and port.
+    /// That of pypushflow's `besdb`: found by the request id, with initiator, host and port.
     BesDb,
-    /// As pypushflow's `pymongo` writes them.
+    /// That of pypushflow's `pymongo`.
     MongoDb,
 }
 
 impl RecordType {
-    /// The word for it in the file.
+    /// The name in workflow files.
     pub fn word(self) -> &'static str {
-        match self {
-            RecordType::BesDb => "besdb",
-            RecordType::MongoDb => "mongodb",
-        }
+        self.into()
     }
 }
 
-/// Where the address of the server is.
+/// Where the address of the server is found.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RecordUrl {
-    /// In the credential of this name, which systemd puts into `$CREDENTIALS_DIRECTORY`.
+    /// In the credential with this name, which systemd puts into `$CREDENTIALS_DIRECTORY`.
     Credential(String),
-    /// In this file, absolute.
+    /// In this file, an absolute path.
     File(PathBuf),
-    /// In the environment variable of this name.
+    /// In the environment variable with this name.
     Environment(String),
 }
 
 impl Record {
-    /// The credential that is looked for where nothing else is said.
+    /// The default credential.
     pub const CREDENTIAL: &'static str = "pushflow-mongo-url";
     /// pypushflow's environment variable for the address.
     pub const URL_VARIABLE: &'static str = "PYPUSHFLOW_MONGOURL";
-    /// The database and the collection where nothing else is said, as in pypushflow's `besdb`.
-    pub const PLACE: &'static str = "bes";
+    /// The default database and collection, as in pypushflow's `besdb`.
+    pub const DEFAULT_NAME: &'static str = "bes";
 
-    /// What pypushflow does where its environment variables are all there is: `besdb`.
+    /// The settings if only pypushflow's environment variables are set: `besdb`.
     pub fn from_environment() -> Self {
         Record {
             kind: RecordType::BesDb,
-            database: Self::PLACE.to_owned(),
-            collection: Self::PLACE.to_owned(),
+            database: Self::DEFAULT_NAME.to_owned(),
+            collection: Self::DEFAULT_NAME.to_owned(),
             url: RecordUrl::Environment(Self::URL_VARIABLE.to_owned()),
             request_id_from: "request_id".to_owned(),
             initiator: None,

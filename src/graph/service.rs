@@ -5,15 +5,15 @@ use std::time::Duration;
 /// How a workflow behaves as a service.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Service {
-    /// What the service does with its life.
+    /// Run once, or wait for requests.
     pub mode: ServiceMode,
-    /// How many runs go on at once; the others are queued.
+    /// Maximum number of concurrent runs. Further runs are queued.
     pub max_concurrent_runs: u32,
-    /// How many runs may be queued; above it a request is refused.
+    /// Maximum number of queued runs. Further requests are refused.
     pub max_queued_runs: u32,
-    /// How long a stop waits for non-daemonic children.
+    /// Time that a stop waits for non-daemonic children.
     pub stop_timeout: Duration,
-    /// What becomes of runs that were in progress when the supervisor died.
+    /// What happens to runs that were active when the supervisor died.
     pub on_crash: OnCrash,
 }
 
@@ -29,24 +29,26 @@ impl Default for Service {
     }
 }
 
-/// What a service does with its life.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+/// Run once, or wait for requests.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, strum::EnumString, strum::VariantNames)]
+#[strum(serialize_all = "lowercase")]
 pub enum ServiceMode {
-    /// Runs once at start, with the configured inputs, and exits at its end.
+    /// Runs once with the configured inputs, and exits.
     #[default]
     Run,
     /// Waits for requests.
     Resident,
 }
 
-/// What becomes of a run that was in progress when the supervisor died.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+/// What happens to a run that was active when the supervisor died.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, strum::EnumString, strum::VariantNames)]
+#[strum(serialize_all = "lowercase")]
 pub enum OnCrash {
     /// It ends as `interrupted`.
     #[default]
     Interrupt,
     /// It runs again from its inputs.
     Rerun,
-    /// It goes on from the tasks whose results were recorded.
+    /// It continues after the tasks whose results were recorded.
     Resume,
 }

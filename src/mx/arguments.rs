@@ -50,11 +50,11 @@ pub struct Arguments {
     url_variable: Option<String>,
 
     /// The database
-    #[arg(long, value_name = "NAME", default_value = Record::PLACE)]
+    #[arg(long, value_name = "NAME", default_value = Record::DEFAULT_NAME)]
     database: String,
 
     /// The collection
-    #[arg(long, value_name = "NAME", default_value = Record::PLACE)]
+    #[arg(long, value_name = "NAME", default_value = Record::DEFAULT_NAME)]
     collection: String,
 
     /// The input of a run that contains its request id

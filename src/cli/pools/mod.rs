@@ -12,11 +12,11 @@ use std::io::{self, IsTerminal};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::ValueEnum;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use strum::VariantArray;
 
 use super::logging::ProgressLine;
-use super::run::PoolArg;
+use super::words::one_of;
 use crate::config::parse_duration;
 use crate::graph::{Context, PoolType};
 
@@ -28,42 +28,20 @@ pub(super) struct PoolsArgs {
     python: Option<PathBuf>,
 
     /// Only pools of this type; may be given several times
-    #[arg(long, value_name = "TYPE")]
-    pool: Vec<PoolArg>,
+    #[arg(long, value_name = "TYPE", value_parser = one_of::<PoolType>())]
+    pool: Vec<PoolType>,
 
     /// Only workers that come to be so; may be given several times
-    #[arg(long, value_name = "CONTEXT")]
-    context: Vec<ContextArg>,
+    #[arg(long, value_name = "CONTEXT", value_parser = one_of::<Context>())]
+    context: Vec<Context>,
 
     /// How long one task may take
-    #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = duration)]
+    #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = parse_duration)]
     timeout: Duration,
 
     /// Print JSON
     #[arg(long)]
     json: bool,
-}
-
-fn duration(text: &str) -> Result<Duration, String> {
-    parse_duration(text).map_err(str::to_owned)
-}
-
-/// The contexts, as the command line spells them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum ContextArg {
-    Forkserver,
-    Fork,
-    Spawn,
-}
-
-impl From<ContextArg> for Context {
-    fn from(arg: ContextArg) -> Self {
-        match arg {
-            ContextArg::Forkserver => Context::Forkserver,
-            ContextArg::Fork => Context::Fork,
-            ContextArg::Spawn => Context::Spawn,
-        }
-    }
 }
 
 /// One pool that is tried.
@@ -76,27 +54,19 @@ struct Candidate {
 
 impl Candidate {
     fn context_word(self) -> &'static str {
-        match self.context {
-            Context::Forkserver => "forkserver",
-            Context::Fork => "fork",
-            Context::Spawn => "spawn",
-        }
+        self.context.into()
     }
 }
 
 impl PoolsArgs {
     /// Every pool that is asked for, first without gevent and then with it.
     fn candidates(&self) -> Vec<Candidate> {
-        let kinds: Vec<_> = PoolArg::value_variants().to_vec();
-        let kinds = if self.pool.is_empty() { kinds } else { self.pool.clone() };
-        let contexts = match &self.context[..] {
-            [] => ContextArg::value_variants(),
-            some => some,
-        };
+        let kinds = if self.pool.is_empty() { PoolType::VARIANTS } else { &self.pool };
+        let contexts = if self.context.is_empty() { Context::VARIANTS } else { &self.context };
         let mut candidates = Vec::new();
         for gevent in [false, true] {
-            for kind in kinds.iter().map(|kind| PoolType::from(*kind)) {
-                for context in contexts.iter().map(|context| Context::from(*context)) {
+            for &kind in kinds {
+                for &context in contexts {
                     if gevent || kind != PoolType::Gevent {
                         candidates.push(Candidate { kind, context, gevent });
                     }

@@ -18,8 +18,8 @@ use super::client::{Client, Clients};
 use super::text::{print, print_json, print_json_text, text};
 use crate::bus::{MAX_INPUTS, names, too_large};
 use crate::cli::inputs::InputArgs;
-use crate::cli::run::duration;
 use crate::cli::{Exit, Failure};
+use crate::config::parse_duration;
 use crate::engine::Status;
 use crate::service::MAX_LABEL;
 use crate::text as safe;
@@ -40,7 +40,7 @@ pub(in crate::cli) struct SubmitArgs {
     inputs: InputArgs,
 
     /// End the run after this long: 90s, 30m, 1h30m, or seconds [default: the file's]
-    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
     timeout: Option<Duration>,
 
     /// Runs with a higher one start first

@@ -218,7 +218,7 @@ fn runs_are_recorded_where_the_file_says_and_a_host_says_where_that_is() {
         load(&file, Some(&defaults)).unwrap_or_else(|errors| panic!("{errors}")).workflow.record
     };
     let host = "[record]\nurl_file = \"url\"\nhost = \"id30\"\nport = 8080\n";
-    assert_eq!(recording(host, ""), Recording::NotSaid);
+    assert_eq!(recording(host, ""), Recording::Unset);
     let Recording::In(record) = recording(host, "[record]\ntype = \"besdb\"\ninitiator = \"ui\"") else { panic!() };
     let wanted = Record {
         url: RecordUrl::File(folder.path().join("url")),

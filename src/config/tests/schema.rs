@@ -3,10 +3,12 @@
 use jsonschema::Validator;
 use serde_json::{Map, Value, json};
 
+use strum::VariantArray;
+
 use super::{EXAMPLE, Folder, NESTED};
 use crate::config::json_schema;
-use crate::config::keys::{FILE, Key, Section, Shape, actor_section};
-use crate::config::words::{KINDS, KindWord, Word};
+use crate::config::schema::keys::{FILE, Key, Section, Shape, actor_section};
+use crate::config::schema::words::KindWord;
 
 fn validator() -> Validator {
     jsonschema::draft202012::new(&json_schema()).unwrap()
@@ -74,8 +76,8 @@ fn the_reader_and_the_schema_agree_on_every_key() {
             let text = path.replace("KEY", key.name).replace("VALUE", value);
             let file = from_toml(text.parse::<toml::Table>().unwrap_or_else(|error| panic!("{text}{error}")).into());
             let told = folder.load(&text).err().map(|errors| errors.to_string()).unwrap_or_default();
-            // Only what is said of the value's shape: the graph around it makes no sense.
-            let shape = [" wants ", " is not ", "cannot be `", " is a list of strings, "];
+            // Only errors about the value: the graph around it makes no sense.
+            let shape = [" must be ", "invalid value "];
             let read = !shape.iter().any(|shape| {
                 told.lines().any(|line| {
                     line.starts_with("  × ") && line.contains(&format!("`{}`", key.name)) && line.contains(shape)
@@ -120,7 +122,7 @@ fn places() -> Vec<(String, &'static Key)> {
             _ => {}
         }
     }
-    for (word, kind) in KINDS.iter().filter_map(|word| Some((*word, KindWord::of(word)?))) {
+    for (word, kind) in KindWord::VARIANTS.iter().map(|kind| (kind.word(), *kind)) {
         let section = actor_section(kind);
         let needs = [("script", "\"top.py\""), ("command", "[\"true\"]"), ("item", "\"x\""), ("status", "\"x\"")];
         let kind = format!("\"{word}\"");
