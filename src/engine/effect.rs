@@ -1,4 +1,4 @@
-//! What the engine is told and what it asks for.
+//! The inputs and outputs of the engine.
 
 use std::time::Duration;
 
@@ -7,49 +7,49 @@ use crate::payload::{Payload, PythonError};
 
 use super::Status;
 
-/// One execution of a python or exec actor in a run; unique in its run. A retry keeps the id.
+/// One execution of a python or exec actor. The id is unique in its run. A retry keeps it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TaskId(pub u64);
 
-/// How a task ended: in exactly one of these ways.
+/// How a task ended.
 #[derive(Debug)]
 pub enum Outcome {
-    /// `run` returned this mapping (the result alone, without the input), or the program's results.
+    /// The return value of `run`, or the results of the program, without the input.
     Returned(Payload),
-    /// It did not.
+    /// The task failed.
     Failed(Failure),
 }
 
 /// Why a task failed.
 #[derive(Debug, Clone)]
 pub struct Failure {
-    /// What sort of failure.
+    /// The kind of failure.
     pub kind: FailureKind,
-    /// The error as Python sees it.
+    /// The Python error.
     pub error: PythonError,
 }
 
-/// What sort of failure.
+/// The kind of a failure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum FailureKind {
-    /// The task raised, its import failed, its program exited with an error.
+    /// The task raised an exception, its module could not be imported, or its program exited with an error.
     Raised,
-    /// It was interrupted, whether it returned from that by itself or had to be killed.
+    /// It was interrupted. It returned, or was killed.
     Interrupted,
     /// Its worker died or broke the protocol.
     Lost,
     /// It took longer than its timeout.
     TimedOut,
-    /// The run was stopped before it could start.
+    /// The run was stopped before the task started.
     Stopped,
-    /// A router had no port for a value.
+    /// A router has no port for a value.
     NoRoute,
 }
 
-/// What the engine asks the supervisor to do, or tells those who look on.
+/// What the supervisor must do, or may report.
 #[derive(Debug)]
 pub enum Effect {
-    /// Give this task to its actor's pool. It is answered by `on_task_started` and `on_task_ended`.
+    /// Queue this task in the pool of its actor. The supervisor calls `on_task_started` and `on_task_ended`.
     Start {
         /// The task.
         task: TaskId,
@@ -58,39 +58,39 @@ pub enum Effect {
         /// Its input.
         payload: Payload,
     },
-    /// Take back a task that was given to the pool and has not been started; nothing more is said of it.
+    /// Remove a task from the queue of its pool. Its end is not reported.
     Withdraw(TaskId),
-    /// Interrupt a task that has been started; its end is still reported.
+    /// Interrupt a task on a worker. Its end is still reported.
     Interrupt(TaskId),
-    /// A trigger arrived at this actor (every kind but a submodel's ports).
+    /// A trigger arrived at this actor. Not for ports of submodels.
     ActorStarted(ActorId),
-    /// A trigger of this actor is done with. For retried tasks: once, at the last attempt.
+    /// A trigger of this actor is finished. For retried tasks: once, after the last attempt.
     ActorFinished(ActorId, ActorEnd),
     /// An attempt failed and will be repeated.
     Retrying {
-        /// Whose task.
+        /// The actor of the task.
         actor: ActorId,
-        /// Which retry comes next, from 1.
+        /// The number of the next retry, from 1.
         retry: u32,
-        /// After which pause.
+        /// The pause before it.
         delay: Duration,
-        /// What went wrong.
+        /// The failure.
         failure: Failure,
     },
     /// An actor failed.
     Failed {
-        /// Which actor.
+        /// The actor.
         actor: ActorId,
-        /// What went wrong.
+        /// The failure.
         failure: Failure,
-        /// Whether somebody took the error (an error link, a scope's `on_error`).
+        /// Whether the error followed an error link or an `on_error` of a scope.
         handled: bool,
     },
-    /// The run is over: nothing of it is queued or running. Said exactly once, last.
+    /// The run has ended: nothing of it is queued or running. This is the last effect, exactly once.
     Ended {
-        /// How it ended.
+        /// Its status.
         status: Status,
-        /// What the stop actor holds.
+        /// The payload of the stop actor.
         output: Option<Payload>,
     },
 }
@@ -100,6 +100,6 @@ pub enum Effect {
 pub enum ActorEnd {
     /// It passed its payload on.
     Finished,
-    /// It failed in this way.
+    /// It failed.
     Failed(FailureKind),
 }

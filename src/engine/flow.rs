@@ -1,7 +1,7 @@
-//! Where payloads and errors go: what each kind of actor does on a trigger.
+//! What each kind of actor does on a trigger, and which links payloads and errors follow.
 
-use super::circle::takers;
-use super::run::{Phase, Run};
+use super::cycle::error_targets;
+use super::state::{Attempt, Phase, Run, Task};
 use super::{ActorEnd, Effect, Failure, FailureKind, Status};
 use crate::graph::{ActorId, Kind, Link, Port, Router};
 use crate::payload::{ErrorClass, Look, Payload, PythonError};
@@ -35,6 +35,16 @@ impl Run {
         effects.push(Effect::ActorFinished(id, ActorEnd::Finished));
     }
 
+    /// Starts a task, or fails if the run is stopped.
+    pub(super) fn start_task(&mut self, actor: ActorId, input: Payload, effects: &mut Vec<Effect>) {
+        if let Phase::Stopping(reason) = &self.phase {
+            let failure = stopped(reason);
+            return self.fail(actor, &input, failure, effects);
+        }
+        let task = self.new_task(Task { actor, input: input.clone(), attempt: Attempt::Queued, retries: 0 });
+        effects.push(Effect::Start { task, actor, payload: input });
+    }
+
     /// Passes a payload to every link of an actor.
     pub(super) fn follow_links(&mut self, id: ActorId, payload: Payload) {
         let workflow = std::sync::Arc::clone(&self.workflow);
@@ -50,7 +60,7 @@ impl Run {
         }
     }
 
-    /// What the stop actor does: a result beats an error, a later result an earlier one, an earlier error a later one.
+    /// The stop actor keeps the last result or, without a result, the first error.
     fn take_output(&mut self, payload: Payload) {
         if self.output.is_none() || !payload.is_error() {
             self.output = Some(payload);
@@ -81,17 +91,17 @@ impl Run {
         }
     }
 
-    /// An actor has failed for good: its error goes to whoever takes it.
+    /// An actor has failed, without retries left: its error follows the error links.
     pub(super) fn fail(&mut self, id: ActorId, input: &Payload, failure: Failure, effects: &mut Vec<Effect>) {
         effects.push(Effect::ActorFinished(id, ActorEnd::Failed(failure.kind)));
         let workflow = std::sync::Arc::clone(&self.workflow);
-        let mut takers = takers(&workflow, id).peekable();
-        let handled = takers.peek().is_some() && self.phase != Phase::TimedOut && !self.fails_in_a_circle(id);
+        let mut error_targets = error_targets(&workflow, id).peekable();
+        let handled = error_targets.peek().is_some() && self.phase != Phase::TimedOut && !self.fails_in_a_cycle(id);
         if handled {
             let payload = failure.error.payload(input);
             let trail = self.trail;
             self.trail.failed = true;
-            for link in takers {
+            for link in error_targets {
                 self.trigger(link.to, payload.clone());
             }
             self.trail = trail;
@@ -102,7 +112,7 @@ impl Run {
     }
 }
 
-/// The port that a value opens, in pypushflow's sense.
+/// The port that a value selects, as in pypushflow.
 fn port_of(look: &Look) -> Option<Port> {
     match look {
         Look::Null { .. } => Some(Port::Null),
@@ -125,17 +135,22 @@ fn no_route(router: &Router, look: Option<&Look>) -> Failure {
         Some(Look::Bool(value)) => format!("{item} is {}", if *value { "True" } else { "False" }),
         Some(Look::Int(value)) => format!("{item} is {value}"),
         Some(Look::Text(text) | Look::Other { text: Some(text), .. }) => format!("{item} is {text:?}"),
-        Some(Look::Other { .. }) => format!("{item} is a value that no port can be equal to"),
+        Some(Look::Other { .. }) => format!("{item} is a value that cannot equal a port"),
     };
     let ports: Vec<String> = router.routes.iter().map(|route| written(&route.port)).collect();
-    let message = format!("{value}, and the router has only the ports {}, not 'other'", ports.join(", "));
+    let message = format!("{value}, but the router only has the ports {} and no port 'other'", ports.join(", "));
     Failure { kind: FailureKind::NoRoute, error: PythonError::new(ErrorClass::NoRoute, message) }
 }
 
-/// A port as it is written in the file: a text is no number.
+/// A port as it is written in the file: strings in quotation marks.
 fn written(port: &Port) -> String {
     match port {
         Port::Text(text) => format!("{text:?}"),
         port => port.to_string(),
     }
+}
+
+/// The error of a task that cannot start because the run is stopped.
+pub(super) fn stopped(reason: &str) -> Failure {
+    Failure { kind: FailureKind::Stopped, error: PythonError::new(ErrorClass::WorkflowStopped, reason) }
 }

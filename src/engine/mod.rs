@@ -1,20 +1,23 @@
-//! What a run does next: triggers, joins, routers, errors, retries, timeouts, stop. No I/O, no clock, no threads.
+//! Decides what a run does next: triggers, joins, routers, errors, retries, timeouts, stop. No I/O, no clock, no threads.
 //!
-//! A [`Run`] is told what happened (`on_…`) and answers with [`Effect`]s. Time is an argument; [`Run::next_time`] says
-//! when it next wants to be called.
+//! The methods `on_…` of a [`Run`] are called when something happened, and return [`Effect`]s. Time is an argument.
+//! [`Run::next_time`] returns when `on_time` must be called.
+//!
+//! `state` is the state, `flow` what each kind of actor does, `task` attempts and retries, `run` the entry points.
 
-mod circle;
+mod cycle;
 mod effect;
 mod flow;
 mod replay;
 mod run;
 #[cfg(test)]
 mod sanity;
+mod state;
 mod status;
 mod task;
 #[cfg(test)]
 mod tests;
 
 pub use effect::{ActorEnd, Effect, Failure, FailureKind, Outcome, TaskId};
-pub use run::Run;
+pub use state::Run;
 pub use status::Status;

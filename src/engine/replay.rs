@@ -1,19 +1,19 @@
-//! A run that goes on in another process: what its tasks have returned is told again, in the same order, and leads to the
-//! same state. The engine decides by nothing else: it has no clock and asks nobody.
+//! Resumes a run in another process: the recorded ends of its tasks are replayed in the same order and lead to the same state. The
+//! engine depends on nothing else.
 
 use std::time::Instant;
 
-use super::run::Run;
-use super::task::Attempt;
+use super::state::{Attempt, Run};
 use super::{Effect, Outcome, TaskId};
 use crate::graph::ActorId;
 
-/// So often the triggers are handled that one end has made, each time as many as in one call of [`Run::on_task_ended`].
-const MOST_CALLS: usize = 1000;
+/// Maximum number of rounds in which the triggers after one end are handled. Each round is as long as one call of
+/// [`Run::on_task_ended`].
+const MAX_ROUNDS: usize = 1000;
 
 impl Run {
-    /// Tells the end of an attempt that another process has seen. The effects are those of the first time: what of them is
-    /// still to do is for the caller to find out. False if the run cannot have come here: it has no such task of this actor.
+    /// Replays the recorded end of an attempt. The effects are the same as in the first process; the caller decides which of them
+    /// are still to be done. Returns false if the run has no such task of this actor, so that the record does not fit the run.
     pub fn replay(
         &mut self,
         task: TaskId,
@@ -24,7 +24,7 @@ impl Run {
     ) -> bool {
         let Some(known) = self.tasks.get_mut(&task).filter(|known| known.actor == actor) else { return false };
         if let Attempt::Waiting(at) = known.attempt {
-            // Its pause was over then.
+            // Its pause had ended.
             known.attempt = Attempt::Queued;
             self.timers.remove(&(at, task));
         }
@@ -32,10 +32,10 @@ impl Run {
         self.catch_up(effects)
     }
 
-    /// Handles all triggers that there are. False if they do not end.
+    /// Handles all triggers. Returns false if they do not come to an end.
     pub fn catch_up(&mut self, effects: &mut Vec<Effect>) -> bool {
-        for _ in 0..MOST_CALLS {
-            self.settle(effects);
+        for _ in 0..MAX_ROUNDS {
+            self.handle_triggers(effects);
             if !self.has_triggers() {
                 return true;
             }
@@ -43,7 +43,7 @@ impl Run {
         false
     }
 
-    /// The tasks that have not ended: their actors, and whether the pool is to have them now.
+    /// Tasks that have not ended, with their actor and whether they must be queued in their pool now.
     pub fn unfinished(&self) -> impl Iterator<Item = (TaskId, ActorId, bool)> {
         self.tasks.iter().map(|(id, task)| (*id, task.actor, matches!(task.attempt, Attempt::Queued)))
     }

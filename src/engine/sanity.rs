@@ -1,14 +1,13 @@
-//! What always holds of a run between two calls, for tests.
+//! Invariants of a run between two calls, for tests.
 
-use super::run::{Phase, Run};
-use super::task::Attempt;
+use super::state::{Attempt, Phase, Run};
 use crate::graph::Kind;
 
 impl Run {
-    /// Panics if the run's parts contradict each other.
+    /// Panics if the state is inconsistent.
     pub(super) fn sanity_check(&self) {
         for &(at, id) in &self.timers {
-            let task = self.tasks.get(&id).unwrap_or_else(|| panic!("a timer of {id:?}, which is not there"));
+            let task = self.tasks.get(&id).unwrap_or_else(|| panic!("a timer of {id:?}, which does not exist"));
             match task.attempt {
                 Attempt::Queued => panic!("a timer of {id:?}, which waits for a worker"),
                 Attempt::Running { deadline, .. } => assert_eq!(deadline, Some(at), "{id:?}"),
@@ -28,7 +27,7 @@ impl Run {
             }
         }
         for (&id, waiting) in &self.joins {
-            let Kind::Join { arrivals } = self.workflow.actor(id).kind else { panic!("{id:?} is no join") };
+            let Kind::Join { arrivals } = self.workflow.actor(id).kind else { panic!("{id:?} is not a join") };
             assert!((1..arrivals).contains(&waiting.len()), "a join of {arrivals} holds {}", waiting.len());
         }
         self.check_phase();

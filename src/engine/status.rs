@@ -1,28 +1,28 @@
-//! How a run ends.
+//! The status of an ended run.
 
 use std::fmt;
 
-/// The status of a run that is over, from good to bad: a worse one wins.
+/// The status of an ended run. The variants are in order of severity: a more severe status replaces a less severe one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Status {
-    /// It went through.
+    /// The run finished without errors.
     Finished,
-    /// A `status` actor gave this word, and nothing worse happened.
+    /// Set by a `status` actor.
     Word(String),
-    /// An error-handler was reached.
+    /// An error-handler was triggered.
     Error,
-    /// An error was handled by nobody.
+    /// An error was not handled.
     Failed,
-    /// It took longer than its timeout.
+    /// The run reached its time limit.
     Timeout,
-    /// It was stopped.
+    /// The run was stopped.
     Stopped,
-    /// It was aborted.
+    /// The run was aborted.
     Aborted,
 }
 
 impl Status {
-    /// The word for it, as history, D-Bus and the command line have it.
+    /// The name of the status in the history, on D-Bus and on the command line.
     pub fn word(&self) -> &str {
         match self {
             Status::Finished => "finished",
@@ -35,7 +35,7 @@ impl Status {
         }
     }
 
-    fn badness(&self) -> u8 {
+    fn severity(&self) -> u8 {
         match self {
             Status::Finished => 0,
             Status::Word(_) => 1,
@@ -47,9 +47,9 @@ impl Status {
         }
     }
 
-    /// Takes the other status if it is no better; of two words the later wins.
+    /// Takes the other status unless it is less severe. Of two words the later one is kept.
     pub fn worsen(&mut self, other: Status) {
-        if other.badness() >= self.badness() {
+        if other.severity() >= self.severity() {
             *self = other;
         }
     }

@@ -1,61 +1,18 @@
-//! Tasks: their attempts, timeouts, retries, and how stop and abort end them.
+//! Tasks: attempts, timeouts, retries, and their end at a stop or abort.
 
 use std::time::{Duration, Instant};
 
-use super::run::{Phase, Run};
+use super::flow::stopped;
+use super::state::{Attempt, Cause, Phase, Run, Task};
 use super::{ActorEnd, Effect, Failure, FailureKind, Outcome, TaskId};
-use crate::graph::{ActorId, Retry};
+use crate::graph::Retry;
 use crate::payload::{ErrorClass, Payload, PythonError};
 
-/// The pause between two attempts never becomes longer.
-const LONGEST_DELAY: Duration = Duration::from_secs(3600);
-
-/// A task that has not ended.
-#[derive(Debug)]
-pub(super) struct Task {
-    pub(super) actor: ActorId,
-    pub(super) input: Payload,
-    pub(super) attempt: Attempt,
-    /// How often it was tried again.
-    pub(super) retries: u32,
-}
-
-/// Where the current attempt stands.
-#[derive(Debug)]
-pub(super) enum Attempt {
-    /// The pool has it and has not started it.
-    Queued,
-    /// A worker has it.
-    Running {
-        /// When its time is over.
-        deadline: Option<Instant>,
-        interrupted: Option<Cause>,
-    },
-    /// It failed and is tried again at this time.
-    Waiting(Instant),
-}
-
-/// Why a running task was interrupted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Cause {
-    /// Its own timeout.
-    TaskTimeout,
-    /// The run was aborted, or its time was over.
-    Run,
-}
+/// Maximum pause between two attempts, unless `retry_delay` is longer.
+const MAX_DELAY: Duration = Duration::from_secs(3600);
 
 impl Run {
-    /// A trigger of an actor that makes tasks.
-    pub(super) fn start_task(&mut self, actor: ActorId, input: Payload, effects: &mut Vec<Effect>) {
-        if let Phase::Stopping(reason) = &self.phase {
-            let failure = stopped(reason);
-            return self.fail(actor, &input, failure, effects);
-        }
-        let task = self.new_task(Task { actor, input: input.clone(), attempt: Attempt::Queued, retries: 0 });
-        effects.push(Effect::Start { task, actor, payload: input });
-    }
-
-    /// The pool's word about the end of an attempt.
+    /// An attempt has ended.
     pub(super) fn end_attempt(&mut self, id: TaskId, outcome: Outcome, now: Instant, effects: &mut Vec<Effect>) {
         let Some(task) = self.tasks.get(&id) else { return };
         let cause = match task.attempt {
@@ -85,14 +42,14 @@ impl Run {
         self.follow_links(task.actor, payload);
     }
 
-    /// An attempt failed: the task is tried again, or its error goes its way.
+    /// Retries a failed task, or ends it with the error.
     fn fail_task(&mut self, id: TaskId, failure: Failure, now: Instant, effects: &mut Vec<Effect>) {
         let Some(task) = self.tasks.get_mut(&id) else { return };
         let retry = self.workflow.actor(task.actor).retry;
-        // After a stop, an abort or the run's timeout, which are what else interrupts it, nothing is tried again.
+        // There are no retries after a stop, an abort or the time limit of the run.
         let again = self.phase == Phase::Running && task.retries < retry.times;
         let delay = pause(retry, task.retries.saturating_add(1));
-        // A time that the clock does not know never comes.
+        // A time beyond the range of the clock never comes.
         let at = now.checked_add(delay).filter(|_| again);
         if let Some(at) = at {
             task.retries += 1;
@@ -104,8 +61,8 @@ impl Run {
         }
     }
 
-    /// What the end of an attempt will count as: an interrupt that its timeout has caused is a timeout.
-    pub fn judge(&self, id: TaskId, failure: Failure) -> Failure {
+    /// The failure that an attempt ends with: an interrupt because of its timeout becomes a timeout.
+    pub fn classify(&self, id: TaskId, failure: Failure) -> Failure {
         match self.tasks.get(&id).map(|task| &task.attempt) {
             Some(Attempt::Running { interrupted: Some(Cause::TaskTimeout), .. }) => self.timed_out_or(id, failure),
             _ => failure,
@@ -125,7 +82,7 @@ impl Run {
         Failure { kind: FailureKind::TimedOut, error: PythonError::new(ErrorClass::TaskTimeout, message) }
     }
 
-    /// A task's time has come: its retry, or its timeout.
+    /// The retry or the timeout of a task is due.
     pub(super) fn on_timer(&mut self, id: TaskId, now: Instant, effects: &mut Vec<Effect>) {
         let Some(task) = self.tasks.get_mut(&id) else { return };
         match &mut task.attempt {
@@ -144,14 +101,14 @@ impl Run {
         }
     }
 
-    /// Ends every task that no worker has: with an error that flows on.
+    /// Ends all tasks that are not on a worker, with an error that follows links.
     pub(super) fn stop_waiting_tasks(&mut self, reason: &str, effects: &mut Vec<Effect>) {
         for task in self.take_waiting_tasks(effects) {
             self.fail(task.actor, &task.input, stopped(reason), effects);
         }
     }
 
-    /// Ends every task that no worker has: nothing flows on.
+    /// Ends all tasks that are not on a worker. Their errors follow no links.
     pub(super) fn drop_waiting_tasks(&mut self, effects: &mut Vec<Effect>) {
         for task in self.take_waiting_tasks(effects) {
             effects.push(Effect::ActorFinished(task.actor, ActorEnd::Failed(FailureKind::Stopped)));
@@ -171,7 +128,7 @@ impl Run {
         taken
     }
 
-    /// Interrupts every task that a worker has, once.
+    /// Interrupts all tasks on workers, each once.
     pub(super) fn interrupt_tasks(&mut self, effects: &mut Vec<Effect>) {
         for (id, task) in &mut self.tasks {
             if let Attempt::Running { interrupted, .. } = &mut task.attempt {
@@ -184,12 +141,8 @@ impl Run {
     }
 }
 
-fn stopped(reason: &str) -> Failure {
-    Failure { kind: FailureKind::Stopped, error: PythonError::new(ErrorClass::WorkflowStopped, reason) }
-}
-
-/// The pause before this retry, from 1: doubled each time.
+/// The pause before a retry. `number` counts from 1; the pause doubles each time.
 fn pause(retry: Retry, number: u32) -> Duration {
     let factor = 2_u32.saturating_pow(number.saturating_sub(1));
-    retry.delay.saturating_mul(factor).min(LONGEST_DELAY.max(retry.delay))
+    retry.delay.saturating_mul(factor).min(MAX_DELAY.max(retry.delay))
 }

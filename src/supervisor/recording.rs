@@ -122,7 +122,7 @@ impl Supervisor {
                 (Outcome::Returned(result), recorded)
             }
             Outcome::Failed(failure) => {
-                let failure = active.engine.judge(task, failure);
+                let failure = active.engine.classify(task, failure);
                 if self.workflow.actor(actor).retry.times > 0 {
                     *active.attempts.entry(task).or_default() += 1;
                 }

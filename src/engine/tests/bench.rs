@@ -1,4 +1,4 @@
-//! A run on a bench: a made-up clock, and what it asks for as short sentences.
+//! A test harness for a run: a simulated clock, and effects as short texts.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

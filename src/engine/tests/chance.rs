@@ -1,4 +1,4 @@
-//! Random graphs under a random scheduler, with payloads that differ: every step is booked in a [`Ledger`].
+//! Random graphs under a random scheduler, with distinct payloads. A [`Ledger`] checks every step.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};

@@ -1,4 +1,4 @@
-//! Cycles: they run in constant memory, and leave the caller time for its other work.
+//! Cycles run in constant memory and do not block the caller.
 
 use std::time::Instant;
 

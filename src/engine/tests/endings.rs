@@ -1,4 +1,4 @@
-//! How a run ends before its time: its timeout, stop, abort.
+//! Runs that end early: time limit, stop, abort.
 
 use super::bench::{Bench, interrupted, payload, seconds};
 use super::graph::Graph;
@@ -283,8 +283,8 @@ fn a_stop_ends_although_error_links_go_in_a_circle() {
 #[test]
 fn a_stop_ends_although_the_actors_that_take_errors_bubble_themselves() {
     let mut graph = Graph::new();
-    let takers: Vec<String> = (0..20).map(|number| format!("taker{number}")).collect();
-    for taker in &takers {
+    let error_targets: Vec<String> = (0..20).map(|number| format!("taker{number}")).collect();
+    for taker in &error_targets {
         graph.tasks(&[taker]).bubble(taker).scope_on_error("w", taker);
     }
     graph.tasks(&["a"]).bubble("a").chain(&["start", "a"]);

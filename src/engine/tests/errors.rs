@@ -1,4 +1,4 @@
-//! Errors: where they go, retries, task timeouts.
+//! Errors: which links they follow, retries, timeouts of tasks.
 
 use super::bench::{Bench, failure, interrupted, payload, seconds};
 use super::graph::Graph;

@@ -1,4 +1,4 @@
-//! Payloads on their way: links, joins, routers, the stop actor.
+//! Payloads: links, joins, routers, the stop actor.
 
 use super::bench::{Bench, payload, raised, with_x};
 use super::graph::Graph;
@@ -154,7 +154,7 @@ fn no_route_is_an_error_of_the_router() {
     let mut graph = Graph::new();
     graph.router("r", &[(Port::Int(1), "stop")], None).chain(&["start", "r"]).on_error("r", "stop");
     let (_, said) = Bench::started(&graph, r#"{"x": 2}"#);
-    let message = "x is 2, and the router has only the ports 1, not 'other'";
+    let message = "x is 2, but the router only has the ports 1 and no port 'other'";
     assert_eq!(said, [format!("r handled NoRoute: {message}"), format!("ended finished with {{x=2 !{message}}}")]);
 }
 

@@ -1,4 +1,4 @@
-//! A small builder of workflows: actors by name, links by two names.
+//! A small builder of workflows for tests: actors by name, links by two names.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;

@@ -416,29 +416,29 @@ impl Ledger {
     fn book_failure(&mut self, actor: ActorId, failure: &Failure, handled: bool) {
         let (expected, kind, mut payload) = self.failing.take().expect("a failure of nobody");
         assert_eq!((actor, failure.kind), (expected, kind));
-        let takers = self.takers(actor);
-        let taken = !takers.is_empty() && self.phase != Phase::TimedOut;
+        let error_targets = self.error_targets(actor);
+        let taken = !error_targets.is_empty() && self.phase != Phase::TimedOut;
         if !self.lenient() {
             assert_eq!(handled, taken);
         }
         if handled {
             payload.insert(ERROR_KEY.into(), bytes(&failure.error.summary()));
             payload.insert(ERROR_INSTANCE_KEY.into(), bytes(&failure.error.instance));
-            self.push(&takers, &payload);
+            self.push(&error_targets, &payload);
         } else {
             self.status.worsen(Status::Failed);
         }
     }
 
-    fn takers(&self, actor: ActorId) -> Vec<Link> {
+    fn error_targets(&self, actor: ActorId) -> Vec<Link> {
         let actor = self.workflow.actor(actor);
-        let mut takers = actor.on_error.clone();
+        let mut error_targets = actor.on_error.clone();
         let mut scope = Some(actor.scope).filter(|_| actor.bubble_errors);
         while let Some(around) = scope {
-            takers.extend_from_slice(&self.workflow.scope(around).on_error);
+            error_targets.extend_from_slice(&self.workflow.scope(around).on_error);
             scope = self.workflow.scope(around).parent;
         }
-        takers
+        error_targets
     }
 }
 

@@ -1,4 +1,4 @@
-//! The decisions of a run: one test a rule, then random graphs driven at random.
+//! Tests of the engine: one for each rule, and random graphs with random events.
 #![allow(clippy::unwrap_used)]
 
 mod bench;

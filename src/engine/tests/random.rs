@@ -1,4 +1,4 @@
-//! Random graphs, driven at random, watched by a [`Witness`].
+//! Random graphs with random events, checked by a [`Witness`].
 
 use std::sync::Arc;
 use std::time::Instant;

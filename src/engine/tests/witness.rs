@@ -1,4 +1,4 @@
-//! Somebody who only hears what a run asks for, and knows from the graph alone what must follow.
+//! A reference model: sees only the effects of a run, and derives from the graph which effects must follow.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -144,13 +144,13 @@ impl Witness {
 
     fn on_failure(&mut self, id: ActorId, handled: bool) {
         let workflow = Arc::clone(&self.workflow);
-        let takers = takers(&workflow, id);
+        let error_targets = error_targets(&workflow, id);
         if handled {
-            assert!(!takers.is_empty() && !self.told.timed_out);
-            self.owe(&takers);
+            assert!(!error_targets.is_empty() && !self.told.timed_out);
+            self.owe(&error_targets);
         } else {
             let over = self.told.timed_out || self.stopping() && has_circle(&workflow, false);
-            assert!(takers.is_empty() || over, "nobody took the error of {id:?}");
+            assert!(error_targets.is_empty() || over, "nobody took the error of {id:?}");
             self.worst.worsen(Status::Failed);
         }
     }
@@ -201,22 +201,22 @@ impl Witness {
 }
 
 /// Where the errors of an actor go.
-fn takers(workflow: &Workflow, id: ActorId) -> Vec<Link> {
+fn error_targets(workflow: &Workflow, id: ActorId) -> Vec<Link> {
     let actor = workflow.actor(id);
-    let mut takers = actor.on_error.clone();
+    let mut error_targets = actor.on_error.clone();
     let mut scope = actor.bubble_errors.then_some(actor.scope);
     while let Some(id) = scope {
-        takers.extend(workflow.scope(id).on_error.iter().cloned());
+        error_targets.extend(workflow.scope(id).on_error.iter().cloned());
         scope = workflow.scope(id).parent;
     }
-    takers
+    error_targets
 }
 
 /// Whether some way, of payloads or errors, comes back to where it was; with or without the results of tasks.
 pub(super) fn has_circle(workflow: &Workflow, results: bool) -> bool {
     let next = |id: ActorId| {
         let actor = workflow.actor(id);
-        let mut links = takers(workflow, id);
+        let mut links = error_targets(workflow, id);
         if results || !actor.kind.is_task() {
             links.extend(actor.links.iter().cloned());
         }

@@ -1,23 +1,22 @@
-//! Circles that no task ends: what a stop must not follow for ever.
+//! Cycles without a running task: after a stop, payloads and errors must not follow them forever.
 
 use crate::graph::{ActorId, Kind, Link, Workflow};
 
-/// Who takes the errors of an actor: its own error links, then its scope's and those of every scope around that.
-pub(super) fn takers(workflow: &Workflow, id: ActorId) -> impl Iterator<Item = &Link> {
+/// The links that an actor's errors follow: its own error links, then those of its scope and of all scopes around it.
+pub(super) fn error_targets(workflow: &Workflow, id: ActorId) -> impl Iterator<Item = &Link> {
     let actor = workflow.actor(id);
     let first = actor.bubble_errors.then_some(actor.scope);
     let scopes = std::iter::successors(first, |scope| workflow.scope(*scope).parent);
     actor.on_error.iter().chain(scopes.flat_map(|scope| &workflow.scope(scope).on_error))
 }
 
-/// Whether a trigger of this actor can lead to another one of it although no task starts: where a trigger of a task is
-/// an error at once.
-pub(super) fn is_on_circle(workflow: &Workflow, id: ActorId) -> bool {
+/// Whether a trigger of this actor can lead back to it after a stop, when tasks fail instead of starting.
+pub(super) fn is_on_cycle(workflow: &Workflow, id: ActorId) -> bool {
     let mut reached = vec![false; workflow.actors.len()];
     let mut todo = vec![id];
     while let Some(from) = todo.pop() {
         let links: &[Link] = if workflow.actor(from).kind.is_task() { &[] } else { &workflow.actor(from).links };
-        for to in links.iter().chain(routes(workflow, from)).chain(takers(workflow, from)).map(|link| link.to) {
+        for to in links.iter().chain(routes(workflow, from)).chain(error_targets(workflow, from)).map(|link| link.to) {
             if to == id {
                 return true;
             }
