@@ -1,8 +1,9 @@
-//! `pushflow check`: says what is wrong with workflow files, and where, and what this host lacks for them.
+//! `pushflow check`: checks workflow files, and that this host has the programs and scripts that they name.
 
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
+use super::{Exit, Failure, locate};
 use crate::config::{self, Severity, Style};
 use crate::graph::{Kind, Workflow};
 use crate::text;
@@ -10,32 +11,33 @@ use crate::text;
 /// The arguments of `pushflow check`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-Example:
+Examples:
   pushflow check integrate.toml
+  pushflow check hello
 
-Exit status: 0 if every file is good, 2 if one is not, 3 if one is not there.")]
+Exit status: 0 if all files are valid, 2 if one is invalid, 3 if one does not exist.")]
 pub struct CheckArgs {
-    /// Workflow files
-    #[arg(required = true, value_name = "FILE")]
-    pub files: Vec<PathBuf>,
+    /// Workflow files, or names of installed workflows
+    #[arg(required = true, value_name = "FILE|NAME", value_hint = clap::ValueHint::FilePath)]
+    pub workflows: Vec<String>,
 }
 
-/// What a check found.
+/// The result of a check.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[must_use]
 pub enum Checked {
-    /// Every file is good; there may be warnings.
+    /// All files are valid. There may be warnings.
     Valid,
-    /// At least one file is not.
+    /// At least one file is invalid.
     Invalid,
-    /// At least one file is not there, and the others are good.
+    /// At least one file does not exist, and the others are valid.
     Missing,
 }
 
-/// Checks each file: one line on `out` for a good one, and what is wrong on `err`.
+/// Checks each file. Writes a line to `out` for a valid one, and errors and warnings to `err`.
 ///
 /// # Errors
-/// Where the output cannot be written.
+/// If the output cannot be written.
 pub fn run(
     args: &CheckArgs,
     defaults: Option<&Path>,
@@ -44,8 +46,21 @@ pub fn run(
     err: &mut impl Write,
 ) -> io::Result<Checked> {
     let mut checked = Checked::Valid;
-    for file in &args.files {
-        match config::check(file, defaults) {
+    for workflow in &args.workflows {
+        let file = match file_of(workflow) {
+            Ok(file) => file,
+            Err(failure) => {
+                checked = checked.worse(match failure {
+                    Failure::Said(Exit::NotFound) | Failure::Because(Exit::NotFound, _) => Checked::Missing,
+                    _ => Checked::Invalid,
+                });
+                if let Failure::Because(_, error) = failure {
+                    writeln!(err, "{}", text::line(&format!("{error:#}")))?;
+                }
+                continue;
+            }
+        };
+        match config::check(&file, defaults) {
             Ok(loaded) => {
                 write!(err, "{}", config::render(&loaded.warnings, style))?;
                 let mut counts = counts(&loaded.workflow);
@@ -55,10 +70,7 @@ pub fn run(
                 writeln!(out, "{}: ok ({})", text::line(&file.to_string_lossy()), counts.join(", "))?;
             }
             Err(errors) => {
-                checked = match checked {
-                    Checked::Valid | Checked::Missing if errors.is_missing_file() => Checked::Missing,
-                    _ => Checked::Invalid,
-                };
+                checked = checked.worse(if errors.is_missing_file() { Checked::Missing } else { Checked::Invalid });
                 let of = |severity| errors.diagnostics().iter().filter(|found| found.severity == severity).count();
                 let mut counts = vec![count(of(Severity::Error), "error")];
                 if of(Severity::Warning) > 0 {
@@ -70,6 +82,22 @@ pub fn run(
         }
     }
     Ok(checked)
+}
+
+/// The file of `FILE|NAME`. A path need not exist: then the check reports it.
+fn file_of(workflow: &str) -> Result<PathBuf, Failure> {
+    if locate::is_path(workflow) { Ok(workflow.into()) } else { locate::workflow_file(workflow) }
+}
+
+impl Checked {
+    /// The worse of two results.
+    fn worse(self, other: Checked) -> Checked {
+        match (self, other) {
+            (Checked::Invalid, _) | (_, Checked::Invalid) => Checked::Invalid,
+            (Checked::Missing, _) | (_, Checked::Missing) => Checked::Missing,
+            (Checked::Valid, Checked::Valid) => Checked::Valid,
+        }
+    }
 }
 
 fn counts(workflow: &Workflow) -> Vec<String> {
@@ -103,14 +131,14 @@ mod tests {
         let file = folder.path().join("hello.toml");
         std::fs::write(&file, text).unwrap();
         let (mut out, mut err) = (Vec::new(), Vec::new());
-        let args = CheckArgs { files: vec![file] };
+        let args = CheckArgs { workflows: vec![file.to_str().unwrap().to_owned()] };
         let checked = run(&args, None, Style::Plain, &mut out, &mut err).unwrap();
         let plain = |bytes| String::from_utf8(bytes).unwrap().replace(&format!("{}/", folder.path().display()), "");
         (checked, plain(out), plain(err))
     }
 
     #[test]
-    fn a_good_file_is_one_line() {
+    fn a_valid_file_is_one_line() {
         let (checked, out, err) =
             check("links = [{ from = 'start', to = 'a' }, { from = 'a', to = 'stop' }]\nactors.a.kind = 'fork'");
         assert_eq!(checked, Checked::Valid);
@@ -119,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bad_file_is_shown_and_counted() {
+    fn errors_of_a_file_are_shown_and_counted() {
         let (checked, out, err) = check("links = [{ from = 'start', to = 'stpo' }]");
         assert_eq!(checked, Checked::Invalid);
         assert_eq!(out, "");
@@ -129,7 +157,20 @@ mod tests {
     }
 
     #[test]
-    fn a_warning_does_not_make_a_file_bad() {
+    fn a_name_is_that_of_an_installed_workflow() {
+        let (mut out, mut err) = (Vec::new(), Vec::new());
+        let args = CheckArgs { workflows: vec!["no-such-workflow".to_owned()] };
+        let checked = run(&args, None, Style::Plain, &mut out, &mut err).unwrap();
+        assert_eq!((checked, out.len()), (Checked::Missing, 0));
+        let err = String::from_utf8(err).unwrap();
+        assert!(
+            err.starts_with("there is no workflow no-such-workflow: looked for no-such-workflow.toml in "),
+            "{err}"
+        );
+    }
+
+    #[test]
+    fn a_file_with_warnings_is_valid() {
         let (checked, out, err) = check(
             "actors.r = { kind = 'router', item = 'x' }
             links = [{ from = 'start', to = 'r' }, { from = 'r', to = 'stop', port = true }]",

@@ -1,4 +1,4 @@
-//! `pushflow convert`: a pypushflow workflow class becomes a workflow file on standard output.
+//! `pushflow convert`: prints a pypushflow workflow class as a workflow file.
 
 use std::io::{self, Write};
 use std::path::PathBuf;
@@ -11,7 +11,7 @@ use super::{Exit, Failure, cannot_write};
 use crate::convert::{Source, convert};
 use crate::text;
 
-/// Print a pypushflow workflow class as a workflow file.
+/// Convert a pypushflow workflow class to a workflow file.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -19,23 +19,21 @@ Examples:
   pushflow convert integrate.py
   pushflow convert scans.py:Mesh --kwarg name=mesh --kwarg detectors='[\"eiger\", \"pilatus\"]'")]
 pub struct ConvertArgs {
-    /// The class: a dotted module or the path of a .py file, a colon, the class.
-    ///
-    /// The class may be left out where the module has only one workflow.
+    /// The workflow class of a dotted module or a .py file. CLASS is optional if there is only one
     #[arg(value_name = "MODULE[:CLASS]")]
     workflow: String,
-    /// The Python that has pypushflow: an interpreter or the folder of an environment.
+    /// The interpreter or environment that has pypushflow [default: python3]
     #[arg(long, value_name = "PYTHON")]
     python: Option<PathBuf>,
-    /// A positional argument of the constructor: JSON if it parses, else a string.
+    /// A positional argument of the constructor: JSON, or else a string. Can be repeated
     #[arg(long = "arg", value_name = "VALUE", allow_hyphen_values = true)]
     args: Vec<String>,
-    /// A keyword argument of the constructor; a `name` that it wants is the class's name by default.
+    /// A keyword argument of the constructor. Can be repeated [default of `name`: the name of the class]
     #[arg(long = "kwarg", value_name = "KEY=VALUE")]
     kwargs: Vec<String>,
 }
 
-/// Converts, prints the file on standard output and what it cannot say on standard error.
+/// Prints the file to standard output, and warnings to standard error.
 pub(super) fn run(args: &ConvertArgs) -> Result<Exit, Failure> {
     let converted = convert(&args.source().map_err(Failure::usage)?).map_err(Failure::usage)?;
     let mut stdout = io::stdout().lock();

@@ -1,4 +1,4 @@
-//! The exit statuses, in one place.
+//! The exit statuses.
 
 use std::process::ExitCode;
 
@@ -6,10 +6,10 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
 use crate::engine::Status;
 
-/// How `pushflow` exits.
+/// The exit status of `pushflow`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Exit {
-    /// 0: it went well.
+    /// 0: success.
     Finished,
     /// 1: the run ended in error (`error`, `failed`, `stopped`, `aborted`), or something broke.
     Error,
@@ -17,16 +17,16 @@ pub enum Exit {
     Usage,
     /// 3: there is no such workflow, run or service.
     NotFound,
-    /// 70: the supervisor of a service broke, and may be started again (`EX_SOFTWARE` of sysexits.h).
+    /// 70: internal error of a service, which can be restarted (`EX_SOFTWARE` of sysexits.h).
     Broken,
-    /// 124: the run took longer than its timeout (as `timeout(1)` says it).
+    /// 124: the run reached its time limit, as with timeout(1).
     Timeout,
     /// 128 and the number of the signal that ended the run.
     Signal(i32),
 }
 
 impl Exit {
-    /// The status for a run that ended so, after these signals.
+    /// The exit status for the status of a run, and the signal that ended it.
     pub fn of_run(status: &Status, signal: Option<i32>) -> Self {
         match (status, signal) {
             (Status::Stopped | Status::Aborted, Some(signal @ (SIGINT | SIGTERM | SIGHUP))) => Exit::Signal(signal),

@@ -23,22 +23,22 @@ pub(super) struct GraphArgs {
     #[arg(value_name = "FILE|NAME", value_hint = clap::ValueHint::FilePath)]
     workflow: String,
 
-    /// What to write [default: what the ending of --output says (.svg, .mmd), else dot]
+    /// The format [default: from the extension of --output (.svg, .mmd), or else dot]
     #[arg(long, value_name = "FORMAT")]
     format: Option<Format>,
 
-    /// Write the picture here and not to standard output; `-` is standard output
+    /// Write to this file instead of standard output (`-`)
     #[arg(long, short, value_name = "FILE")]
     output: Option<PathBuf>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Format {
-    /// Graphviz's language
+    /// For Graphviz
     Dot,
-    /// For Markdown on GitLab, GitHub and in many wikis
+    /// For Markdown in GitLab, GitHub and wikis
     Mermaid,
-    /// For a web page or a logbook; needs no other program
+    /// A picture that needs no other program
     Svg,
 }
 

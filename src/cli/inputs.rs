@@ -1,4 +1,4 @@
-//! The inputs of a run, as the command line gives them.
+//! The inputs of a run on the command line.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -8,27 +8,27 @@ use serde_json::{Map, Value as Json};
 
 use crate::payload::{Key, Payload, Plain, payload_from_json};
 
-/// Where inputs come from. Later ones win: the file's own, `--inputs`, `-i` and `--arg`.
+/// Sources of inputs. Later ones override earlier ones: the workflow file, `--inputs`, `-i` and `--arg`.
 #[derive(Debug, clap::Args)]
 pub(super) struct InputArgs {
-    /// An input; VALUE is JSON if it parses, else a string. Can be repeated.
+    /// An input. VALUE is JSON, or else a string. Can be repeated
     #[arg(short = 'i', long = "input", value_name = "KEY=VALUE", value_parser = key_value)]
     inputs: Vec<(Key, Json)>,
 
-    /// A JSON object with inputs; `-` reads standard input.
+    /// A JSON file with an object of inputs; `-` reads standard input
     #[arg(long = "inputs", value_name = "FILE|-", value_hint = clap::ValueHint::FilePath)]
     file: Option<String>,
 
-    /// A positional argument for the first actors; VALUE as in -i. Can be repeated.
+    /// A positional argument for the first actors. VALUE as in -i. Can be repeated
     #[arg(long = "arg", value_name = "VALUE", value_parser = argument, allow_hyphen_values = true)]
     args: Vec<Json>,
 }
 
-/// Larger inputs are passed in a file that a task reads.
-const LARGEST: u64 = 1 << 30;
+/// Maximum size of inputs. Larger data belongs in a file that a task reads.
+const MAX_SIZE: u64 = 1 << 30;
 
 impl InputArgs {
-    /// The inputs alone, as one JSON object.
+    /// The inputs as one JSON object.
     pub(super) fn object(&self) -> anyhow::Result<Map<String, Json>> {
         let mut object = match &self.file {
             Some(file) => read_object(file)?,
@@ -39,7 +39,7 @@ impl InputArgs {
         Ok(object)
     }
 
-    /// The inputs over those of the workflow file.
+    /// The inputs, together with the defaults of the workflow file.
     pub(super) fn over(&self, defaults: &Payload) -> anyhow::Result<Payload> {
         let mut payload = defaults.clone();
         if let Some(file) = &self.file {
@@ -68,12 +68,14 @@ fn read_object(file: &str) -> anyhow::Result<Map<String, Json>> {
     }
 }
 
-/// A text of a length that can be inputs: devices have no end.
+/// Reads at most `MAX_SIZE`: devices have no end.
 fn bounded(from: impl Read) -> io::Result<String> {
     let mut text = String::new();
-    from.take(LARGEST + 1).read_to_string(&mut text)?;
-    match text.len() as u64 > LARGEST {
-        true => Err(io::Error::new(io::ErrorKind::FileTooLarge, format!("they are larger than {} MiB", LARGEST >> 20))),
+    from.take(MAX_SIZE + 1).read_to_string(&mut text)?;
+    match text.len() as u64 > MAX_SIZE {
+        true => {
+            Err(io::Error::new(io::ErrorKind::FileTooLarge, format!("they are larger than {} MiB", MAX_SIZE >> 20)))
+        }
         false => Ok(text),
     }
 }
@@ -90,9 +92,9 @@ fn kind(json: &Json) -> &'static str {
 }
 
 fn key_value(text: &str) -> Result<(Key, Json), String> {
-    let (key, value) = text.split_once('=').ok_or("it must be written KEY=VALUE")?;
+    let (key, value) = text.split_once('=').ok_or("must be of the form KEY=VALUE")?;
     if key.is_empty() {
-        return Err("the key before the = is missing".to_owned());
+        return Err("the key before = is missing".to_owned());
     }
     Ok((Key::from_written(key), json_or_text(value)))
 }

@@ -1,4 +1,4 @@
-//! Log lines for people on standard error, which share the terminal with a progress line.
+//! Log lines on standard error, together with a progress line.
 
 use std::fmt;
 use std::io::{self, Write};
@@ -25,26 +25,25 @@ use crate::log_queue::{self, Source};
 use crate::systemd::journal::{Journal, one_line, whose};
 use crate::text;
 
-/// The options of every verb stand below those of one.
+/// Display order: these options are common to all verbs, and come last in `--help`.
 const LAST: usize = 900;
 
-/// How much is logged.
+/// The log level.
 #[derive(Debug, clap::Args)]
 pub(super) struct LoggingArgs {
-    /// Log more: each actor's start and end.
+    /// Log more: start and end of each actor
     #[arg(short, long, global = true, display_order = LAST)]
     verbose: bool,
 
-    /// Log only warnings and errors, and not what tasks print.
+    /// Log only warnings and errors, no output of tasks
     #[arg(short, long, global = true, conflicts_with = "verbose", display_order = LAST)]
     quiet: bool,
 }
 
-/// The progress line, while there is one: log lines are written above it.
+/// The progress line. Log lines are written above it.
 static PROGRESS: OnceLock<ProgressBar> = OnceLock::new();
 
-/// Starts logging; `usual` is the level where the command line says nothing. The lines of a service go to the journal,
-/// where standard error goes there too.
+/// Starts logging. `usual` is the default level. A service logs to the journal if its standard error goes there.
 pub(super) fn init(args: &LoggingArgs, usual: &str, service: Option<&str>) {
     let level = match args {
         LoggingArgs { quiet: true, .. } => "warn",
@@ -64,25 +63,25 @@ pub(super) fn init(args: &LoggingArgs, usual: &str, service: Option<&str>) {
         .init();
 }
 
-/// Lines go through the queue.
+/// Writes lines to the log queue.
 struct Queued;
 
-/// Where one line goes.
-struct Line(Source);
+/// Writes one line to the log queue.
+struct QueuedLine(Source);
 
 impl<'a> MakeWriter<'a> for Queued {
-    type Writer = Line;
+    type Writer = QueuedLine;
 
-    fn make_writer(&'a self) -> Line {
-        Line(Source::Pushflow)
+    fn make_writer(&'a self) -> QueuedLine {
+        QueuedLine(Source::Pushflow)
     }
 
-    fn make_writer_for(&'a self, metadata: &Metadata<'_>) -> Line {
-        Line(if metadata.target() == "task" { Source::Task } else { Source::Pushflow })
+    fn make_writer_for(&'a self, metadata: &Metadata<'_>) -> QueuedLine {
+        QueuedLine(if metadata.target() == "task" { Source::Task } else { Source::Pushflow })
     }
 }
 
-impl Write for Line {
+impl Write for QueuedLine {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         say_as(self.0, bytes.to_vec());
         Ok(bytes.len())

@@ -1,4 +1,4 @@
-//! The command line: one file per verb.
+//! The command line: one file or folder for each verb.
 
 mod accounting;
 mod check;
@@ -39,7 +39,7 @@ use crate::log_queue;
 use crate::process::sys;
 use crate::text;
 
-/// Runs workflow graphs and supervises every process of them.
+/// Runs workflow graphs and supervises all their processes.
 #[derive(Debug, Parser)]
 #[command(name = "pushflow", version, about, max_term_width = 100, after_help = AFTER_HELP, subcommand_value_name = "COMMAND")]
 struct Cli {
@@ -55,8 +55,8 @@ Example:
   pushflow run hello.toml -i name=World
 
 Exit status:
-  0 finished · 1 the run ended in error · 2 wrong usage or an invalid file · 3 no such workflow, run or service
-  70 a service broke and may be started again · 124 timeout · 129, 130, 143 ended by SIGHUP, SIGINT (Ctrl-C), SIGTERM";
+  0 success · 1 the run failed · 2 wrong usage or invalid file · 3 no such workflow, run or service
+  70 internal error of a service, which can be restarted · 124 timeout · 129, 130, 143 SIGHUP, SIGINT (Ctrl-C), SIGTERM";
 
 #[derive(Debug, Subcommand)]
 enum Verb {
@@ -64,61 +64,61 @@ enum Verb {
     New(new::NewArgs),
     /// Run a workflow in the foreground and print its output as JSON
     Run(run::RunArgs),
-    /// Show the processes of the workflows that run here
+    /// Show the processes of running workflows
     Ps(ps::PsArgs),
-    /// Say what is wrong with workflow files, and where
+    /// Check workflow files for errors
     Check(check::CheckArgs),
     /// Draw a workflow
     Graph(graph::GraphArgs),
-    /// Print a pypushflow workflow class as a workflow file
+    /// Convert a pypushflow workflow class to a workflow file
     Convert(convert::ConvertArgs),
-    /// Run an installed workflow as a service: what pushflow@NAME.service starts
+    /// Run an installed workflow as a service (started by pushflow@NAME.service)
     Serve(serve::ServeArgs),
-    /// List the installed workflows, and which are running as services
+    /// List installed workflows and their services
     List(services::ListArgs),
-    /// Ask a running service for a run
+    /// Submit a run to a running service
     Submit(services::SubmitArgs),
-    /// Say what a service is doing
+    /// Show the status of a service
     Status(services::StatusArgs),
-    /// End a service after its runs, or one run of it
+    /// Stop a service after its runs, or stop one run
     Stop(services::StopArgs),
-    /// List the runs that were recorded, newest first
+    /// List recorded runs, newest first
     History(history::HistoryArgs),
-    /// Show one recorded run: its actors, errors and resources; as a timeline
+    /// Show one recorded run: actors, errors, resource usage, timeline
     Show(show::ShowArgs),
-    /// Try every kind of task in every type of pool, with this host's Python
+    /// Test every kind of task in every type of pool
     CheckPools(pools::CheckPoolsArgs),
-    /// Say which workers are daemonic, in their own eyes and in the supervisor's
+    /// Show which workers are daemonic
     CheckDaemonic(pools::CheckDaemonicArgs),
-    /// Say what this host lacks for running workflows, and what to do about it
+    /// Check that this host has what workflows need
     Doctor(doctor::DoctorArgs),
-    /// Print the JSON Schema of the workflow file, for editors
+    /// Print the JSON Schema of workflow files, for editors
     #[command(after_help = schema::AFTER_HELP)]
     Schema,
-    /// Print what a shell needs to complete this command
+    /// Print a completion script for a shell
     Completions(completions::CompletionsArgs),
-    /// Write the manual pages into a folder
+    /// Write the manual pages to a folder
     Man(manual::ManArgs),
 }
 
-/// Why a message is not shown whole.
-const TOO_LONG: &str = "it is too long to be shown";
+/// Appended to a message that is cut.
+const TOO_LONG: &str = "the message is too long to be shown";
 
-/// The command line, for those who describe it.
+/// The definition of the command line, for the manual and for completion.
 fn command() -> clap::Command {
-    // `pushflow help VERB` says what `pushflow VERB --help` says.
+    // `pushflow help VERB` prints the same as `pushflow VERB --help`.
     Cli::command().disable_help_subcommand(true)
 }
 
-/// The whole program: parses the command line, runs the verb, prints its error if it has one.
+/// The main function: parses the command line, runs the verb, prints its error.
 pub fn main() -> ExitCode {
     completions::complete_for_shell();
     sys::set_what_is_relied_on();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
-            // Help and version are "errors" that belong on standard output, with status 0. What else is wrong may be what
-            // somebody else has written: a script passes it on.
+            // clap returns help and version as errors; they go to standard output, with status 0. An argument may come from
+            // somebody else, through a script: control characters in it are escaped.
             let said = error.render().to_string();
             let is_foreign = std::env::args_os().any(|it| it.to_string_lossy().contains(text::is_active));
             let _ = match error.use_stderr() && (is_foreign || said.len() > text::ERROR) {
@@ -128,7 +128,7 @@ pub fn main() -> ExitCode {
             return if error.use_stderr() { Exit::Usage.into() } else { Exit::Finished.into() };
         }
     };
-    // What a check prints is its table; the errors that it provokes are in there.
+    // The checks provoke errors, which are part of their table.
     let checks = matches!(cli.verb, Verb::CheckPools(_) | Verb::CheckDaemonic(_));
     let service = if let Verb::Serve(args) = &cli.verb { Some(args.name()) } else { None };
     logging::init(&cli.logging, if checks { "off" } else { "info" }, service);
@@ -176,7 +176,7 @@ fn check(args: &check::CheckArgs) -> Result<Exit, Failure> {
     }
 }
 
-/// A reader that wants no more (`| head`) needs no message: the status says it, as that of other programs does.
+/// A closed pipe (`| head`) gives no message, only the status of SIGPIPE, as with other programs.
 fn cannot_write(error: io::Error) -> Failure {
     match error.kind() {
         io::ErrorKind::BrokenPipe => Failure::Said(Exit::Signal(SIGPIPE)),
@@ -184,12 +184,12 @@ fn cannot_write(error: io::Error) -> Failure {
     }
 }
 
-/// Why a verb could not do its work, and the status to exit with.
+/// Why a verb failed, and the exit status.
 #[derive(Debug)]
 pub(crate) enum Failure {
-    /// The user has been told.
+    /// A message has been printed.
     Said(Exit),
-    /// The user is told this.
+    /// This message is printed.
     Because(Exit, anyhow::Error),
 }
 

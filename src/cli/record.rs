@@ -1,4 +1,4 @@
-//! Whether and how runs are recorded in MongoDB: what the workflow file says, or pypushflow's environment variables.
+//! Recording in MongoDB: settings from the workflow file, or from pypushflow's environment variables.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -6,11 +6,11 @@ use std::path::{Path, PathBuf};
 use crate::graph::{Record, RecordUrl, Recording, Workflow};
 use crate::supervisor::RecorderCommand;
 
-/// The program that records, from a package of its own.
+/// The program that records runs. It has a package of its own.
 const PROGRAM: &str = "pushflow-mx";
 
-/// Takes pypushflow's environment variables into account where the file says nothing: so runs are recorded as they were.
-pub(super) fn settle(workflow: &mut Workflow) {
+/// Applies pypushflow's environment variables if the file does not set them: runs are recorded as with pypushflow.
+pub(super) fn apply_environment(workflow: &mut Workflow) {
     let address_in_environment = std::env::var_os(Record::URL_VARIABLE).is_some_and(|address| !address.is_empty());
     match &mut workflow.record {
         Recording::Unset if address_in_environment => {
@@ -27,7 +27,7 @@ pub(super) fn settle(workflow: &mut Workflow) {
     }
 }
 
-/// The command that records this history.
+/// The command that records the runs of a history.
 pub(super) fn command(record: &Record, history: &Path) -> RecorderCommand {
     let mut arguments: Vec<OsString> = Vec::new();
     let mut say = |name: &str, value: &dyn AsRef<std::ffi::OsStr>| {
@@ -58,7 +58,7 @@ pub(super) fn command(record: &Record, history: &Path) -> RecorderCommand {
     RecorderCommand { program: program(), arguments }
 }
 
-/// Beside this program, where both are installed or built together; else on PATH.
+/// The program beside this one, if both are installed or built together, or else in PATH.
 fn program() -> PathBuf {
     let beside = std::env::current_exe().ok().map(|this| this.with_file_name(PROGRAM));
     beside.filter(|path| path.exists()).unwrap_or_else(|| PROGRAM.into())

@@ -1,12 +1,12 @@
-//! `pushflow schema`: prints the JSON Schema of the workflow file, for editors.
+//! `pushflow schema`: prints the JSON Schema of workflow files.
 
 use std::io::{self, Write};
 
 use crate::config;
 
-/// What `--help` says below its options.
+/// The text below the options in `--help`.
 pub(super) const AFTER_HELP: &str = "\
-An editor that knows TOML (with taplo, or Even Better TOML) takes it from the first line of a workflow file:
+Editors with TOML support (taplo, Even Better TOML) use the schema that the first line of a workflow file names:
   #:schema ./workflow.schema.json
 The packages install it as /usr/share/pushflow/workflow.schema.json; `pushflow new` writes that line.
 
@@ -16,7 +16,7 @@ Example:
 /// Prints the schema.
 ///
 /// # Errors
-/// Where the output cannot be written.
+/// If the output cannot be written.
 pub fn run(out: &mut impl Write) -> io::Result<()> {
     serde_json::to_writer_pretty(&mut *out, &config::json_schema())?;
     writeln!(out)

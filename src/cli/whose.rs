@@ -1,16 +1,16 @@
-//! `--system` and `--user`, as systemctl has them.
+//! `--system` and `--user`, as in systemctl.
 
 use super::locate::Whose;
 use crate::bus::BusType;
 
-/// Whose services are meant.
+/// System services or user services.
 #[derive(Debug, Clone, Copy, clap::Args)]
 pub(super) struct WhoseArgs {
-    /// The services of the system (the default)
+    /// Services of the system (default)
     #[arg(long, conflicts_with = "user")]
     system: bool,
 
-    /// The services of this user
+    /// Services of this user
     #[arg(long)]
     user: bool,
 }
@@ -38,7 +38,7 @@ impl Whose {
         }
     }
 
-    /// What systemctl needs in order to mean the same: `systemctl --user`.
+    /// The systemctl command for these services.
     pub(super) fn systemctl(self) -> &'static str {
         match self {
             Whose::System => "systemctl",

@@ -62,7 +62,7 @@ fn the_python_of_a_workflow_is_asked_and_one_that_is_not_there_is_a_fault() {
         .file("a.py", "def run(**_): return {}");
     let said = doctor(&project.path(""), &["w.toml"]);
     assert_eq!(said.code, Some(1), "{}", said.stderr);
-    assert!(said.stdout.contains("FAULT") && said.stdout.contains("is not there, for w\n"), "{}", said.stdout);
+    assert!(said.stdout.contains("FAULT") && said.stdout.contains("not found, for w\n"), "{}", said.stdout);
     assert!(said.stdout.ends_with("notes\n") || said.stdout.ends_with("note\n"), "{}", said.stdout);
     // An interpreter that says that it is old, and has nothing.
     let python = "#!/bin/sh\necho '{\"version\": [3, 6, 8], \"gevent\": null, \"billiard\": \"4.2.4\", \"numpy\": \"1.19.5\"}'\n";

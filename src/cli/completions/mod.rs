@@ -1,7 +1,7 @@
-//! `pushflow completions`: what a shell needs to complete the command line.
+//! `pushflow completions`: completion scripts for shells.
 //!
-//! What a shell gets is a few lines that run pushflow itself, with what has been typed so far: only pushflow knows the workflows, runs
-//! and services of the moment.
+//! A script is a few lines that run pushflow with what has been typed so far. Only pushflow knows the current workflows, runs and
+//! services.
 
 mod values;
 
@@ -16,7 +16,7 @@ use super::{Exit, Failure, cannot_write, command};
 /// The arguments of `pushflow completions`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-The packages install them. Without packages:
+The packages install the scripts. Without packages:
   pushflow completions bash > ~/.local/share/bash-completion/completions/pushflow
   pushflow completions zsh > ~/.zfunc/_pushflow         (with fpath+=~/.zfunc before compinit)
   pushflow completions fish > ~/.config/fish/completions/pushflow.fish
@@ -28,7 +28,7 @@ pub(super) struct CompletionsArgs {
     shell: ShellArg,
 }
 
-/// The shells that are found on beamline hosts.
+/// The supported shells.
 #[derive(Debug, Clone, Copy, ValueEnum)]
 enum ShellArg {
     Bash,
@@ -60,7 +60,8 @@ pub(super) fn run(args: &CompletionsArgs) -> Result<Exit, Failure> {
     Ok(Exit::Finished)
 }
 
-/// The command line with what its values may be. A shell takes a value for a file where nobody says that it is none.
+/// The command line with the possible values of its arguments. Shells complete file names for values without a hint, so these are
+/// marked as "not a file".
 fn hinted(command: Command) -> Command {
     let verb = command.get_name().to_owned();
     let hint = |argument: Arg| match argument.get_value_hint() {
@@ -77,7 +78,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_shell_completes_files_only_where_a_file_is_meant() {
+    fn only_options_that_take_a_file_complete_file_names() {
         let command = hinted(command());
         let verbs =
             command.get_subcommands().flat_map(|verb| verb.get_arguments().map(move |it| (verb.get_name(), it)));
@@ -91,7 +92,7 @@ mod tests {
             "run file",
             "run output",
             "run accounting_file",
-            "check files",
+            "check workflows",
             "graph workflow",
             "graph output",
             "convert python",

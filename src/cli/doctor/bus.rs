@@ -1,4 +1,4 @@
-//! What services need: D-Bus, polkit, the installed units and policy, the user and group pushflow.
+//! Checks of what services need: D-Bus, polkit, units, policy, the user and group pushflow.
 
 use std::path::{Path, PathBuf};
 use std::sync::mpsc;
@@ -11,11 +11,11 @@ use zbus::connection::Builder;
 use super::finding::Finding;
 use crate::bus::BusType;
 
-/// A bus that does not answer is not waited for longer.
+/// Maximum time to wait for a bus.
 const PATIENCE: Duration = Duration::from_secs(5);
 const POLKIT: &str = "org.freedesktop.PolicyKit1";
 const BUS: &str = "org.freedesktop.DBus";
-const INSTALL: &str = "install the package pushflow: services of the system need it";
+const INSTALL: &str = "install the package pushflow: system services need it";
 
 pub(super) fn look() -> Vec<Finding> {
     let names = ask(BusType::System);
@@ -40,15 +40,15 @@ pub(super) fn look() -> Vec<Finding> {
     findings
 }
 
-/// The names on a bus, those that would be started too.
+/// The names on a bus, including activatable ones.
 fn ask(which: BusType) -> Result<Vec<String>, String> {
     let (answer, answered) = mpsc::channel();
     let asking = thread::Builder::new().name("bus".to_owned()).spawn(move || {
-        // Nobody listens any more: the answer came too late.
+        // After the timeout, nobody receives the answer.
         let _ = answer.send(zbus::block_on(names(which)).map_err(|error| error.to_string()));
     });
     asking.map_err(|error| error.to_string())?;
-    let silent = |_| format!("it has not answered within {PATIENCE:?}");
+    let silent = |_| format!("no answer within {PATIENCE:?}");
     answered.recv_timeout(PATIENCE).map_err(silent)?
 }
 
@@ -68,31 +68,32 @@ async fn names(which: BusType) -> zbus::Result<Vec<String>> {
 
 fn system_bus(names: &Result<Vec<String>, String>) -> Finding {
     match names {
-        Ok(_) => Finding::fine("system bus", "there"),
+        Ok(_) => Finding::fine("system bus", "available"),
         Err(error) => Finding::note(
             "system bus",
             format!("cannot be reached: {error}"),
-            "services of the system cannot be asked for runs: install dbus, and systemctl start dbus.socket",
+            "runs cannot be submitted to system services: install dbus, then systemctl start dbus.socket",
         ),
     }
 }
 
 fn polkit(names: &[String]) -> Finding {
     match names.iter().any(|name| name == POLKIT) {
-        true => Finding::fine("polkit", "there: its rules decide beyond the D-Bus policy"),
-        false => {
-            Finding::fine("polkit", "not there: the D-Bus policy alone decides (root and the group pushflow may act)")
-        }
+        true => Finding::fine("polkit", "available: its rules apply in addition to the D-Bus policy"),
+        false => Finding::fine(
+            "polkit",
+            "not available: only the D-Bus policy applies (root and the group pushflow may control services)",
+        ),
     }
 }
 
 fn session_bus(found: Result<(), String>) -> Finding {
     match found {
-        Ok(()) => Finding::fine("session bus", "there"),
+        Ok(()) => Finding::fine("session bus", "available"),
         Err(error) => Finding::note(
             "session bus",
             format!("cannot be reached: {error}"),
-            "services of this user need it: install dbus-user-session (dbus-daemon on RHEL) and log in again; after su, use machinectl shell",
+            "user services need it: install dbus-user-session (dbus-daemon on RHEL) and log in again; use machinectl shell instead of su",
         ),
     }
 }
@@ -105,7 +106,7 @@ fn installed(check: &str, folders: &[&str], name: &str) -> Finding {
     }
 }
 
-/// This user, and whether they may act on services of the system.
+/// Whether this user may control system services.
 fn person() -> Finding {
     let check = "user and group";
     let (Ok(Some(service)), Ok(Some(group))) = (User::from_name("pushflow"), Group::from_name("pushflow")) else {
@@ -114,7 +115,7 @@ fn person() -> Finding {
     let user = geteuid();
     let name = User::from_uid(user).ok().flatten().map_or_else(|| user.to_string(), |user| user.name);
     if user.is_root() || user == service.uid {
-        return Finding::fine(check, format!("{name}: may act on all services"));
+        return Finding::fine(check, format!("{name}: may control all services"));
     }
     membership(&name, getgroups().is_ok_and(|groups| groups.contains(&group.gid)), group.mem.contains(&name))
 }
@@ -122,15 +123,15 @@ fn person() -> Finding {
 fn membership(name: &str, now: bool, later: bool) -> Finding {
     let check = "user and group";
     match (now, later) {
-        (true, _) => Finding::fine(check, format!("{name} is in the group pushflow: may act on all services")),
+        (true, _) => Finding::fine(check, format!("{name} is in the group pushflow: may control all services")),
         (false, true) => Finding::note(
             check,
             format!("{name} is in the group pushflow, but not in this session yet"),
-            "log in again, or newgrp pushflow",
+            "log in again, or run newgrp pushflow",
         ),
         (false, false) => Finding::note(
             check,
-            format!("{name} is not in the group pushflow: may look at services of the system, not act on them"),
+            format!("{name} is not in the group pushflow: may view system services, but not control them"),
             format!("sudo usermod -aG pushflow {name}, and log in again"),
         ),
     }
@@ -142,7 +143,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_bus_that_is_not_there_is_told_with_the_remedy() {
+    fn an_unreachable_bus_is_a_note() {
         let finding = system_bus(&Err("No such file or directory".to_owned()));
         assert_eq!(finding.state, State::Note);
         assert_eq!(finding.found, "cannot be reached: No such file or directory");
@@ -150,13 +151,13 @@ mod tests {
     }
 
     #[test]
-    fn polkit_is_no_fault_either_way() {
-        assert!(polkit(&[POLKIT.to_owned()]).found.starts_with("there"));
+    fn polkit_is_optional() {
+        assert!(polkit(&[POLKIT.to_owned()]).found.starts_with("available"));
         assert_eq!(polkit(&[]).state, State::Fine);
     }
 
     #[test]
-    fn membership_says_what_to_do() {
+    fn missing_membership_has_advice() {
         assert_eq!(membership("ada", true, false).state, State::Fine);
         assert!(membership("ada", false, true).advice.is_some_and(|advice| advice.contains("log in again")));
         assert!(
@@ -165,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_installed_is_named() {
+    fn missing_files_are_named() {
         let finding = installed("units", &["/nowhere"], "pushflow@.service");
         assert_eq!((finding.state, finding.found.as_str()), (State::Note, "pushflow@.service is not installed"));
     }

@@ -1,15 +1,15 @@
-//! What was found, and what to do about it.
+//! The result of one check, with advice.
 
 use serde_json::{Value as Json, json};
 
-/// How good it is.
+/// The severity of a finding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum State {
-    /// As it should be.
+    /// No problem.
     Fine,
-    /// Some workflows miss something.
+    /// A problem for some workflows.
     Note,
-    /// Workflows cannot do without it.
+    /// A problem for all workflows.
     Fault,
 }
 
@@ -31,7 +31,7 @@ impl State {
     }
 }
 
-/// One thing that was looked at.
+/// The result of one check.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Finding {
     pub(super) check: String,

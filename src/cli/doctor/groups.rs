@@ -1,4 +1,4 @@
-//! Control groups: which version, which controllers, and whether this user has them.
+//! Checks of cgroups: version, controllers, delegation to this user.
 
 use std::path::{Path, PathBuf};
 
@@ -8,7 +8,7 @@ use super::finding::Finding;
 use crate::cgroup::{Controllers, NotFound, Own, own};
 
 const CHECK: &str = "control groups";
-const UNIFIED: &str = "boot with systemd.unified_cgroup_hierarchy=1: without it there are no limits, and fewer figures";
+const UNIFIED: &str = "boot with systemd.unified_cgroup_hierarchy=1 to get limits and all usage figures";
 
 pub(super) fn look() -> Vec<Finding> {
     findings(own(Path::new("/proc/self")), geteuid().as_raw())
@@ -20,7 +20,7 @@ fn findings(own: Result<Own, NotFound>, user: u32) -> Vec<Finding> {
         Err(error) => return vec![Finding::note(CHECK, error.to_string(), UNIFIED)],
     };
     let mut findings = match own.hybrid {
-        true => vec![Finding::note(CHECK, "version 2 beside version 1, which has the controllers", UNIFIED)],
+        true => vec![Finding::note(CHECK, "versions 1 and 2; version 1 has the controllers", UNIFIED)],
         false => vec![Finding::fine(CHECK, "version 2"), controllers(&own)],
     };
     if user != 0 {
@@ -31,9 +31,9 @@ fn findings(own: Result<Own, NotFound>, user: u32) -> Vec<Finding> {
 
 fn controllers(own: &Own) -> Finding {
     match Controllers::offered(&own.mount) {
-        Err(error) => Finding::note("controllers", error.to_string(), "see whether /sys/fs/cgroup is mounted"),
+        Err(error) => Finding::note("controllers", error.to_string(), "check that /sys/fs/cgroup is mounted"),
         Ok(offered) => {
-            let boot = "the kernel must have them, and its command line must not forbid them (cgroup_disable=)";
+            let boot = "the kernel must support them, and cgroup_disable= must not disable them";
             has(offered, "controllers", boot)
         }
     }
@@ -44,10 +44,10 @@ fn has(controllers: Controllers, check: &str, advice: &str) -> Finding {
     if missing.is_empty() {
         return Finding::fine(check, "cpu, io, memory, pids");
     }
-    Finding::note(check, format!("without {}", missing.join(", ")), advice)
+    Finding::note(check, format!("{} missing", missing.join(", ")), advice)
 }
 
-/// What the system's manager passes on to that of the user, whose services and scopes have no more than that.
+/// The controllers that systemd delegates to the user's systemd, and so to the user's services and scopes.
 fn delegation(own: &Own, user: u32) -> Finding {
     let check = "delegation";
     let manager: PathBuf = own.mount.join(format!("user.slice/user-{user}.slice/user@{user}.service"));
@@ -55,12 +55,12 @@ fn delegation(own: &Own, user: u32) -> Finding {
         Ok(offered) => has(
             offered,
             check,
-            "systemctl edit user@.service, and there: [Service] Delegate=cpu cpuset io memory pids; then log in again",
+            "run systemctl edit user@.service, add [Service] Delegate=cpu cpuset io memory pids, and log in again",
         ),
         Err(_) => Finding::note(
             check,
-            "this user has no manager of systemd",
-            "limits in the foreground, and services of this user, need one: log in, or loginctl enable-linger",
+            "systemd does not run for this user",
+            "limits of foreground runs, and user services, need it: log in, or run loginctl enable-linger",
         ),
     }
 }
@@ -72,7 +72,7 @@ mod tests {
     use super::super::finding::State;
     use super::*;
 
-    /// A made-up hierarchy, in which the manager of user 1000 has these controllers.
+    /// A simulated hierarchy, in which the systemd of user 1000 has these controllers.
     fn hierarchy(root: &str, users: Option<&str>) -> (tempfile::TempDir, Own) {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let mount = folder.path().to_owned();
@@ -96,17 +96,17 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_passed_on_to_a_user_is_named_with_the_remedy() {
+    fn controllers_that_are_not_delegated_are_named() {
         let (_folder, own) = hierarchy("cpu io memory pids", Some("memory pids"));
         let findings = findings(Ok(own), 1000);
-        assert_eq!(findings[2].found, "without cpu, io");
+        assert_eq!(findings[2].found, "cpu, io missing");
         assert!(findings[2].advice.as_deref().is_some_and(|advice| advice.contains("Delegate=")), "{findings:?}");
     }
 
     #[test]
     fn a_user_without_a_manager_and_a_host_without_groups_are_notes() {
         let (_folder, own) = hierarchy("cpu io memory pids", None);
-        assert_eq!(told(own, 1000)[2], ("this user has no manager of systemd".to_owned(), State::Note));
+        assert_eq!(told(own, 1000)[2], ("systemd does not run for this user".to_owned(), State::Note));
         let nothing = findings(Err(NotFound::NoHierarchy), 0);
         assert_eq!(nothing.len(), 1);
         assert_eq!(

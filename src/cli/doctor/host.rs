@@ -1,4 +1,4 @@
-//! The kernel, systemd, limits of processes, and folders.
+//! Checks of the kernel, systemd, process limits and folders.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -33,13 +33,13 @@ fn kernel(release: &str) -> Finding {
     match version {
         version if version >= KERNEL => Finding::fine("kernel", found),
         version if version >= OLDEST_KERNEL => {
-            Finding::note("kernel", found, "5.14 or newer can end a whole control group at once")
+            Finding::note("kernel", found, "Linux 5.14 or newer can kill a whole cgroup at once")
         }
         _ => Finding::fault("kernel", found, "pushflow needs Linux 5.4 or newer, better 5.14"),
     }
 }
 
-/// What `systemctl --version` says; nothing where there is none.
+/// The output of `systemctl --version`, empty if there is none.
 fn systemctl() -> String {
     let output = Command::new("systemctl").arg("--version").stdin(Stdio::null()).stderr(Stdio::null()).output();
     output.map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default()
@@ -50,19 +50,19 @@ fn systemd(running: bool, said: &str) -> Finding {
     match (running, version) {
         (false, _) => Finding::note(
             "systemd",
-            "this host was not started by it",
-            "`pushflow run` works without; services need a host with systemd",
+            "this host does not run systemd",
+            "services need systemd; `pushflow run` works without it",
         ),
         (true, Some(version)) if version < SYSTEMD => Finding::fault(
             "systemd",
             version.to_string(),
-            format!("the units need version {SYSTEMD} or newer: update the host; `pushflow run` works without"),
+            format!("the units need version {SYSTEMD} or newer; `pushflow run` works without it"),
         ),
         (true, Some(version)) => Finding::fine("systemd", version.to_string()),
         (true, None) => Finding::note(
             "systemd",
-            "running, but systemctl does not tell its version",
-            format!("see that systemctl is on the PATH; the units need version {SYSTEMD} or newer"),
+            "running, but its version is unknown",
+            format!("check that systemctl is in PATH; the units need version {SYSTEMD} or newer"),
         ),
     }
 }
@@ -83,9 +83,9 @@ fn number(limit: u64) -> String {
 fn files(limit: Option<(u64, u64)>) -> Finding {
     let Some((soft, hard)) = limit else { return unknown("open files") };
     let found = format!("{}, at most {}", number(soft), number(hard));
-    // A supervisor takes what it may have.
+    // The supervisor raises its own limit to the hard limit.
     if hard < FILES {
-        let advice = "each worker needs some: LimitNOFILE= in a drop-in, or /etc/security/limits.conf";
+        let advice = "each worker needs five: raise LimitNOFILE= in a drop-in, or nofile in /etc/security/limits.conf";
         return Finding::note("open files", found, advice);
     }
     Finding::fine("open files", found)
@@ -94,7 +94,8 @@ fn files(limit: Option<(u64, u64)>) -> Finding {
 fn processes(limit: Option<(u64, u64)>) -> Finding {
     let Some((soft, _)) = limit else { return unknown("processes") };
     if soft < PROCESSES {
-        let advice = "all processes and threads of this user count: raise nproc in /etc/security/limits.conf";
+        let advice =
+            "the limit applies to all processes and threads of this user: raise nproc in /etc/security/limits.conf";
         return Finding::note("processes", number(soft), advice);
     }
     Finding::fine("processes", number(soft))
@@ -107,13 +108,13 @@ fn memory(limit: Option<(u64, u64)>) -> Finding {
         Some((soft, _)) => Finding::note(
             "address space",
             format!("{} MiB", soft >> 20),
-            "numerical libraries reserve more than they use: ulimit -v unlimited, and memory_max in the workflow instead",
+            "numerical libraries reserve more than they use: run ulimit -v unlimited, and use memory_max in the workflow",
         ),
     }
 }
 
 fn unknown(check: &str) -> Finding {
-    Finding::note(check, "not known", "the system does not tell this process its limit")
+    Finding::note(check, "unknown", "the system does not report this limit")
 }
 
 pub(super) fn folders() -> Vec<Finding> {
@@ -124,7 +125,7 @@ pub(super) fn folders() -> Vec<Finding> {
         Err(error) => Finding::note(
             "workflows",
             format!("cannot read {}: {error}", folder.display()),
-            "services of the system have their files there: install the package, or make the folder",
+            "workflow files of system services belong there: install the package, or create the folder",
         ),
     });
     findings
@@ -134,7 +135,7 @@ fn is_writable(folder: &Path) -> bool {
     access(folder, AccessFlags::W_OK | AccessFlags::X_OK).is_ok()
 }
 
-/// The first folder above a path, or the path itself, that is there.
+/// The path, or the nearest folder above it, that exists.
 fn existing(path: &Path) -> Option<&Path> {
     path.ancestors().find(|path| path.is_dir())
 }
@@ -149,8 +150,8 @@ fn runtime() -> Finding {
         Some(at) => Finding::fine(check, runtime_folders()[at].display().to_string()),
         None => Finding::note(
             check,
-            "no folder can be written that is this user's own",
-            "`pushflow ps` cannot find what runs: set XDG_RUNTIME_DIR to a folder of this user's own",
+            "there is no private, writable folder for this user",
+            "`pushflow ps` cannot find foreground runs: set XDG_RUNTIME_DIR to a private folder",
         ),
     }
 }

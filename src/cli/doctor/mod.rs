@@ -1,6 +1,6 @@
-//! `pushflow doctor`: whether this host has what workflows need, and what to do about what it lacks.
+//! `pushflow doctor`: checks that this host has what workflows need, with advice.
 //!
-//! It only looks: nothing is started but interpreters that say what they have, and nothing is changed.
+//! It changes nothing, and starts nothing except interpreters, which report their version and packages.
 
 mod bus;
 mod finding;
@@ -20,8 +20,8 @@ use finding::{Finding, State};
 /// The arguments of `pushflow doctor`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-A note is about something that some workflows miss; a fault about something that they cannot do without. Each says what
-to do. Services run as the user pushflow: what that user finds is told by
+A note is a problem for some workflows, a fault for all. Each comes with advice. \
+Services run as the user pushflow. To check as that user:
   sudo -u pushflow pushflow doctor
 
 Examples:
@@ -30,7 +30,7 @@ Examples:
 
 Exit status 0 without faults, 1 with faults.")]
 pub(super) struct DoctorArgs {
-    /// Workflows whose interpreters and pools are looked at: files, or names [default: all that are installed]
+    /// Workflows whose interpreters and pools are checked [default: all installed workflows]
     #[arg(value_name = "FILE|NAME", value_hint = clap::ValueHint::FilePath)]
     workflows: Vec<String>,
 
@@ -52,34 +52,34 @@ pub(super) fn run(args: &DoctorArgs) -> Result<Exit, Failure> {
         let json = json!({ "version": env!("CARGO_PKG_VERSION"), "faults": faults, "checks": list });
         format!("{}\n", safe::json(&json.to_string()))
     } else {
-        text(&findings, Look::now())
+        text(&findings, Format::now())
     };
     let mut stdout = io::stdout().lock();
     stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()).map_err(cannot_write)?;
     Ok(if faults == 0 { Exit::Finished } else { Exit::Error })
 }
 
-/// How the table is shown.
+/// How the table is printed.
 #[derive(Debug, Clone, Copy)]
-struct Look {
+struct Format {
     colours: bool,
 }
 
-impl Look {
+impl Format {
     fn now() -> Self {
         let set = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
         let dumb = std::env::var_os("TERM").is_some_and(|terminal| terminal == "dumb");
-        Look { colours: io::stdout().is_terminal() && !set("NO_COLOR") && !dumb }
+        Format { colours: io::stdout().is_terminal() && !set("NO_COLOR") && !dumb }
     }
 }
 
-/// A line for each finding, what to do about it below.
-fn text(findings: &[Finding], look: Look) -> String {
+/// A line for each finding, with the advice below it.
+fn text(findings: &[Finding], format: Format) -> String {
     let width = findings.iter().map(|finding| finding.check.chars().count()).max().unwrap_or_default();
     let mut text = String::new();
     for finding in findings {
         let word = finding.state.word();
-        let (on, off) = if look.colours { (finding.state.colour(), "\x1b[0m") } else { ("", "") };
+        let (on, off) = if format.colours { (finding.state.colour(), "\x1b[0m") } else { ("", "") };
         text.push_str(&format!(
             "{on}{word:<5}{off}  {:<width$}  {}\n",
             safe::line(&finding.check),
@@ -102,25 +102,25 @@ mod tests {
     fn findings() -> Vec<Finding> {
         vec![
             Finding::fine("systemd", "252"),
-            Finding::note("polkit", "not there", "nothing to do, unless its rules are wanted"),
-            Finding::fault("python3", "not there", "install it"),
+            Finding::note("polkit", "not installed", "install it to use its rules"),
+            Finding::fault("python3", "not found", "install it"),
         ]
     }
 
     #[test]
-    fn what_is_found_is_a_table_with_what_to_do() {
+    fn findings_are_a_table_with_advice() {
         assert_eq!(
-            text(&findings(), Look { colours: false }),
+            text(&findings(), Format { colours: false }),
             "ok     systemd  252\n\
-             note   polkit   not there\n                \
-             → nothing to do, unless its rules are wanted\n\
-             FAULT  python3  not there\n                \
+             note   polkit   not installed\n                \
+             → install it to use its rules\n\
+             FAULT  python3  not found\n                \
              → install it\n\n1 fault, 1 note\n"
         );
     }
 
     #[test]
     fn a_terminal_has_colours() {
-        assert!(text(&findings(), Look { colours: true }).contains("\x1b[1;31mFAULT\x1b[0m  python3"));
+        assert!(text(&findings(), Format { colours: true }).contains("\x1b[1;31mFAULT\x1b[0m  python3"));
     }
 }

@@ -1,4 +1,4 @@
-//! The Python of each workflow, and what its pools need of it.
+//! Checks of the Python interpreter of each workflow, and of the packages that its pools need.
 
 use std::collections::BTreeMap;
 use std::io::Read;
@@ -18,16 +18,16 @@ use crate::graph::{Kind, PoolType, Workflow};
 use crate::supervisor::interpreter_in;
 use crate::worker::bundle::WITHOUT_CURRENT_FOLDER;
 
-/// Interpreters on network file systems take their time, the first time.
+/// Maximum time to wait for an interpreter. The first start from a network file system is slow.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// The oldest Python that the workers run with.
 const OLDEST: (u64, u64) = (3, 8);
-/// The first billiard whose pools end (celery/billiard, changes of 4.3.2).
+/// The first billiard whose pools end reliably (celery/billiard, changes of 4.3.2).
 const BILLIARD: [u64; 3] = [4, 3, 2];
-/// So many workflows are named.
-const NAMED: usize = 3;
+/// Maximum number of workflows that are named.
+const MAX_NAMED: usize = 3;
 
-/// What it has, as JSON. Nothing is imported: that can take long, and have effects.
+/// Prints version and packages as JSON. Nothing is imported: that can be slow and have side effects.
 const QUESTION: &str = "\
 import json, sys
 said = {'version': list(sys.version_info[:3]), 'executable': sys.executable}
@@ -43,10 +43,10 @@ except ImportError:
 print(json.dumps(said))
 ";
 
-/// What workflows want of an interpreter.
+/// What workflows need from an interpreter.
 #[derive(Debug, Default)]
 struct Wanted {
-    /// Which ones, for people.
+    /// Names of the workflows.
     by: Vec<String>,
     /// The first workflow with a pool that needs the package.
     gevent: Option<String>,
@@ -57,7 +57,7 @@ pub(super) fn look(workflows: &[String]) -> Result<Vec<Finding>, Failure> {
     let mut interpreters: BTreeMap<PathBuf, Wanted> = BTreeMap::new();
     let mut findings = Vec::new();
     if workflows.is_empty() {
-        // What workflows have that do not say otherwise.
+        // The default interpreter.
         interpreters.entry(PathBuf::from("python3")).or_default();
         for file in workflow_files() {
             match config::load(&file, locate::defaults_file().as_deref()) {
@@ -70,18 +70,18 @@ pub(super) fn look(workflows: &[String]) -> Result<Vec<Finding>, Failure> {
         want(&load::workflow(name)?, &mut interpreters);
     }
     for (interpreter, wanted) in &interpreters {
-        findings.extend(judge(interpreter, wanted, ask(interpreter)));
+        findings.extend(assess(interpreter, wanted, ask(interpreter)));
     }
     Ok(findings)
 }
 
 fn invalid(file: &Path) -> Finding {
     let name = file.file_stem().unwrap_or_default().to_string_lossy();
-    let advice = format!("pushflow check {} says where", file.display());
-    Finding::note(format!("workflow {name}"), "its file is wrong", advice)
+    let advice = format!("run pushflow check {}", file.display());
+    Finding::note(format!("workflow {name}"), "its file is invalid", advice)
 }
 
-/// Adds what a workflow wants.
+/// Adds what a workflow needs.
 fn want(workflow: &Workflow, interpreters: &mut BTreeMap<PathBuf, Wanted>) {
     let mut named: Vec<PathBuf> = Vec::new();
     for actor in workflow.actors.iter().filter(|actor| matches!(actor.kind, Kind::Python(_))) {
@@ -105,7 +105,7 @@ fn want(workflow: &Workflow, interpreters: &mut BTreeMap<PathBuf, Wanted>) {
     }
 }
 
-/// Asks an interpreter what it has.
+/// Asks an interpreter for its version and packages.
 fn ask(interpreter: &Path) -> Result<Json, String> {
     let mut child = Command::new(interpreter)
         .args(["-c", &[WITHOUT_CURRENT_FOLDER, QUESTION].concat()])
@@ -114,7 +114,7 @@ fn ask(interpreter: &Path) -> Result<Json, String> {
         .stderr(Stdio::null())
         .spawn()
         .map_err(|error| match error.kind() {
-            std::io::ErrorKind::NotFound => "is not there".to_owned(),
+            std::io::ErrorKind::NotFound => "not found".to_owned(),
             _ => format!("cannot be started: {error}"),
         })?;
     let stdout = child.stdout.take();
@@ -122,32 +122,30 @@ fn ask(interpreter: &Path) -> Result<Json, String> {
     thread::spawn(move || {
         let mut text = String::new();
         let read = stdout.map_or(Ok(0), |mut stdout| stdout.read_to_string(&mut text));
-        // Nobody listens any more: the answer came too late.
+        // After the timeout, nobody receives the answer.
         let _ = send.send(read.map(|_| text));
     });
     let answer = read.recv_timeout(PATIENCE);
-    // It has ended, or is not waited for any longer.
+    // It has ended, or the timeout is over.
     if answer.is_err() {
         let _ = child.kill();
     }
     let _ = child.wait();
     match answer {
-        Err(_) => Err(format!("has not answered within {PATIENCE:?}")),
+        Err(_) => Err(format!("no answer within {PATIENCE:?}")),
         Ok(Err(error)) => Err(format!("cannot be read: {error}")),
-        Ok(Ok(text)) => {
-            serde_json::from_str(text.trim()).map_err(|_| "is no Python, or one that does not work".to_owned())
-        }
+        Ok(Ok(text)) => serde_json::from_str(text.trim()).map_err(|_| "not a working Python".to_owned()),
     }
 }
 
-/// What is to be said of an interpreter.
-fn judge(interpreter: &Path, wanted: &Wanted, said: Result<Json, String>) -> Vec<Finding> {
+/// The findings about an interpreter.
+fn assess(interpreter: &Path, wanted: &Wanted, said: Result<Json, String>) -> Vec<Finding> {
     let check = interpreter.display().to_string();
     let by = by(&wanted.by);
     let said = match said {
         Ok(said) => said,
         Err(error) => {
-            let advice = "install python3, or name an interpreter: python = \"…\" in [workflow], or in pushflow.toml";
+            let advice = "install python3, or set python = \"…\" in [workflow] or in pushflow.toml";
             return vec![Finding::fault(check, format!("{error}{by}"), advice)];
         }
     };
@@ -160,7 +158,7 @@ fn judge(interpreter: &Path, wanted: &Wanted, said: Result<Json, String>) -> Vec
         _ => Finding::fault(
             &check,
             format!("Python {version}{by}"),
-            "workers need Python 3.8 or newer: name another interpreter, python = \"…\" in [workflow] or in pushflow.toml",
+            "workers need Python 3.8 or newer: set python = \"…\" in [workflow] or in pushflow.toml",
         ),
     }];
     let package = |name: &str| said[name].as_str();
@@ -170,11 +168,12 @@ fn judge(interpreter: &Path, wanted: &Wanted, said: Result<Json, String>) -> Vec
         Some(version) if numbers_of(version).as_slice() < BILLIARD.as_slice() => Finding::note(
             "  billiard",
             version,
-            format!("billiard.Pool hangs now and then before 4.3.2, outside pushflow's workers: {check} -m pip install -U billiard"),
+            format!("billiard.Pool can hang in versions before 4.3.2, outside of pushflow's workers: {check} -m pip install -U billiard"),
         ),
         _ => billiard,
     });
-    findings.push(Finding::fine("  numpy", package("numpy").unwrap_or("not there: only tasks of one's own need it")));
+    findings
+        .push(Finding::fine("  numpy", package("numpy").unwrap_or("not installed: only your own tasks may need it")));
     findings
 }
 
@@ -184,10 +183,10 @@ fn needed(interpreter: &str, name: &str, found: Option<&str>, by: Option<&str>) 
         (Some(version), _) => Finding::fine(check, version),
         (None, Some(workflow)) => Finding::fault(
             check,
-            format!("not there, and a pool of {workflow} needs it"),
+            format!("not installed, but a pool of {workflow} needs it"),
             format!("{interpreter} -m pip install {name}"),
         ),
-        (None, None) => Finding::fine(check, format!("not there: only pools of type {name} need it")),
+        (None, None) => Finding::fine(check, format!("not installed: only pools of type {name} need it")),
     }
 }
 
@@ -199,8 +198,8 @@ fn numbers_of(version: &str) -> Vec<u64> {
 fn by(workflows: &[String]) -> String {
     match workflows.len() {
         0 => String::new(),
-        count if count <= NAMED => format!(", for {}", workflows.join(", ")),
-        count => format!(", for {} and {} others", workflows[..NAMED].join(", "), count - NAMED),
+        count if count <= MAX_NAMED => format!(", for {}", workflows.join(", ")),
+        count => format!(", for {} and {} others", workflows[..MAX_NAMED].join(", "), count - MAX_NAMED),
     }
 }
 
@@ -212,7 +211,7 @@ mod tests {
     use super::*;
 
     fn states(said: Json, wanted: &Wanted) -> Vec<(String, State)> {
-        let findings = judge(Path::new("/opt/mx/bin/python"), wanted, Ok(said));
+        let findings = assess(Path::new("/opt/mx/bin/python"), wanted, Ok(said));
         findings.into_iter().map(|finding| (finding.check, finding.state)).collect()
     }
 
@@ -221,7 +220,7 @@ mod tests {
         let said = json!({"version": [3, 11, 2], "gevent": null, "billiard": "4.3.2", "numpy": null});
         assert!(states(said.clone(), &Wanted::default()).iter().all(|(_, state)| *state == State::Fine));
         let wanted = Wanted { gevent: Some("mesh".to_owned()), ..Wanted::default() };
-        let findings = judge(Path::new("/opt/mx/bin/python"), &wanted, Ok(said));
+        let findings = assess(Path::new("/opt/mx/bin/python"), &wanted, Ok(said));
         assert_eq!(findings[1].state, State::Fault);
         assert_eq!(findings[1].advice.as_deref(), Some("/opt/mx/bin/python -m pip install gevent"));
     }
@@ -234,14 +233,14 @@ mod tests {
     }
 
     #[test]
-    fn an_interpreter_that_is_not_there_names_the_workflows_that_want_it() {
+    fn the_finding_of_a_missing_interpreter_names_its_workflows() {
         let wanted = Wanted { by: ["a", "b", "c", "d"].map(str::to_owned).to_vec(), ..Wanted::default() };
-        let finding = &judge(Path::new("/nowhere/python"), &wanted, ask(Path::new("/nowhere/python")))[0];
-        assert_eq!((finding.state, finding.found.as_str()), (State::Fault, "is not there, for a, b, c and 1 others"));
+        let finding = &assess(Path::new("/nowhere/python"), &wanted, ask(Path::new("/nowhere/python")))[0];
+        assert_eq!((finding.state, finding.found.as_str()), (State::Fault, "not found, for a, b, c and 1 others"));
     }
 
     #[test]
-    fn a_program_that_is_no_python_is_found_out() {
-        assert_eq!(ask(Path::new("/bin/true")), Err("is no Python, or one that does not work".to_owned()));
+    fn another_program_is_not_taken_for_python() {
+        assert_eq!(ask(Path::new("/bin/true")), Err("not a working Python".to_owned()));
     }
 }

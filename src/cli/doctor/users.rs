@@ -1,4 +1,4 @@
-//! The users that drop-ins give services of the system, and whether the bus and polkit know them.
+//! Checks of the users that drop-ins set for system services: whether D-Bus policy and polkit know them.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -15,19 +15,20 @@ const ACTIONS: &str = "/usr/share/polkit-1/actions/org.pushflow.policy";
 const OWNER: &str = "org.freedesktop.policykit.owner";
 const TEMPLATE: &str = "/usr/share/pushflow/units/user.conf";
 
-/// What is to be said of users other than root and pushflow: where there are none, nothing.
+/// Findings about users other than root and pushflow.
 pub(super) fn look(has_polkit: bool) -> Vec<Finding> {
     let settings: Vec<String> = settings().iter().filter_map(|path| fs::read_to_string(path).ok()).collect();
     let users: BTreeSet<&str> = settings.iter().flat_map(|text| users(text)).collect();
     let policies: Vec<String> = POLICIES.iter().flat_map(|folder| texts(Path::new(folder))).collect();
     let actions = fs::read_to_string(ACTIONS).ok().filter(|_| has_polkit);
-    let mut findings: Vec<Finding> = users.into_iter().map(|user| judge(user, &policies, actions.as_deref())).collect();
+    let mut findings: Vec<Finding> =
+        users.into_iter().map(|user| assess(user, &policies, actions.as_deref())).collect();
     if settings.iter().any(|text| is_dynamic(text)) {
         findings.push(Finding::note(
             CHECK,
             "a service has DynamicUser=",
             format!(
-                "the bus has no rule for such a user: it cannot be asked for runs; give it a user as in {TEMPLATE}"
+                "the D-Bus policy has no rule for such a user, so runs cannot be submitted; set a user as in {TEMPLATE}"
             ),
         ));
     }
@@ -36,7 +37,7 @@ pub(super) fn look(has_polkit: bool) -> Vec<Finding> {
 
 const CHECK: &str = "user of a service";
 
-/// The files that change the unit.
+/// The drop-ins of the unit.
 fn settings() -> Vec<PathBuf> {
     let entries = |folder: &Path| fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
     let is_ours = |path: &PathBuf| {
@@ -56,7 +57,7 @@ fn values<'t>(text: &'t str, key: &'t str) -> impl Iterator<Item = &'t str> {
     text.lines().filter_map(move |line| Some(line.trim().strip_prefix(key)?.trim_start().strip_prefix('=')?.trim()))
 }
 
-/// The users that a file names, without those that need nothing.
+/// The users that a file names, except those that need no rule.
 fn users(text: &str) -> impl Iterator<Item = &str> {
     values(text, "User").filter(|user| !["", "root", "0", "pushflow"].contains(user))
 }
@@ -65,24 +66,24 @@ fn is_dynamic(text: &str) -> bool {
     values(text, "DynamicUser").last().is_some_and(|value| ["yes", "true", "on", "1"].contains(&value))
 }
 
-fn judge(user: &str, policies: &[String], actions: Option<&str>) -> Finding {
+fn assess(user: &str, policies: &[String], actions: Option<&str>) -> Finding {
     if !policies.iter().any(|policy| may_own(policy, user)) {
         let advice =
-            format!("its workflows cannot be asked for runs; {TEMPLATE} has the rule for /etc/dbus-1/system.d");
+            format!("runs cannot be submitted to its workflows; {TEMPLATE} has the rule for /etc/dbus-1/system.d");
         return Finding::note(
             CHECK,
-            format!("the D-Bus policy does not let {user} have the names of workflows"),
+            format!("the D-Bus policy does not allow {user} to own the names of workflows"),
             advice,
         );
     }
     if actions.is_some_and(|actions| !is_owner(actions, user)) {
-        let advice = format!("members of the group pushflow are refused; {TEMPLATE} says what to write into {ACTIONS}");
+        let advice = format!("members of the group pushflow are refused; {TEMPLATE} describes the change of {ACTIONS}");
         return Finding::note(CHECK, format!("polkit does not answer {user}"), advice);
     }
     Finding::fine(CHECK, format!("{user}: known to the bus{}", if actions.is_some() { " and polkit" } else { "" }))
 }
 
-/// Whether a policy of the bus lets a user have the names of workflows.
+/// Whether a D-Bus policy allows a user to own the names of workflows.
 fn may_own(policy: &str, user: &str) -> bool {
     let options = ParsingOptions { allow_dtd: true, ..ParsingOptions::default() };
     let Ok(document) = Document::parse_with_options(policy, options) else { return false };
@@ -94,7 +95,7 @@ fn may_own(policy: &str, user: &str) -> bool {
     })
 }
 
-/// Whether each of polkit's actions may be asked for by a user.
+/// Whether a user may check authorisations of all polkit actions.
 fn is_owner(actions: &str, user: &str) -> bool {
     let options = ParsingOptions { allow_dtd: true, ..ParsingOptions::default() };
     let Ok(document) = Document::parse_with_options(actions, options) else { return false };
@@ -115,19 +116,19 @@ mod tests {
 
     #[test]
     fn the_user_that_is_installed_is_known_to_the_bus_and_to_polkit() {
-        assert_eq!(judge("pushflow", &[POLICY.to_owned()], Some(ACTIONS)).state, State::Fine);
+        assert_eq!(assess("pushflow", &[POLICY.to_owned()], Some(ACTIONS)).state, State::Fine);
     }
 
     #[test]
     fn another_user_is_told_what_is_missing_first_the_bus_then_polkit() {
-        let unknown = judge("beamline", &[POLICY.to_owned()], Some(ACTIONS));
+        let unknown = assess("beamline", &[POLICY.to_owned()], Some(ACTIONS));
         assert!(unknown.found.contains("D-Bus policy"), "{}", unknown.found);
         let policies = [POLICY.to_owned(), POLICY.replace("user=\"pushflow\"", "user=\"beamline\"")];
-        let refused = judge("beamline", &policies, Some(ACTIONS));
+        let refused = assess("beamline", &policies, Some(ACTIONS));
         assert_eq!(refused.found, "polkit does not answer beamline");
-        assert_eq!(judge("beamline", &policies, None).state, State::Fine);
+        assert_eq!(assess("beamline", &policies, None).state, State::Fine);
         let both = ACTIONS.replace("unix-user:pushflow", "unix-user:pushflow unix-user:beamline");
-        assert_eq!(judge("beamline", &policies, Some(&both)).state, State::Fine);
+        assert_eq!(assess("beamline", &policies, Some(&both)).state, State::Fine);
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Which histories there are.
+//! Finds the histories of workflows.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -12,14 +12,14 @@ use crate::cli::{Exit, Failure};
 use crate::history::{HistoryError, Reader};
 use crate::systemd::escape::name_of_instance;
 
-/// Whose histories.
+/// Histories of system services, of this user, or both.
 #[derive(Debug, Default, Clone, Copy, clap::Args)]
 pub(in crate::cli) struct WhereArgs {
-    /// Only those of the system's services
+    /// Only runs of system services
     #[arg(long, conflicts_with = "user")]
     system: bool,
 
-    /// Only this user's: services, and runs in the foreground
+    /// Only runs of this user: services and foreground
     #[arg(long)]
     user: bool,
 }
@@ -40,7 +40,7 @@ pub(in crate::cli) struct Found {
     pub(in crate::cli) reader: Reader,
 }
 
-/// The histories that can be read: of one workflow, or all. What is in the way of others is said, with what to do.
+/// The histories that can be read: of one workflow, or all. Others are reported, with advice.
 pub(in crate::cli) fn all(place: WhereArgs, name: Option<&str>) -> Result<Vec<Found>, Failure> {
     let mut found = Vec::new();
     let mut unread = Vec::new();

@@ -1,4 +1,4 @@
-//! `pushflow history`: the runs that were recorded, newest first.
+//! `pushflow history`: lists recorded runs, newest first.
 
 mod find;
 mod place;
@@ -35,14 +35,14 @@ pub(super) fn file(whose: Whose, name: &str) -> Option<PathBuf> {
 /// The arguments of `pushflow history`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-Services record their runs; `pushflow run` does with --history.
+Services record their runs. `pushflow run` records them with --history.
 
 Examples:
   pushflow history data-reduction --since 2d --status failed
   pushflow history --actor integrate --json
   pushflow show data-reduction/12")]
 pub(super) struct HistoryArgs {
-    /// Only runs of this workflow: its name, or its file
+    /// Only runs of this workflow
     #[arg(value_name = "NAME|FILE")]
     name: Option<String>,
 
@@ -50,19 +50,19 @@ pub(super) struct HistoryArgs {
     #[arg(long, value_name = "NAME|FILE", conflicts_with = "name")]
     workflow: Option<String>,
 
-    /// Only runs that ended so, or are `running` or `queued`
+    /// Only runs with this status
     #[arg(long, value_name = "STATUS", value_parser = StatusWord)]
     status: Option<String>,
 
-    /// Only runs accepted since then: 30m, 2d, 2026-11-20, "2026-11-20 18:30"
+    /// Only runs accepted since: 30m, 2d, 2026-11-20, "2026-11-20 18:30"
     #[arg(long, value_name = "TIME", value_parser = since)]
     since: Option<u64>,
 
-    /// Only runs in which this actor did something
+    /// Only runs in which this actor was triggered
     #[arg(long, value_name = "ACTOR")]
     actor: Option<String>,
 
-    /// At most so many
+    /// Maximum number of runs
     #[arg(long, value_name = "N", default_value_t = 20)]
     limit: u32,
 
@@ -74,7 +74,7 @@ pub(super) struct HistoryArgs {
     place: WhereArgs,
 }
 
-/// How a run can have ended, or stand. A `status` actor may give other words.
+/// The status of a run. `status` actors can set other words.
 #[derive(Debug, Clone, Copy)]
 struct StatusWord;
 
@@ -107,7 +107,7 @@ pub(super) fn history(args: &HistoryArgs) -> Result<Exit, Failure> {
         let runs: Vec<Json> = runs.iter().map(|(name, run)| Json::Object(run_json(name, run))).collect();
         print_json(&Json::Array(runs))?;
     } else if runs.is_empty() {
-        print("no such run is recorded")?;
+        print("no recorded runs match")?;
     } else {
         let files = several_files(&runs);
         let heading: Vec<&str> = HEADING.into_iter().chain(files.then_some("file")).collect();
@@ -120,7 +120,7 @@ pub(super) fn history(args: &HistoryArgs) -> Result<Exit, Failure> {
     Ok(Exit::Finished)
 }
 
-/// Whether there are two files of one name among the runs: then people want to know which is which.
+/// Whether the runs come from several files of the same name. Then the table has a column for the file.
 fn several_files(runs: &[(String, RunRecord)]) -> bool {
     let mut files: BTreeMap<&OsStr, &str> = BTreeMap::new();
     let mut of_runs = runs.iter().filter_map(|(_, run)| run.file.as_deref());
@@ -130,7 +130,7 @@ fn several_files(runs: &[(String, RunRecord)]) -> bool {
     })
 }
 
-/// A run whose process is gone without having said so counts as interrupted.
+/// The runs that match. A running run whose process has died counts as interrupted.
 fn wanted(found: &Found, filter: &Filter) -> Result<Vec<RunRecord>, Failure> {
     let mut runs = found.reader.runs(filter).map_err(anyhow::Error::from)?;
     match filter.status.as_deref() {
@@ -145,7 +145,7 @@ fn wanted(found: &Found, filter: &Filter) -> Result<Vec<RunRecord>, Failure> {
     Ok(runs)
 }
 
-/// How a run stands.
+/// The status of a run.
 pub(super) fn status(run: &RunRecord) -> &str {
     let is_gone = run.status == RunStatus::Running && !is_alive(&run.owner);
     if is_gone { "interrupted" } else { run.status.word() }
@@ -166,10 +166,10 @@ fn row(name: &str, run: &RunRecord) -> Vec<String> {
     ]
 }
 
-/// For how long it has run.
+/// The duration of a run.
 pub(super) fn took(run: &RunRecord) -> Option<Duration> {
     let until = match status(run) {
-        // When its supervisor died nobody knows.
+        // The time at which its supervisor died is unknown.
         "interrupted" => None,
         "running" => run.ended_at.or_else(|| Some(crate::history::now())),
         _ => run.ended_at,
@@ -185,7 +185,7 @@ pub(super) fn memory(figures: &Figures) -> Option<String> {
     figures.memory_peak.map(size)
 }
 
-/// A run for programs. Times are microseconds since the epoch.
+/// A run as JSON. Times are microseconds since the epoch.
 pub(super) fn run_json(name: &str, run: &RunRecord) -> Map<String, Json> {
     let json = json!({
         "id": format!("{name}/{}", run.id),
@@ -212,7 +212,7 @@ pub(super) fn run_json(name: &str, run: &RunRecord) -> Map<String, Json> {
     if let Json::Object(map) = json { map } else { Map::new() }
 }
 
-/// Figures for programs: what is not known is null.
+/// Figures as JSON. Unknown figures are null.
 pub(super) fn figures_json(figures: &Figures) -> Json {
     let micros = |time: Option<Duration>| time.map(|time| time.as_micros() as u64);
     json!({

@@ -1,17 +1,16 @@
-//! The lists in the pages that describe the program: compared with it, and written anew where the environment variable
-//! `PUSHFLOW_UPDATE_MANUAL` is set.
+//! Generated lists in the manual pages. The test compares them with the program. If `PUSHFLOW_UPDATE_MANUAL` is set, it writes them.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::config::{TableReference, reference};
 
-/// A file, the name of a list in it, and the list as the program describes it.
+/// Each list: its file, its name, and its text.
 fn lists() -> [(&'static str, &'static str, String); 2] {
     [("pushflow.1.md", "commands", commands()), ("pushflow.toml.5.md", "keys", reference().iter().map(table).collect())]
 }
 
-/// Each verb, with what `--help` says of it.
+/// Each verb with its description in `--help`.
 fn commands() -> String {
     let mut markdown = String::new();
     for verb in crate::cli::command().get_subcommands() {
@@ -41,7 +40,7 @@ fn table(table: &TableReference) -> String {
     markdown
 }
 
-/// Text without Markdown's own characters, except in code.
+/// Text with Markdown's special characters escaped, except in code.
 fn escaped(text: &str) -> String {
     let parts = text.split('`').enumerate();
     let parts: Vec<String> = parts

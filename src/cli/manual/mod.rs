@@ -1,6 +1,6 @@
-//! `pushflow man`: the manual pages. Those of the verbs are made from the command line's own description; the others are written
-//! in Markdown, in `packaging/man`, and converted by lowdown(1). Lists in them that describe the program are compared with the program
-//! by a test, which also writes them.
+//! `pushflow man`: writes the manual pages. Those of the verbs are generated from the definition of the command line. The others are
+//! Markdown files in `packaging/man`, converted by lowdown(1). A test compares generated lists in them with the program, and writes
+//! them.
 
 #[cfg(test)]
 mod lists;
@@ -25,7 +25,7 @@ The packages install the manual pages. Without packages, with lowdown installed:
 Example:
   pushflow man /usr/local/share/man")]
 pub(super) struct ManArgs {
-    /// The folder in which man1, man5, man7 and man8 are written
+    /// The folder for man1, man5, man7 and man8
     #[arg(value_name = "FOLDER", value_hint = clap::ValueHint::DirPath)]
     folder: PathBuf,
 }
@@ -46,11 +46,7 @@ pub(super) fn run(args: &ManArgs) -> Result<Exit, Failure> {
     }
     if !page::can_be_converted() {
         let names: Vec<String> = page::PAGES.iter().map(|page| format!("{}({})", page.name, page.section)).collect();
-        return Err(anyhow!(
-            "{} are not written: they need lowdown, which is not installed (apt install lowdown)",
-            names.join(", ")
-        )
-        .into());
+        return Err(anyhow!("cannot write {}: lowdown is not installed (apt install lowdown)", names.join(", ")).into());
     }
     for page in &page::PAGES {
         let roff = page.roff().with_context(|| format!("cannot convert {}({})", page.name, page.section))?;

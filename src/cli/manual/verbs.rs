@@ -1,4 +1,4 @@
-//! A page for each verb, from what `--help` says.
+//! The page of each verb, generated from its `--help`.
 
 use clap::Command;
 use clap_mangen::Man;
@@ -7,7 +7,7 @@ use roff::{Roff, bold, roman};
 use super::Page;
 use super::text::{plain, with_code};
 
-/// Pages about a verb's subject, besides pushflow(1).
+/// Related pages of each verb, in addition to pushflow(1).
 const ALSO: [(&str, &str); 16] = [
     ("new", "pushflow.toml(5), pushflow-run(1), pushflow-check(1), pushflow-schema(1)"),
     ("run", "pushflow.toml(5), pushflow-check(1), pushflow-ps(1)"),
@@ -41,7 +41,7 @@ fn also(verb: &str) -> String {
 fn page(command: &Command, also: &str) -> Page {
     let name = command.get_display_name().unwrap_or_else(|| command.get_name()).to_owned();
     let man = Man::new(command.clone());
-    // Not clap_mangen's title: without a date, which would change with each build, it has the fields in the wrong places.
+    // clap_mangen's title has its fields in the wrong places without a date. A date would change with each build.
     let title = format!(".TH {} 1 \"\" \"pushflow {}\" pushflow\n", plain(&name), env!("CARGO_PKG_VERSION"));
     let mut out = title.into_bytes();
     let mut parts = man.render_name_section(&mut out);
@@ -61,7 +61,7 @@ fn page(command: &Command, also: &str) -> Page {
     Page { name, section: "1", roff }
 }
 
-/// As `--help` says it: clap_mangen's has each option, without what it takes.
+/// The synopsis of `--help`. That of clap_mangen lists all options, without their values.
 fn synopsis(command: &Command) -> String {
     let usage = command.clone().render_usage().to_string();
     let usage = usage.trim_start_matches("Usage: ");

@@ -1,5 +1,5 @@
-//! `pushflow check-daemonic`: what the workers of each type of pool say of themselves, and what the supervisor's list
-//! of processes says of them.
+//! `pushflow check-daemonic`: compares what workers of each type of pool report about themselves with the process list of the
+//! supervisor.
 
 use std::io::{self, Write};
 
@@ -9,19 +9,19 @@ use serde_json::{Value as Json, json};
 use super::super::{Exit, Failure};
 use super::table::Notes;
 use super::trial::{Ending, Trials};
-use super::{Candidate, Line, PoolsArgs};
+use super::{Candidate, CurrentTest, PoolsArgs};
 use crate::text::json as safe;
 
 /// The arguments of `pushflow check-daemonic`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-A daemonic worker is terminated at the end, and Python lets it have no children; a non-daemonic one is waited for.
+A daemonic worker is terminated at the end, and Python does not let it have children. A non-daemonic one is waited for.
 
 Examples:
   pushflow check-daemonic
   pushflow check-daemonic --python /opt/env --pool billiard --json
 
-Exit status 1 if the two do not agree in a row.")]
+Exit status 1 if worker and supervisor disagree.")]
 pub(crate) struct CheckDaemonicArgs {
     #[command(flatten)]
     pools: PoolsArgs,
@@ -30,14 +30,14 @@ pub(crate) struct CheckDaemonicArgs {
 /// One row of the table.
 struct Row {
     candidate: Candidate,
-    /// What multiprocessing and billiard say in the worker, or why there is none.
+    /// What multiprocessing and billiard report in the worker, or the error.
     said: Result<Json, String>,
-    /// What the supervisor's list of processes says of that process.
+    /// What the process list of the supervisor contains.
     listed: Option<bool>,
 }
 
 impl Row {
-    /// Whether the supervisor tracks the worker as what that says it is; None if it could not say.
+    /// Whether worker and supervisor agree. `None` if the worker could not answer.
     fn agrees(&self) -> Option<bool> {
         let said = self.said.as_ref().ok()?;
         Some(Some(said["multiprocessing"].as_bool()?) == self.listed)
@@ -46,16 +46,16 @@ impl Row {
 
 pub(crate) fn run(args: &CheckDaemonicArgs) -> Result<Exit, Failure> {
     let candidates = args.pools.candidates();
-    let (line, trials) = (Line::new(), Trials::new(&args.pools)?);
+    let (line, trials) = (CurrentTest::new(), Trials::new(&args.pools)?);
     let all = candidates.len();
     let mut rows = Vec::new();
     for (done, candidate) in candidates.into_iter().enumerate() {
-        line.say(done, all, candidate, "daemonic?");
+        line.show(done, all, candidate, "daemonic?");
         let mut trial = trials.pool(candidate)?;
         let said = match trial.run("flags")? {
             Ending::Returned(said) => Ok(said),
             Ending::Raised(why) => Err(why),
-            Ending::TimedOut => Err("it did not answer in time".to_owned()),
+            Ending::TimedOut => Err("no answer in time".to_owned()),
         };
         let pid = said.as_ref().ok().and_then(|said| said["pid"].as_i64());
         let listed = pid.and_then(|pid| trial.listed_as_daemonic(pid));

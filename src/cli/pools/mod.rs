@@ -1,4 +1,4 @@
-//! `pushflow check-pools` and `pushflow check-daemonic`: what this host's Python allows in each type of pool.
+//! `pushflow check-pools` and `pushflow check-daemonic`: test each type of pool with a Python of this host.
 
 mod daemonic;
 mod table;
@@ -20,22 +20,22 @@ use super::words::one_of;
 use crate::config::parse_duration;
 use crate::graph::{Context, PoolType};
 
-/// Which pools are tried, with which Python.
+/// The pools that are tested, and the Python.
 #[derive(Debug, clap::Args)]
 pub(super) struct PoolsArgs {
-    /// The interpreter, or the folder of a virtual or conda environment [default: python3]
+    /// An interpreter, or the folder of a virtual or conda environment [default: python3]
     #[arg(long, value_name = "PATH")]
     python: Option<PathBuf>,
 
-    /// Only pools of this type; may be given several times
+    /// Only pools of this type. Can be repeated
     #[arg(long, value_name = "TYPE", value_parser = one_of::<PoolType>())]
     pool: Vec<PoolType>,
 
-    /// Only workers that come to be so; may be given several times
+    /// Only workers with this start method. Can be repeated
     #[arg(long, value_name = "CONTEXT", value_parser = one_of::<Context>())]
     context: Vec<Context>,
 
-    /// How long one task may take
+    /// Time limit of one task
     #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = parse_duration)]
     timeout: Duration,
 
@@ -44,7 +44,7 @@ pub(super) struct PoolsArgs {
     json: bool,
 }
 
-/// One pool that is tried.
+/// A pool to test.
 #[derive(Debug, Clone, Copy)]
 struct Candidate {
     kind: PoolType,
@@ -59,7 +59,7 @@ impl Candidate {
 }
 
 impl PoolsArgs {
-    /// Every pool that is asked for, first without gevent and then with it.
+    /// The selected pools, first without gevent, then with gevent.
     fn candidates(&self) -> Vec<Candidate> {
         let kinds = if self.pool.is_empty() { PoolType::VARIANTS } else { &self.pool };
         let contexts = if self.context.is_empty() { Context::VARIANTS } else { &self.context };
@@ -77,12 +77,12 @@ impl PoolsArgs {
     }
 }
 
-/// A line on a terminal that says what is tried at the moment.
-struct Line(Option<ProgressLine>);
+/// A line on a terminal with the current test.
+struct CurrentTest(Option<ProgressLine>);
 
-impl Line {
+impl CurrentTest {
     fn new() -> Self {
-        Line(io::stderr().is_terminal().then(|| {
+        CurrentTest(io::stderr().is_terminal().then(|| {
             let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
             bar.set_style(
                 ProgressStyle::with_template("{wide_msg}").unwrap_or_else(|_| ProgressStyle::default_spinner()),
@@ -91,7 +91,7 @@ impl Line {
         }))
     }
 
-    fn say(&self, done: usize, all: usize, candidate: Candidate, task: &str) {
+    fn show(&self, done: usize, all: usize, candidate: Candidate, task: &str) {
         if let Some(bar) = &self.0 {
             let gevent = if candidate.gevent { ", gevent" } else { "" };
             let (kind, context) = (candidate.kind.word(), candidate.context_word());
@@ -100,7 +100,7 @@ impl Line {
     }
 }
 
-impl Drop for Line {
+impl Drop for CurrentTest {
     fn drop(&mut self) {
         if let Some(bar) = &self.0 {
             bar.finish();

@@ -1,4 +1,4 @@
-//! `pushflow check-pools`: every kind of task in every type of pool.
+//! `pushflow check-pools`: tests every kind of task in every type of pool.
 
 use std::io::{self, Write};
 use std::time::Instant;
@@ -9,7 +9,7 @@ use serde_json::json;
 use super::super::{Exit, Failure};
 use super::table::Notes;
 use super::trial::{Ending, Trials};
-use super::{Candidate, Line, PoolsArgs};
+use super::{Candidate, CurrentTest, PoolsArgs};
 use crate::text::json as safe;
 
 /// The kinds of tasks in pypushflow's compatibility table.
@@ -18,13 +18,13 @@ const TASKS: [&str; 7] = ["simple", "subprocess", "cfpool", "mppool", "mpprocess
 /// The arguments of `pushflow check-pools`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-The tasks: simple starts nothing; subprocess a program; cfpool a concurrent.futures.ProcessPoolExecutor; mppool a
-multiprocessing.Pool; mpprocess a multiprocessing.Process with a Manager; bpool a billiard.Pool; bprocess a
-billiard.Process with a Manager.
+Tasks start: simple nothing; subprocess a program; cfpool a concurrent.futures.ProcessPoolExecutor; \
+mppool a multiprocessing.Pool; mpprocess a multiprocessing.Process with a Manager; bpool a billiard.Pool; \
+bprocess a billiard.Process with a Manager.
 
-Each cell: works; refused, by Python or for want of a package; failed; hangs, if it had to be ended.
+Results: works; refused (by Python, or a package is missing); failed; hangs (did not end by itself).
 
-Exit status 1 if a cell failed or hangs, or if processes were left behind.
+Exit status 1 if a task failed or hangs, or if processes were left behind.
 
 Examples:
   pushflow check-pools --python /opt/env
@@ -33,16 +33,16 @@ pub(crate) struct CheckPoolsArgs {
     #[command(flatten)]
     pools: PoolsArgs,
 
-    /// Only this kind of task; may be given several times
+    /// Only this kind of task. Can be repeated
     #[arg(long, value_name = "KIND", value_parser = TASKS)]
     task: Vec<String>,
 
-    /// Do each task so often; the worst outcome counts
+    /// Repeat each task; the worst result counts
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
     repeat: u32,
 }
 
-/// What a pool made of a task, the worst last.
+/// The result of a task, the worst one last.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Cell {
     Works,
@@ -55,7 +55,7 @@ impl Cell {
     fn of(ending: Ending) -> Self {
         match ending {
             Ending::Returned(result) if result == 10 => Cell::Works,
-            Ending::Returned(result) => Cell::Failed(format!("it returned {result} and not 10")),
+            Ending::Returned(result) => Cell::Failed(format!("it returned {result} instead of 10")),
             Ending::TimedOut => Cell::Hangs,
             Ending::Raised(why) => {
                 let refused =
@@ -67,7 +67,7 @@ impl Cell {
         }
     }
 
-    /// Whether nobody need worry about it.
+    /// Whether the result is as it should be.
     fn is_good(&self) -> bool {
         matches!(self, Cell::Works | Cell::Refused(_))
     }
@@ -99,14 +99,14 @@ struct Row {
 pub(crate) fn run(args: &CheckPoolsArgs) -> Result<Exit, Failure> {
     let kinds = if args.task.is_empty() { TASKS.map(str::to_owned).to_vec() } else { args.task.clone() };
     let candidates = args.pools.candidates();
-    let (line, trials) = (Line::new(), Trials::new(&args.pools)?);
+    let (line, trials) = (CurrentTest::new(), Trials::new(&args.pools)?);
     let all = candidates.len() * kinds.len();
     let mut rows = Vec::new();
     for (done, candidate) in candidates.into_iter().enumerate() {
         let mut trial = trials.pool(candidate)?;
         let (mut cells, mut left) = (Vec::new(), 0);
         for kind in &kinds {
-            line.say(done * kinds.len() + cells.len(), all, candidate, kind);
+            line.show(done * kinds.len() + cells.len(), all, candidate, kind);
             let started = Instant::now();
             let mut cell = Cell::Works;
             for _ in 0..args.repeat {
@@ -116,7 +116,7 @@ pub(crate) fn run(args: &CheckPoolsArgs) -> Result<Exit, Failure> {
                 }
             }
             if matches!(cell, Cell::Failed(_) | Cell::Hangs) {
-                // What it has left in its worker is not for the next kind of task to stumble over.
+                // The next kind of task gets a new worker, without leftovers of this one.
                 left += trial.end()?;
                 trial = trials.pool(candidate)?;
             }

@@ -1,4 +1,4 @@
-//! `pushflow ps`: the process trees of the workflows that run here, in the foreground or as services.
+//! `pushflow ps`: shows the process trees of running workflows, in the foreground and as services.
 
 mod local;
 mod table;
@@ -18,15 +18,15 @@ use crate::systemd::escape::unit_for_shell;
 use crate::text;
 use table::{Screen, as_tables};
 
-/// How often `--watch` looks.
+/// Interval of `--watch`.
 const EVERY: Duration = Duration::from_secs(1);
 
 /// The arguments of `pushflow ps`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-Without --system, --user or -H it shows what this user runs in the foreground, and the services of the system and of this
-user. D processes are daemonic: they are terminated when their parent ends. N ones are waited for. A process with * was not
-announced by the Python that started it, but found.
+By default, lists foreground runs of this user, and services of the system and of this user. \
+D marks daemonic processes, which are terminated when their parent ends. N marks others, which are waited for. \
+* marks processes that the Python process that started them did not announce.
 
 Examples:
   pushflow ps
@@ -34,32 +34,32 @@ Examples:
 
 Exit status 3 if nothing is running.")]
 pub(super) struct PsArgs {
-    /// Only the runs of this workflow, the service of this name, or the one with this process [default: all]
+    /// A workflow, a service, or the process id of one [default: all]
     #[arg(value_name = "NAME|PID")]
     which: Option<String>,
 
     #[command(flatten)]
     place: PlaceArgs,
 
-    /// Print JSON: a list of runs and services, with their processes
+    /// Print JSON
     #[arg(long)]
     json: bool,
 
-    /// Show it again every second, until Ctrl-C or until nothing is running any more
+    /// Repeat every second until nothing runs any more
     #[arg(short, long)]
     watch: bool,
 }
 
-/// A tree, and what it is the tree of.
+/// A process tree of a run or a service.
 #[derive(Debug, Serialize)]
 pub(super) struct Shown {
     #[serde(flatten)]
     pub(super) listing: Listing,
-    /// None for a run in the foreground.
+    /// `None` for a foreground run.
     pub(super) service: Option<ServiceFacts>,
 }
 
-/// What a service says of itself.
+/// What a service reports about itself.
 #[derive(Debug, Serialize)]
 pub(super) struct ServiceFacts {
     /// `system` or `user`.
@@ -108,13 +108,13 @@ impl PsArgs {
         self.which.as_ref().is_none_or(|which| which == name || which.parse().is_ok_and(|pid| pids.contains(&pid)))
     }
 
-    /// What is running and was asked for, the oldest first.
+    /// What is running and matches, the oldest first.
     fn running(&self, services: &Services) -> Result<Vec<Shown>, Failure> {
         let mut shown: Vec<Shown> = match self.place.is_particular() {
             true => Vec::new(),
             false => local::running().into_iter().map(|listing| Shown { listing, service: None }).collect(),
         };
-        // Of a number it is known only afterwards whose it is.
+        // The owner of a process id is known only after listing.
         let pid = self.which.as_ref().is_some_and(|which| which.parse::<i32>().is_ok());
         shown.extend(services.running(self.which.as_deref().filter(|_| !pid))?);
         shown.retain(|it| self.wants(&it.listing.workflow, &[it.listing.pid, it.listing.supervisor]));
@@ -125,7 +125,7 @@ impl PsArgs {
         Ok(shown)
     }
 
-    /// Says that nothing is running of what was asked for.
+    /// The error if nothing that matches is running.
     fn nothing(&self, services: &Services) -> Failure {
         let Some(which) = self.which.as_ref() else {
             let what = match self.place.is_particular() {
@@ -138,9 +138,8 @@ impl PsArgs {
             return services.not_running(which);
         }
         let installed = [Whose::System, Whose::User].into_iter().find(|whose| whose.workflow_file(which).is_ok());
-        let start = installed.map(|whose| {
-            format!("; as a service it is started with: {} start {}", whose.systemctl(), unit_for_shell(which))
-        });
+        let start = installed
+            .map(|whose| format!("; to start it as a service: {} start {}", whose.systemctl(), unit_for_shell(which)));
         let what = nowhere(&format!("{which} is not running"), services);
         Failure::Because(Exit::NotFound, anyhow!("{what}{}", start.unwrap_or_default()))
     }

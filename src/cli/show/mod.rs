@@ -1,4 +1,4 @@
-//! `pushflow show RUN`: one recorded run.
+//! `pushflow show RUN`: shows one recorded run.
 
 mod name;
 mod text;
@@ -17,35 +17,34 @@ use super::{Exit, Failure};
 use crate::draw::timeline;
 use crate::history::{ActorRecord, HistoryError, RunRecord, TaskRecord, TaskStatus};
 
-/// So many tasks are read at once,
-const AT_ONCE: u32 = 10_000;
-/// and so many that failed are shown, the last ones.
-const SHOWN_ERRORS: u32 = 20;
+/// Number of tasks that are read at once.
+const BATCH: u32 = 10_000;
+/// Maximum number of failed tasks that are shown.
+const MAX_ERRORS: u32 = 20;
 
 /// The arguments of `pushflow show`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-A run is named WORKFLOW/NUMBER, as `pushflow history` names it. The number is enough where only
-one workflow has a run of that number.
+Runs are named WORKFLOW/NUMBER, as in `pushflow history`. The number alone is enough \
+if only one workflow has a run with that number.
 
 Examples:
   pushflow show data-reduction/12
   pushflow show data-reduction/12 --timeline run.svg
   pushflow show 12 --trace run.json          for chrome://tracing and https://ui.perfetto.dev")]
 pub(super) struct ShowArgs {
-    /// The run: data-reduction/12, or 12
+    /// The run: data-reduction/12 or 12
     run: String,
 
     /// Print JSON
     #[arg(long)]
     json: bool,
 
-    /// Print every task too
+    /// Print all tasks as well
     #[arg(long)]
     tasks: bool,
 
-    /// Draw when which worker did what: an .svg or .html file, to be looked at and zoomed in a browser; `-` writes SVG to
-    /// standard output
+    /// Draw a timeline of all workers as .svg or .html file for a browser; `-` writes SVG to standard output
     #[arg(long, value_name = "FILE")]
     timeline: Option<PathBuf>,
 
@@ -57,25 +56,25 @@ pub(super) struct ShowArgs {
     place: WhereArgs,
 }
 
-/// A run as it is shown.
-struct Shown {
+/// A run with its actors and failed tasks.
+struct ShownRun {
     found: Found,
     run: RunRecord,
     actors: Vec<ActorRecord>,
     failed: Vec<TaskRecord>,
 }
 
-impl Shown {
-    /// Every task, one after the other.
+impl ShownRun {
+    /// Calls `look` for each task.
     fn each_task(&self, mut look: impl FnMut(&TaskRecord) -> anyhow::Result<()>) -> anyhow::Result<()> {
         let mut after = 0;
         loop {
-            let tasks = self.found.reader.tasks(self.run.id, after, AT_ONCE)?;
+            let tasks = self.found.reader.tasks(self.run.id, after, BATCH)?;
             for task in &tasks {
                 look(task)?;
             }
             match tasks.last() {
-                Some(last) if tasks.len() == AT_ONCE as usize => after = last.id,
+                Some(last) if tasks.len() == BATCH as usize => after = last.id,
                 _ => return Ok(()),
             }
         }
@@ -85,7 +84,7 @@ impl Shown {
 pub(super) fn show(args: &ShowArgs) -> Result<Exit, Failure> {
     let (found, run) = name::find(&args.run, args.place)?;
     let (actors, failed) = read(&found, &run).map_err(anyhow::Error::from)?;
-    let shown = Shown { found, run, actors, failed };
+    let shown = ShownRun { found, run, actors, failed };
     if let Some(path) = &args.timeline {
         draw(&shown, path)?;
     }
@@ -108,19 +107,16 @@ pub(super) fn show(args: &ShowArgs) -> Result<Exit, Failure> {
 }
 
 fn read(found: &Found, run: &RunRecord) -> Result<(Vec<ActorRecord>, Vec<TaskRecord>), HistoryError> {
-    Ok((found.reader.actors(run.id)?, found.reader.failed_tasks(run.id, SHOWN_ERRORS)?))
+    Ok((found.reader.actors(run.id)?, found.reader.failed_tasks(run.id, MAX_ERRORS)?))
 }
 
-fn draw(shown: &Shown, path: &Path) -> Result<(), Failure> {
+fn draw(shown: &ShownRun, path: &Path) -> Result<(), Failure> {
     let page = match path.extension().and_then(|ending| ending.to_str()) {
         Some("svg") => false,
         _ if is_stdout(path) => false,
         Some("html" | "htm") => true,
         _ => {
-            return Err(Failure::usage(anyhow!(
-                "a timeline is an .svg or an .html file, which {} is not",
-                path.display()
-            )));
+            return Err(Failure::usage(anyhow!("a timeline must be an .svg or .html file, not {}", path.display())));
         }
     };
     let mut picture = timeline::Timeline::new(&title(shown), shown.run.started_at.unwrap_or(shown.run.queued_at));
@@ -154,13 +150,13 @@ fn is_stdout(path: &Path) -> bool {
     path == Path::new("-")
 }
 
-fn title(shown: &Shown) -> String {
+fn title(shown: &ShownRun) -> String {
     let run = &shown.run;
     let took = history::took(run).map_or_else(String::new, |took| format!(", {}", crate::accounting::time(took)));
     format!("{}/{}: {}, {}{took}", shown.found.name, run.id, history::status(run), history::at(run.queued_at))
 }
 
-fn print_as_json(shown: &Shown, tasks: bool) -> Result<(), Failure> {
+fn print_as_json(shown: &ShownRun, tasks: bool) -> Result<(), Failure> {
     let parsed = |text: &str| serde_json::from_str::<Json>(text).unwrap_or(Json::Null);
     let mut run = run_json(&shown.found.name, &shown.run);
     run.insert("inputs".to_owned(), parsed(&shown.run.inputs));

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::Shown;
+use super::ShownRun;
 use crate::accounting::{ordinal, size, time};
 use crate::cli::Failure;
 use crate::cli::history::{at, cpu, memory, status, took};
@@ -13,7 +13,7 @@ use crate::text;
 /// So much of inputs and outputs is shown in a line.
 const SHOWN: usize = 300;
 
-pub(super) fn print_run(shown: &Shown, tasks: bool) -> Result<(), Failure> {
+pub(super) fn print_run(shown: &ShownRun, tasks: bool) -> Result<(), Failure> {
     let run = &shown.run;
     let took = took(run).map_or_else(String::new, |took| format!(", took {}", time(took)));
     print(&format!("{}/{}: {}{took}", text::line(&shown.found.name), run.id, status(run)))?;

@@ -6,10 +6,10 @@ use std::io::Write;
 
 use serde_json::{Value as Json, json};
 
-use super::Shown;
+use super::ShownRun;
 use crate::text;
 
-pub(super) fn write(shown: &Shown, out: &mut impl Write) -> anyhow::Result<()> {
+pub(super) fn write(shown: &ShownRun, out: &mut impl Write) -> anyhow::Result<()> {
     let start = shown.run.started_at.unwrap_or(shown.run.queued_at);
     let mut pools: BTreeMap<String, usize> = BTreeMap::new();
     let mut workers: BTreeSet<(usize, i32)> = BTreeSet::new();
