@@ -1,21 +1,21 @@
-//! Text from tasks, callers and files, made safe to read on a terminal and in a log.
+//! Escapes and shortens text from tasks, callers and files, for terminals and logs.
 //!
-//! Such a text can drive the terminal of whoever reads it, hide what follows, or look like a line of somebody else. So
-//! whatever is printed for people goes through here: control characters become visible (`\x1b`), and what is too long is
-//! cut. What programs read (JSON, D-Bus, the history) stays exact.
+//! Such text can contain escape sequences for the terminal, hide what follows, or imitate another line. All text for people is
+//! escaped here: control characters become visible (`\x1b`), and long text is cut. Text for programs (JSON, D-Bus, history) stays
+//! exact.
 
 use std::borrow::Cow;
 use std::fmt::Write;
 
-/// At most so many characters of a text are shown in a cell of a table.
+/// Maximum number of characters of a text in a table cell.
 pub const CELL: usize = 200;
-/// At most so many characters of a text are shown in a line of its own.
+/// Maximum number of characters of a text on its own line.
 pub const LINE: usize = 1000;
-/// At most about so many bytes are shown of an error and its traceback.
+/// Approximate maximum number of bytes of an error and its traceback.
 pub const ERROR: usize = 8 << 10;
 
-/// Whether a character does something to a terminal, or changes the line or the direction of what follows: the control
-/// characters C0 and C1, line and paragraph separators, and the characters with the Unicode property `Bidi_Control`.
+/// Whether a character can control a terminal, or changes the line or the text direction: the control characters C0 and C1, line and
+/// paragraph separators, and characters with the Unicode property `Bidi_Control`.
 pub fn is_active(char: char) -> bool {
     char.is_control()
         || matches!(
@@ -24,21 +24,21 @@ pub fn is_active(char: char) -> bool {
         )
 }
 
-/// A text on one line: `\n`, `\x1b` and the like instead of what they stand for. A tab becomes a space.
+/// A text on one line. Control characters are escaped (`\n`, `\x1b`); a tab becomes a space.
 pub fn line(text: &str) -> Cow<'_, str> {
     escaped(text, |char| if char == '\t' { Some(' ') } else { None })
 }
 
-/// The same, not longer than that many characters.
+/// Like [`line`], with at most `most` characters.
 pub fn short(text: &str, most: usize) -> Cow<'_, str> {
-    // Cut before too, as it may be very long.
+    // Cut first: the text may be very long.
     match line(&text[..end_of(text, most.saturating_add(1))]) {
         Cow::Borrowed(line) => cut(line, most),
         Cow::Owned(line) => Cow::Owned(cut(&line, most).into_owned()),
     }
 }
 
-/// A text with the lines that it has, each made safe; tabs stay.
+/// A text with several lines. Control characters except tabs are escaped.
 pub fn lines(text: &str) -> Cow<'_, str> {
     let kept = |char| matches!(char, '\n' | '\t').then_some(char);
     if text.contains("\r\n") {
@@ -47,8 +47,8 @@ pub fn lines(text: &str) -> Cow<'_, str> {
     escaped(text, kept)
 }
 
-/// An error with its traceback: the lines made safe, and what is too long taken out of the middle. Python says what was wrong
-/// at the end of a traceback, and where it was called at the beginning. `whole` says where all of it is.
+/// An error with its traceback, escaped. If it is too long, the middle is left out: Python puts the error at the end of a traceback
+/// and the caller at the beginning. `whole` tells where the whole text is.
 pub fn error(text: &str, whole: &str) -> String {
     if text.len() <= ERROR {
         return lines(text).into_owned();
@@ -59,8 +59,7 @@ pub fn error(text: &str, whole: &str) -> String {
     format!("{}\n[… {left_out} left out; {whole}]\n{}", lines(&text[..end]), lines(&text[begin..]))
 }
 
-/// What a process has printed between two ends of lines, as it stands in a log: what a progress bar has shown last, without
-/// colours, and everything else that drives a terminal made visible.
+/// A line that a process has printed, for a log: the last state of a progress bar, without colours, control characters escaped.
 pub fn printed(text: &str) -> Cow<'_, str> {
     if text.bytes().all(|byte| matches!(byte, b'\t' | b' '..=b'~')) {
         return Cow::Borrowed(text);
@@ -74,8 +73,7 @@ pub fn printed(text: &str) -> Cow<'_, str> {
     Cow::Owned(escaped(&shown, kept).into_owned())
 }
 
-/// A JSON text, the same value, without anything that drives a terminal: JSON writers leave DEL, C1 and the characters that
-/// change direction as they are.
+/// A JSON text with the same value and without control characters. JSON writers do not escape DEL, C1 and bidirectional characters.
 pub fn json(text: &str) -> Cow<'_, str> {
     if text.is_ascii() && !text.contains('\x7f') {
         return Cow::Borrowed(text);
@@ -89,15 +87,15 @@ pub fn json(text: &str) -> Cow<'_, str> {
         if is_plain(char) {
             written.push(char);
         } else {
-            // All of them are in the plane that needs one unit of UTF-16.
+            // All of them need one unit of UTF-16.
             put(&mut written, format_args!("\\u{:04x}", u32::from(char)));
         }
     }
     Cow::Owned(written)
 }
 
-/// A text as long as before, in bytes and in characters, where only the place of things matters: a replacement for
-/// everything that drives a terminal, except tabs and ends of lines.
+/// A text of the same length, in bytes and characters, so that offsets stay valid. Control characters except tabs and line breaks are
+/// replaced.
 pub fn masked(text: &str) -> Cow<'_, str> {
     if !text.contains(|char| is_active(char) && !matches!(char, '\n' | '\t')) {
         return Cow::Borrowed(text);
@@ -117,7 +115,7 @@ pub fn masked(text: &str) -> Cow<'_, str> {
     Cow::Owned(masked)
 }
 
-/// A text that is no longer than that many characters.
+/// A text with at most `most` characters.
 pub fn cut(text: &str, most: usize) -> Cow<'_, str> {
     match end_of(text, most) {
         end if end == text.len() => Cow::Borrowed(text),
@@ -125,12 +123,12 @@ pub fn cut(text: &str, most: usize) -> Cow<'_, str> {
     }
 }
 
-/// Where that many characters of a text end.
+/// The offset at which a number of characters ends.
 fn end_of(text: &str, characters: usize) -> usize {
     text.char_indices().nth(characters).map_or(text.len(), |(at, _)| at)
 }
 
-/// What is active becomes visible, unless `kept` has a character for it.
+/// Escapes control characters, unless `kept` returns a replacement.
 fn escaped(text: &str, kept: impl Fn(char) -> Option<char>) -> Cow<'_, str> {
     let Some(first) = text.find(|char| is_active(char) && kept(char) != Some(char)) else { return Cow::Borrowed(text) };
     let mut safe = String::with_capacity(text.len() + 16);

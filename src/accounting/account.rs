@@ -23,38 +23,37 @@ pub struct TaskAccount {
 /// What the tasks of one actor have used.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct ActorAccount {
-    /// How many tasks have ended.
+    /// Number of ended tasks.
     pub tasks: u64,
-    /// For how long they ran, in all.
+    /// Total duration of the tasks.
     pub time: Duration,
-    /// For how long the longest one ran.
+    /// Duration of the longest task.
     pub longest: Duration,
-    /// What they used while no task of another actor ran in their process.
+    /// Usage while no task of another actor ran in the same process.
     pub totals: Totals,
-    /// Some of what they used is in [`RunAccount::shared`].
+    /// Whether some of the usage is in [`RunAccount::shared`].
     pub shared: bool,
 }
 
 impl ActorAccount {
-    /// For how long a task ran, on average.
+    /// Mean duration of a task.
     pub fn mean(&self) -> Option<Duration> {
         u32::try_from(self.tasks).ok().and_then(|tasks| self.time.checked_div(tasks))
     }
 }
 
-/// What one run has used.
+/// The usage of one run.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct RunAccount {
     /// By actor.
     pub actors: BTreeMap<ActorId, ActorAccount>,
-    /// What tasks of several actors used together, side by side in one process, or one after the other too quickly to be
-    /// told apart.
+    /// Usage of tasks of several actors, which ran concurrently in one process, or in too quick succession to be separated.
     pub shared: Option<Totals>,
-    /// Everything of the above.
+    /// The sum of all of the above.
     pub total: Totals,
-    /// The last tasks that have ended, oldest first.
+    /// The last ended tasks, oldest first.
     pub tasks: VecDeque<TaskAccount>,
-    /// Some of what it used ran in a process together with another run, and is in neither's account.
+    /// Whether some usage was shared with another run, and is in neither account.
     pub incomplete: bool,
 }
 
@@ -72,13 +71,13 @@ impl RunAccount {
     }
 }
 
-/// What a supervisor has used beside its runs.
+/// The usage of a supervisor outside of its runs.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct WorkflowAccount {
-    /// All runs, those that are over too.
+    /// All runs, including ended ones.
     pub runs: Totals,
-    /// What several runs used together.
+    /// Usage shared by several runs.
     pub mixed: Option<Totals>,
-    /// Workers outside any task, forkservers: starting interpreters and importing modules.
+    /// Workers outside of tasks, and forkservers: starting interpreters and importing modules.
     pub workers: Totals,
 }

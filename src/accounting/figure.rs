@@ -1,63 +1,60 @@
-//! One figure and where it comes from.
+//! A figure and its origin.
 
 use std::fmt;
 
-/// Where a figure comes from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+/// The origin of a figure.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, strum::IntoStaticStr)]
+#[strum(serialize_all = "lowercase")]
 pub enum Origin {
-    /// The cgroup: of every process in it, living or dead.
+    /// The cgroup: all its processes, running or ended.
     Cgroup,
-    /// `wait4(2)` at a process's death: of it and the children that it has waited for.
+    /// wait4(2) at the end of a process: the process and the children that it has waited for.
     Rusage,
-    /// `/proc/PID`: of one process, and of the children that it has waited for where that can be (CPU time, I/O).
+    /// `/proc/PID`: one process and, for CPU time and I/O, the children that it has waited for.
     Proc,
 }
 
 impl Origin {
-    /// The word for it.
+    /// Its name.
     pub fn word(self) -> &'static str {
-        match self {
-            Origin::Cgroup => "cgroup",
-            Origin::Rusage => "rusage",
-            Origin::Proc => "proc",
-        }
+        self.into()
     }
 }
 
-/// A figure that was read.
+/// A figure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Figure<T> {
     /// The value.
     pub value: T,
-    /// Where it comes from.
+    /// Its origin.
     pub origin: Origin,
 }
 
 impl<T> Figure<T> {
-    /// A figure.
+    /// A figure with its origin.
     pub fn new(value: T, origin: Origin) -> Self {
         Figure { value, origin }
     }
 }
 
-/// Where the parts of a sum come from.
+/// The origins of the parts of a sum.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Origins([bool; 3]);
 
 impl Origins {
-    /// Adds one.
+    /// Adds an origin.
     pub fn add(&mut self, origin: Origin) {
         self.0[origin as usize] = true;
     }
 
-    /// Adds those of another sum.
+    /// Adds the origins of another sum.
     pub fn add_all(&mut self, others: Origins) {
         for (here, there) in self.0.iter_mut().zip(others.0) {
             *here |= there;
         }
     }
 
-    /// Each once.
+    /// The origins, each once.
     pub fn iter(self) -> impl Iterator<Item = Origin> {
         [Origin::Cgroup, Origin::Rusage, Origin::Proc].into_iter().filter(move |origin| self.0[*origin as usize])
     }

@@ -1,8 +1,8 @@
-//! What tasks, actors, runs and the workflow have used: the data, and how it adds up. Knows nothing of processes or files;
-//! the supervisor fills it in, and the command line, the bus and the history show it.
+//! Resource usage of tasks, actors, runs and workflows: data types and sums. Knows nothing of processes or files: the supervisor fills
+//! them in; command line, bus and history show them.
 //!
-//! Every figure says where it comes from, and one that could not be read is absent, never 0. What several tasks used
-//! together, because they ran side by side in one process, is not divided among them: it is counted as shared.
+//! Each figure has its origin. A figure that could not be read is `None`, never 0. Usage of several tasks that run concurrently in one
+//! process is not divided among them, but counted as shared.
 
 mod account;
 mod figure;

@@ -1,4 +1,4 @@
-//! Sizes, times and counts as people read them.
+//! Sizes, times and ordinals as text.
 
 use std::time::Duration;
 

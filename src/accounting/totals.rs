@@ -4,14 +4,14 @@ use std::time::Duration;
 
 use super::{Figure, Origins, Usage};
 
-/// The sum of what was read; absent as long as nothing was.
+/// A sum of figures. `None` if there are none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Sum<T> {
     /// The sum.
     pub value: Option<T>,
-    /// Where its parts come from.
+    /// The origins of its parts.
     pub origins: Origins,
-    /// Parts were missing: the sum is a least.
+    /// Whether parts are missing: then the sum is a lower bound.
     pub incomplete: bool,
 }
 
@@ -35,12 +35,12 @@ impl<T: std::ops::Add<Output = T> + Copy> Sum<T> {
     }
 }
 
-/// The highest of what was read; absent as long as nothing was.
+/// The highest of several figures. `None` if there are none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Peak {
-    /// The highest.
+    /// The highest value.
     pub value: Option<u64>,
-    /// Where it comes from.
+    /// Its origin.
     pub origins: Origins,
 }
 
@@ -60,9 +60,9 @@ impl Peak {
     }
 }
 
-/// What many tasks have used.
+/// The usage of many tasks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-#[allow(missing_docs)] // Each is what `Usage` has under this name.
+#[allow(missing_docs)] // The fields are those of `Usage`.
 pub struct Totals {
     pub cpu_user: Sum<Duration>,
     pub cpu_system: Sum<Duration>,
@@ -76,7 +76,7 @@ pub struct Totals {
 }
 
 impl Totals {
-    /// Adds what was used in one stretch of time.
+    /// Adds the usage of one period.
     pub fn add(&mut self, usage: &Usage) {
         self.cpu_user.add(usage.cpu_user);
         self.cpu_system.add(usage.cpu_system);
@@ -89,7 +89,7 @@ impl Totals {
         self.stalled_io.add(usage.stalled_io);
     }
 
-    /// Adds what others have used.
+    /// Adds other totals.
     pub fn merge(&mut self, other: &Totals) {
         self.cpu_user.merge(&other.cpu_user);
         self.cpu_system.merge(&other.cpu_system);

@@ -1,40 +1,38 @@
-//! What something has used up to a moment, and between two moments.
+//! The usage of a process or cgroup: at a moment, and between two moments.
 
 use std::time::Duration;
 
 use super::Figure;
 
-/// What a process or cgroup has used: since it began, or between two readings ([`Usage::since`]).
+/// The usage of a process or cgroup: since its start, or between two readings ([`Usage::since`]).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Usage {
     /// CPU time in user mode.
     pub cpu_user: Option<Figure<Duration>>,
     /// CPU time in the kernel.
     pub cpu_system: Option<Figure<Duration>>,
-    /// Memory in use at the later moment, bytes.
+    /// Memory usage at the later moment, in bytes.
     pub memory: Option<Figure<u64>>,
-    /// The most memory in use at once, bytes. Between two readings it is absent where only the peak of a longer time is
-    /// known, which was higher.
+    /// Peak memory usage in bytes. `None` if only the peak of a longer period is known.
     pub memory_peak: Option<Figure<u64>>,
     /// Bytes read from block devices.
     pub read: Option<Figure<u64>>,
-    /// Bytes written to block devices; a cgroup counts them when the page cache writes them out.
+    /// Bytes written to block devices. A cgroup counts them at writeback.
     pub written: Option<Figure<u64>>,
     /// Processes and threads at the later moment.
     pub processes: Option<Figure<u64>>,
-    /// The most processes and threads at once; absent as for the memory.
+    /// Peak number of processes and threads. `None` as for memory.
     pub processes_peak: Option<Figure<u64>>,
-    /// For how long something waited for a CPU.
+    /// Time spent waiting for a CPU.
     pub stalled_cpu: Option<Figure<Duration>>,
-    /// For how long something waited for memory.
+    /// Time spent waiting for memory.
     pub stalled_memory: Option<Figure<Duration>>,
-    /// For how long something waited for I/O.
+    /// Time spent waiting for I/O.
     pub stalled_io: Option<Figure<Duration>>,
 }
 
 impl Usage {
-    /// What was used between an earlier reading and this one. `fresh_memory`: the peak of the memory began anew at the
-    /// earlier one.
+    /// The usage between an earlier reading and this one. `fresh_memory`: the memory peak was reset at the earlier one.
     pub fn since(&self, earlier: &Usage, fresh_memory: bool) -> Usage {
         Usage {
             cpu_user: time_since(self.cpu_user, earlier.cpu_user),
@@ -51,7 +49,7 @@ impl Usage {
         }
     }
 
-    /// The figures of this reading, and for those that are absent the other's.
+    /// The figures of this reading, with missing ones taken from the other.
     pub fn or(self, other: &Usage) -> Usage {
         Usage {
             cpu_user: self.cpu_user.or(other.cpu_user),
@@ -68,7 +66,7 @@ impl Usage {
         }
     }
 
-    /// Two stretches of time, one after the other.
+    /// The usage of two consecutive periods.
     pub fn then(&self, later: &Usage) -> Usage {
         Usage {
             cpu_user: added(self.cpu_user, later.cpu_user),
@@ -86,7 +84,7 @@ impl Usage {
     }
 }
 
-/// The counters of different origins count the same, in steps of different size: a difference is never negative.
+/// Counters of different origins have different resolutions, so a difference is limited to zero.
 fn time_since(later: Option<Figure<Duration>>, earlier: Option<Figure<Duration>>) -> Option<Figure<Duration>> {
     Some(Figure { value: later?.value.saturating_sub(earlier.map_or(Duration::ZERO, |it| it.value)), ..later? })
 }
@@ -99,7 +97,7 @@ fn risen(later: Option<Figure<u64>>, earlier: Option<Figure<u64>>) -> Option<Fig
     later.filter(|later| earlier.is_none_or(|earlier| later.value > earlier.value))
 }
 
-/// A part that is missing makes the sum unknown.
+/// If a part is missing, the sum is unknown.
 fn added<T: std::ops::Add<Output = T>>(one: Option<Figure<T>>, other: Option<Figure<T>>) -> Option<Figure<T>> {
     let (one, other) = (one?, other?);
     Some(Figure { value: one.value + other.value, origin: other.origin })

@@ -1,12 +1,12 @@
-//! The controllers of a cgroup: what it has, and passing them on to its children.
+//! The controllers of a cgroup, and enabling them for its children.
 
-use std::fmt;
 use std::path::Path;
 
 use super::{CgroupError, files};
 
-/// A controller that pushflow makes use of.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+/// A controller that pushflow uses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, strum::Display)]
+#[strum(serialize_all = "lowercase")]
 #[allow(missing_docs)]
 pub enum Controller {
     Cpu,
@@ -20,28 +20,17 @@ impl Controller {
     pub const ALL: [Controller; 4] = [Controller::Cpu, Controller::Io, Controller::Memory, Controller::Pids];
 }
 
-impl fmt::Display for Controller {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Controller::Cpu => "cpu",
-            Controller::Io => "io",
-            Controller::Memory => "memory",
-            Controller::Pids => "pids",
-        })
-    }
-}
-
-/// A set of them.
+/// A set of controllers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Controllers([bool; 4]);
 
 impl Controllers {
-    /// Whether one is in the set.
+    /// Whether the set contains a controller.
     pub fn has(self, controller: Controller) -> bool {
         self.0[controller as usize]
     }
 
-    /// Those that are not in the set.
+    /// The controllers that are not in the set.
     pub fn missing(self) -> impl Iterator<Item = Controller> {
         Controller::ALL.into_iter().filter(move |controller| !self.has(*controller))
     }
@@ -51,19 +40,19 @@ impl Controllers {
         Controllers(Controller::ALL.map(|controller| words.contains(&controller.to_string().as_str())))
     }
 
-    /// What a cgroup may pass on (`cgroup.controllers`).
+    /// The controllers that a cgroup can enable for its children (`cgroup.controllers`).
     pub fn offered(folder: &Path) -> Result<Self, CgroupError> {
         files::read(folder, "cgroup.controllers").map(|text| Controllers::parse(&text))
     }
 
-    /// What its children have (`cgroup.subtree_control`).
+    /// The controllers of its children (`cgroup.subtree_control`).
     pub fn enabled(folder: &Path) -> Result<Self, CgroupError> {
         files::read(folder, "cgroup.subtree_control").map(|text| Controllers::parse(&text))
     }
 }
 
-/// Passes every controller that there is on to the children of a cgroup, one by one: one that is refused leaves the
-/// others. Returns what the children have, and what was refused.
+/// Enables all available controllers for the children of a cgroup, one by one, so that a refused one does not affect the others.
+/// Returns the enabled controllers and the errors.
 pub(super) fn enable(folder: &Path) -> Result<(Controllers, Vec<CgroupError>), CgroupError> {
     let (offered, mut enabled) = (Controllers::offered(folder)?, Controllers::enabled(folder)?);
     let mut refused = Vec::new();

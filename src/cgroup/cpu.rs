@@ -4,19 +4,19 @@ use std::time::Duration;
 
 use super::files::keyed;
 
-/// CPU time. These lines are there whether or not the controller is; those about throttling are not.
+/// CPU time. Available without the controller, except for throttling.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Stat {
     /// Time in user mode.
     pub user: Option<Duration>,
     /// Time in the kernel.
     pub system: Option<Duration>,
-    /// Time that runnable processes were held back by `cpu.max`.
+    /// Time in which processes were throttled by `cpu.max`.
     pub throttled: Option<Duration>,
 }
 
 impl Stat {
-    /// Reads the text of the file.
+    /// Parses the file.
     pub fn parse(text: &str) -> Self {
         let time = |key| keyed(text, key).map(Duration::from_micros);
         Stat { user: time("user_usec"), system: time("system_usec"), throttled: time("throttled_usec") }

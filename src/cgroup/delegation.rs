@@ -1,8 +1,7 @@
-//! Whether a cgroup was given to this process to make cgroups below it.
+//! Whether a cgroup is delegated to this process, so that it may create cgroups below it.
 //!
-//! Being able to write is not enough: root can write everywhere, and a user in every cgroup of the user's systemd, also in
-//! those of other programs. What counts is the mark that systemd leaves with `Delegate=`, or that the cgroup is the
-//! topmost one that belongs to this user.
+//! Write permission is not enough: root can write everywhere, and a user in all cgroups of the user's systemd, including those of
+//! other programs. A cgroup is delegated if it has the mark of systemd's `Delegate=`, or is the topmost one that belongs to this user.
 
 use std::fs::{self, File};
 use std::os::fd::AsFd;
@@ -13,40 +12,40 @@ use nix::unistd::{AccessFlags, access};
 
 use super::{CgroupError, Own};
 
-/// The marks: the first one of systemd 251 and newer, the second one of all, which only root can see.
+/// The marks of systemd: the first one since version 251, the second one in all versions, visible only to root.
 const MARKS: [&str; 2] = ["user.delegate", "trusted.delegate"];
 
-/// Why a cgroup is not ours.
+/// Why a cgroup cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum NotDelegated {
-    /// Nobody gave it to us.
+    /// It is not delegated.
     #[error("the cgroup {0} is not delegated to it")]
     Unmarked(String),
-    /// It was given to another manager, in whose cgroup this process runs.
-    #[error("it runs in a cgroup that {0} was given to another program to divide up")]
+    /// It is below a cgroup that is delegated to another program.
+    #[error("its cgroup is below {0}, which is delegated to another program")]
     Nested(String),
-    /// It may not be written to.
+    /// It is not writable.
     #[error("the cgroup {0} is read-only for it")]
     ReadOnly(String),
-    /// A second supervisor was started in the same cgroup.
-    #[error("another pushflow has divided up the cgroup {0}")]
+    /// Another supervisor uses it.
+    #[error("another pushflow uses the cgroup {0}")]
     Taken(String),
-    /// Something failed.
+    /// An operation failed.
     #[error(transparent)]
     Failed(#[from] CgroupError),
 }
 
-/// Checks that a cgroup was delegated to whoever runs in it, and locks it: the holder of the lock is its only manager.
+/// Checks that a cgroup is delegated, and locks it: only the holder of the lock manages it.
 ///
-/// `granted`: it was asked for and given as a delegated one. (A user's systemd of version 252 leaves no mark.)
+/// `granted`: systemd has just created it as a delegated one. (A user's systemd of version 252 sets no mark.)
 pub fn claim(own: &Own, granted: bool) -> Result<File, NotDelegated> {
     let name = || own.folder.display().to_string();
     if granted {
-        // So that whoever runs in a leaf of it knows; without it, nothing worse happens than that they do not.
+        // The mark is a hint for programs that run in its leaves. A failure does no harm.
         let _ = rustix::fs::setxattr(&own.folder, MARKS[0], b"1", rustix::fs::XattrFlags::empty());
     } else if !is_marked(&own.folder) && !is_boundary(&own.folder, nix::unistd::geteuid().as_raw()) {
         let parent = own.folder.parent().filter(|parent| parent.starts_with(&own.mount));
-        // A process in a unit of its own is in nobody's way; one in a leaf that another manager has made is.
+        // A process in a unit of its own does not interfere with the manager above; one in a leaf does.
         return Err(match parent.filter(|parent| is_marked(parent) && !is_unit(&own.folder)) {
             Some(parent) => NotDelegated::Nested(parent.display().to_string()),
             None => NotDelegated::Unmarked(name()),
@@ -70,7 +69,7 @@ fn is_marked(folder: &Path) -> bool {
     })
 }
 
-/// Whether a cgroup belongs to this user and the one above does not: how root gives one to a user without a mark.
+/// Whether a cgroup belongs to this user and its parent does not: root can delegate in this way, without a mark.
 fn is_boundary(folder: &Path, user: u32) -> bool {
     let owner = |path: &Path| fs::metadata(path).map(|found| found.uid()).ok();
     user != 0 && owner(folder) == Some(user) && folder.parent().and_then(owner).is_some_and(|above| above != user)

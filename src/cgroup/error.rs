@@ -1,17 +1,17 @@
-//! What went wrong with a file of the cgroup file system.
+//! Errors of operations on the cgroup file system.
 
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// An operation on a cgroup that the kernel refused.
+/// A failed operation on a cgroup.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot {operation} {}: {source}", path.display())]
 pub struct CgroupError {
-    /// What was tried: "write max to", "make", "remove".
+    /// The operation: "write max to", "create", "remove".
     pub operation: String,
     /// The file or folder.
     pub path: PathBuf,
-    /// What the kernel said.
+    /// The error of the kernel.
     pub source: io::Error,
 }
 

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use super::CgroupError;
 
-/// Writes a value in one write(2), as the kernel wants it.
+/// Writes a value in one write(2), as the kernel requires.
 pub(super) fn write(folder: &Path, file: &str, value: &str) -> Result<(), CgroupError> {
     let path = folder.join(file);
     fs::OpenOptions::new()
@@ -16,7 +16,7 @@ pub(super) fn write(folder: &Path, file: &str, value: &str) -> Result<(), Cgroup
         .map_err(|error| CgroupError::new(format!("write {value} to"), &path, error))
 }
 
-/// The text of a file.
+/// Reads a file.
 pub(super) fn read(folder: &Path, file: &str) -> Result<String, CgroupError> {
     let path = folder.join(file);
     fs::read_to_string(&path).map_err(|error| CgroupError::new("read", &path, error))
@@ -27,7 +27,7 @@ pub(super) fn keyed(text: &str, key: &str) -> Option<u64> {
     text.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(' ')?.trim().parse().ok())
 }
 
-/// The number of a file that holds one; "max" is none.
+/// The number in a file with a single number. "max" gives `None`.
 pub(super) fn single(text: &str) -> Option<u64> {
     text.trim().parse().ok()
 }

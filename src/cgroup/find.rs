@@ -1,4 +1,4 @@
-//! Where this process is among the cgroups: `/proc/self/cgroup` and `/proc/self/mountinfo`.
+//! Finds the cgroup of this process, from `/proc/self/cgroup` and `/proc/self/mountinfo`.
 
 use std::path::{Path, PathBuf};
 
@@ -6,20 +6,20 @@ use super::subtree::SUPERVISOR;
 use procfs::process::MountInfo;
 use procfs::{FromRead, ProcessCGroups};
 
-/// The cgroup that a process is in.
+/// The cgroup of a process.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Own {
     /// Its folder.
     pub folder: PathBuf,
-    /// Where the hierarchy is mounted.
+    /// The mount point of the hierarchy.
     pub mount: PathBuf,
-    /// Whether there are version 1 hierarchies beside this one, which may hold the controllers.
+    /// Whether there are also v1 hierarchies, which may have the controllers.
     pub hybrid: bool,
 }
 
 impl Own {
-    /// The cgroup around this one, where this one is the leaf of an earlier supervisor: a second run from the same shell,
-    /// which the first one has moved there.
+    /// The parent, if this cgroup is the leaf `supervisor` of an earlier run: that run has moved the shell into it, and this is a second
+    /// run from the same shell.
     pub(super) fn above_supervisor(self) -> Own {
         match self.folder.parent() {
             Some(parent) if self.folder.ends_with(SUPERVISOR) && parent.starts_with(&self.mount) => {
@@ -30,26 +30,26 @@ impl Own {
     }
 }
 
-/// Why there is no folder.
+/// Why the cgroup is unknown.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NotFound {
     /// `/proc` could not be read.
     #[error("cannot read {}: {why}", path.display())]
     Unreadable {
-        /// Which file.
+        /// The file.
         path: PathBuf,
-        /// Why.
+        /// The error.
         why: String,
     },
-    /// The process is in no cgroup of version 2, or no such hierarchy is mounted.
-    #[error("this host has no cgroups of version 2")]
+    /// The process is in no v2 cgroup, or the v2 hierarchy is not mounted.
+    #[error("this host has no cgroups v2")]
     NoHierarchy,
-    /// What is mounted is a part of the hierarchy that the process is not in.
-    #[error("the cgroup {0} is not below what is mounted here")]
+    /// Only a part of the hierarchy is mounted, and the cgroup is outside of it.
+    #[error("the cgroup {0} is outside of the mounted part of the hierarchy")]
     Outside(String),
 }
 
-/// Finds the cgroup of a process; `proc` is its folder in /proc: `/proc/self`.
+/// Finds the cgroup of a process. `proc` is its folder in /proc, such as `/proc/self`.
 pub fn own(proc: &Path) -> Result<Own, NotFound> {
     let file = proc.join("cgroup");
     let groups = ProcessCGroups::from_file(&file).map_err(|error| unreadable(&file, &error))?;
@@ -77,7 +77,7 @@ fn unreadable(path: &Path, why: &impl ToString) -> NotFound {
     NotFound::Unreadable { path: path.to_owned(), why: why.to_string() }
 }
 
-/// Blanks and backslashes in mountinfo are written in octal (proc(5)).
+/// Decodes octal escapes of white space and backslashes in mountinfo (proc(5)).
 fn unescaped(text: &str) -> String {
     [("\\040", " "), ("\\011", "\t"), ("\\012", "\n"), ("\\134", "\\")]
         .iter()

@@ -1,4 +1,4 @@
-//! Reading a cgroup's figures again and again: the files are opened once and read in place.
+//! Repeated reading of the figures of a cgroup. The files are opened once and read in place.
 
 use std::fs::{File, OpenOptions};
 use std::os::unix::fs::FileExt;
@@ -7,25 +7,25 @@ use std::time::Duration;
 
 use super::{cpu, files, io, pressure};
 
-/// Most of the files fit; `io.stat` has a line for each device.
+/// Initial size of the buffer. `io.stat`, with a line for each device, may need more.
 const FIRST_SIZE: usize = 4096;
 
-/// What a cgroup showed at one moment. What could not be read is absent.
+/// The figures of a cgroup at one moment. Figures that could not be read are `None`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Reading {
-    /// CPU time, since the cgroup was made.
+    /// CPU time since the cgroup was created.
     pub cpu: cpu::Stat,
-    /// Bytes read and written, since the cgroup was made.
+    /// Bytes read and written since the cgroup was created.
     pub io: Option<io::Stat>,
-    /// Memory in use now, bytes.
+    /// Memory in use, in bytes.
     pub memory: Option<u64>,
-    /// The most memory in use at once since the cgroup was made or the gauge reset, bytes.
+    /// Peak memory usage in bytes since the cgroup was created or the peak was reset.
     pub memory_peak: Option<u64>,
-    /// Processes and threads now.
+    /// Number of processes and threads.
     pub processes: Option<u64>,
-    /// The most processes and threads at once since the cgroup was made.
+    /// Peak number of processes and threads since the cgroup was created.
     pub processes_peak: Option<u64>,
-    /// How long something waited for the CPU, for memory, and for I/O, since the cgroup was made.
+    /// Time in which processes waited for CPU, memory and I/O since the cgroup was created.
     pub stalled: [Option<Duration>; 3],
 }
 
@@ -36,8 +36,8 @@ pub struct Gauges {
     io: Option<File>,
     memory: Option<File>,
     memory_peak: Option<File>,
-    /// Whether the peak may be reset through this file: root can open it for writing on any kernel, but only Linux 6.12
-    /// and newer take what is written.
+    /// Whether the peak can perhaps be reset through this file. Root can open it for writing on any kernel, but only Linux 6.12 and
+    /// newer accept a write.
     resettable: bool,
     processes: Option<File>,
     processes_peak: Option<File>,
@@ -46,7 +46,7 @@ pub struct Gauges {
 }
 
 impl Gauges {
-    /// Opens what there is.
+    /// Opens the files that exist.
     pub fn open(folder: &Path) -> Self {
         let open = |name: &str| File::open(folder.join(name)).ok();
         let writable = OpenOptions::new().read(true).write(true).open(folder.join("memory.peak")).ok();

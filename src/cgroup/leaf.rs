@@ -1,4 +1,4 @@
-//! One cgroup with processes in it: made, limited, killed and removed.
+//! One cgroup with processes: creating, limiting, killing and removing it.
 
 use std::fs::{self, OpenOptions};
 use std::io::ErrorKind;
@@ -7,17 +7,17 @@ use std::path::{Path, PathBuf};
 
 use super::{CgroupError, Controllers, Limits, Unapplied, files, memory, pids};
 
-/// A cgroup that holds processes. The folder is removed by [`Leaf::remove`], not when the value goes.
+/// A cgroup with processes. [`Leaf::remove`] removes the folder; dropping the value does not.
 #[derive(Debug)]
 pub struct Leaf {
     folder: PathBuf,
-    /// `cgroup.procs`, open for writing: a process that writes "0" to it moves in, also one that could not open it.
-    door: OwnedFd,
+    /// `cgroup.procs`, open for writing. A process that writes "0" to it moves into the cgroup, even if it may not open the file.
+    procs_fd: OwnedFd,
     controllers: Controllers,
 }
 
 impl Leaf {
-    /// Makes a cgroup. An empty one that was left behind under this name is replaced.
+    /// Creates a cgroup. An empty one of this name, left behind earlier, is replaced.
     pub(super) fn make(folder: PathBuf, controllers: Controllers) -> Result<Self, CgroupError> {
         let made = match fs::create_dir(&folder) {
             Err(error) if error.kind() == ErrorKind::AlreadyExists => {
@@ -25,15 +25,15 @@ impl Leaf {
             }
             made => made,
         };
-        made.map_err(|error| CgroupError::new("make", &folder, error))?;
+        made.map_err(|error| CgroupError::new("create", &folder, error))?;
         Leaf::open(folder, controllers)
     }
 
     pub(super) fn open(folder: PathBuf, controllers: Controllers) -> Result<Self, CgroupError> {
         let path = folder.join("cgroup.procs");
-        let door =
+        let procs_fd =
             OpenOptions::new().write(true).open(&path).map_err(|error| CgroupError::new("open", &path, error))?.into();
-        Ok(Leaf { folder, door, controllers })
+        Ok(Leaf { folder, procs_fd, controllers })
     }
 
     /// Its folder.
@@ -41,7 +41,7 @@ impl Leaf {
         &self.folder
     }
 
-    /// Its name, the last part of the folder's.
+    /// Its name: the last part of the path.
     pub fn name(&self) -> String {
         self.folder.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
     }
@@ -51,17 +51,17 @@ impl Leaf {
         self.controllers
     }
 
-    /// Where a process writes "0" to move in, before it runs anything of the user's.
-    pub fn door(&self) -> BorrowedFd<'_> {
-        self.door.as_fd()
+    /// The open `cgroup.procs`: a child process writes "0" to it before it starts a program.
+    pub fn procs_fd(&self) -> BorrowedFd<'_> {
+        self.procs_fd.as_fd()
     }
 
-    /// Puts limits on it; returns those that are not in force.
+    /// Applies limits. Returns those that could not be applied.
     pub fn limit(&self, limits: &Limits) -> Vec<Unapplied> {
         limits.apply(&self.folder, self.controllers)
     }
 
-    /// Kills every process in it, however it came there, at once (Linux 5.14 and newer).
+    /// Kills all its processes at once (Linux 5.14 and newer).
     pub fn kill(&self) -> Result<(), CgroupError> {
         files::write(&self.folder, "cgroup.kill", "1")
     }
@@ -72,7 +72,7 @@ impl Leaf {
         Ok(text.lines().filter_map(|line| line.parse().ok()).collect())
     }
 
-    /// Removes it. False while there still is something in it.
+    /// Removes the cgroup. Returns false while it contains processes.
     pub fn remove(&self) -> Result<bool, CgroupError> {
         match fs::remove_dir(&self.folder) {
             Ok(()) => Ok(true),
@@ -82,17 +82,17 @@ impl Leaf {
         }
     }
 
-    /// What the memory controller has counted; absent where there is none.
+    /// The counters of the memory controller. `None` without that controller.
     pub fn memory_events(&self) -> Option<memory::Events> {
         files::read(&self.folder, "memory.events").ok().map(|text| memory::Events::parse(&text))
     }
 
-    /// The most memory that was used at once, bytes.
+    /// The peak memory usage in bytes.
     pub fn memory_peak(&self) -> Option<u64> {
         files::read(&self.folder, "memory.peak").ok().and_then(|text| files::single(&text))
     }
 
-    /// How often a process or thread could not be started because of `pids.max`.
+    /// Number of processes and threads that could not be created because of `pids.max`.
     pub fn refused_forks(&self) -> Option<u64> {
         files::read(&self.folder, "pids.events").ok().and_then(|text| pids::refused(&text))
     }

@@ -2,7 +2,7 @@
 
 use super::files::keyed;
 
-/// `pids.events`: how often fork(2) or clone(2) failed because of a limit.
+/// The counter in `pids.events`: failures of fork(2) and clone(2) because of a limit.
 pub fn refused(text: &str) -> Option<u64> {
     keyed(text, "max")
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-/// For how long, in all, at least one process had to wait for the resource.
+/// Total time in which at least one process waited for the resource.
 pub fn stalled(text: &str) -> Option<Duration> {
     let some = text.lines().find_map(|line| line.strip_prefix("some "))?;
     let total = some.split_whitespace().find_map(|field| field.strip_prefix("total="))?;

@@ -1,5 +1,5 @@
-//! A delegated scope from systemd: what a supervisor in the foreground asks for, as it is in the cgroup of whoever started
-//! it (`StartTransientUnit` in org.freedesktop.systemd1(5)).
+//! Asks systemd for a delegated scope (`StartTransientUnit` in org.freedesktop.systemd1(5)). A foreground run needs one: it starts in
+//! the cgroup of its shell.
 
 use std::path::Path;
 use std::sync::mpsc;
@@ -10,24 +10,24 @@ use futures_lite::StreamExt;
 use zbus::wire::{OwnedObjectPath, Variant};
 use zbus::{Connection, connection};
 
-/// A bus or systemd that does not answer holds up a run no longer than this.
+/// Maximum time to wait for the bus and systemd.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Why there is no scope.
+/// Why there is no scope. The text follows the reason why the present cgroup cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum NoScope {
-    /// systemd is not what started this host.
-    #[error("there is no systemd to ask for one of its own")]
+    /// This host does not run systemd.
+    #[error("there is no systemd that could create a scope")]
     NoSystemd,
-    /// It said no, or could not be asked.
-    #[error("systemd gave it none of its own: {0}")]
+    /// systemd refused, or could not be reached.
+    #[error("systemd did not create a scope: {0}")]
     Refused(String),
-    /// It did not answer in time.
-    #[error("systemd has not given it one of its own within {PATIENCE:?}")]
+    /// systemd did not answer in time.
+    #[error("systemd did not create a scope within {PATIENCE:?}")]
     Silent,
 }
 
-/// Which systemd.
+/// The systemd to ask.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Manager {
     /// The user's, on the session bus.
@@ -37,51 +37,55 @@ pub enum Manager {
 }
 
 impl Manager {
-    /// Root has the host's, everybody else a systemd of their own.
+    /// Root uses that of the host, other users their own.
     pub fn of_this_user() -> Self {
         if nix::unistd::geteuid().is_root() { Manager::System } else { Manager::User }
     }
 }
 
-/// What is asked for.
+/// The scope to create.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Scope {
     /// Its name, ending in `.scope`.
     pub name: String,
-    /// What people see of it.
+    /// Its description.
     pub description: String,
-    /// The slice it goes into; the manager's usual one where absent.
+    /// Its slice. `None` means the default.
     pub slice: Option<String>,
 }
 
-/// Moves this process into a new scope that is delegated to it. It ends with the last process in it.
+/// Moves this process into a new delegated scope. The scope ends with its last process.
 ///
-/// Call it before any process or thread of consequence is started: those stay where they are.
+/// Call it before child processes are started: they would stay in the old cgroup.
 pub fn enter(manager: Manager, scope: Scope) -> Result<(), NoScope> {
-    // What sd_booted(3) looks at.
+    // The test of sd_booted(3).
     if !Path::new("/run/systemd/system").is_dir() {
         return Err(NoScope::NoSystemd);
     }
     let (answer, answered) = mpsc::channel();
     let asking = thread::Builder::new().name("scope".to_owned()).spawn(move || {
-        // Nobody listens any more: the answer came too late.
+        // After the timeout, nobody receives the answer.
         let _ = answer.send(zbus::block_on(ask(manager, &scope)));
     });
     asking.map_err(|error| NoScope::Refused(error.to_string()))?;
     match answered.recv_timeout(PATIENCE) {
         Ok(Ok(())) => Ok(()),
-        Ok(Err(error)) => Err(NoScope::Refused(error)),
+        Ok(Err(error)) => Err(error),
         Err(_) => Err(NoScope::Silent),
     }
 }
 
-async fn ask(manager: Manager, scope: &Scope) -> Result<(), String> {
+async fn ask(manager: Manager, scope: &Scope) -> Result<(), NoScope> {
     let builder = match manager {
         Manager::User => connection::Builder::session(),
         Manager::System => connection::Builder::system(),
     };
-    let connection = builder.method_timeout(PATIENCE).build().await.map_err(|error| error.to_string())?;
-    start(&connection, scope).await.map_err(|error| match error {
+    let connection = builder.method_timeout(PATIENCE).build().await.map_err(refused)?;
+    start(&connection, scope).await.map_err(refused)
+}
+
+fn refused(error: zbus::Error) -> NoScope {
+    NoScope::Refused(match error {
         zbus::Error::MethodError(name, Some(text), _) => format!("{text} ({name})"),
         error => error.to_string(),
     })
@@ -95,7 +99,7 @@ async fn start(connection: &Connection, scope: &Scope) -> zbus::Result<()> {
         "org.freedesktop.systemd1.Manager",
     )
     .await?;
-    // Signals are sent to those who asked for them; listening comes first, so that the end of the job is not missed.
+    // Subscribe before the job starts, so that its end is not missed.
     let mut removed = systemd.receive_signal("JobRemoved").await?;
     let _: () = systemd.call("Subscribe", &()).await?;
     let mut properties: Vec<(&str, Variant<'_>)> = vec![

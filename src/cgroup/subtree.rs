@@ -1,7 +1,7 @@
-//! The part of the hierarchy that was delegated to this supervisor.
+//! The part of the hierarchy that is delegated to this supervisor.
 //!
-//! Processes and enabled controllers exclude each other in one cgroup ("no internal processes", cgroup-v2.rst), so the
-//! supervisor moves into a leaf of its own, `supervisor/`, and everything it starts gets leaves beside that.
+//! A cgroup cannot have both processes and enabled controllers ("no internal process constraint", cgroup-v2.rst). So the
+//! supervisor moves into a leaf cgroup, `supervisor/`, and everything that it starts gets leaf cgroups beside that.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -9,8 +9,8 @@ use std::path::{Path, PathBuf};
 use super::delegation::claim;
 use super::{CgroupError, Controller, Controllers, Leaf, NotDelegated, Own, controllers, files};
 
-/// Names are cut after so many bytes; the kernel takes 255.
-const LONGEST_NAME: usize = 150;
+/// Maximum length of a name in bytes. The limit of the kernel is 255.
+const MAX_NAME: usize = 150;
 
 /// The leaf of the supervisor.
 pub(super) const SUPERVISOR: &str = "supervisor";
@@ -22,19 +22,19 @@ pub struct Subtree {
     controllers: Controllers,
     refused: Vec<CgroupError>,
     hybrid: bool,
-    /// Held as long as this supervisor lives.
+    /// Held until this supervisor ends.
     _lock: File,
 }
 
 impl Subtree {
-    /// Moves this process into the leaf `supervisor` of its cgroup, and passes on what controllers there are. All of its
-    /// threads move along. `granted` is what [`claim`] wants to know.
+    /// Moves this process, with all threads, into the leaf `supervisor` of its cgroup, and enables all controllers for the leaves.
+    /// `granted`: see [`claim`].
     pub fn take(own: &Own, granted: bool) -> Result<Self, NotDelegated> {
         let lock = claim(own, granted)?;
         let supervisor = own.folder.join(SUPERVISOR);
         let leaf = Leaf::make(supervisor.clone(), Controllers::default())
             .or_else(|error| Leaf::open(supervisor.clone(), Controllers::default()).map_err(|_| error))?;
-        nix::unistd::write(leaf.door(), b"0")
+        nix::unistd::write(leaf.procs_fd(), b"0")
             .map_err(|error| CgroupError::new("move the supervisor to", &supervisor, error))?;
         move_the_others(&own.folder, &leaf);
         let (controllers, refused) = controllers::enable(&own.folder)?;
@@ -46,12 +46,12 @@ impl Subtree {
         &self.folder
     }
 
-    /// The controllers that its leaves have.
+    /// The controllers of its leaves.
     pub fn controllers(&self) -> Controllers {
         self.controllers
     }
 
-    /// Which of these controllers are missing and why, if any are.
+    /// Describes which of these controllers are missing, and why.
     pub fn what_is_missing(&self, wanted: &[Controller]) -> Option<String> {
         let missing = self.controllers.missing().filter(|controller| wanted.contains(controller));
         let missing: Vec<String> = missing.map(|controller| controller.to_string()).collect();
@@ -60,14 +60,14 @@ impl Subtree {
         }
         let why = match self.refused.first() {
             Some(refused) => format!(": {refused}"),
-            None if self.hybrid => " (cgroups of version 1 hold them)".to_owned(),
+            None if self.hybrid => " (cgroups v1 use them)".to_owned(),
             None => String::new(),
         };
         let (noun, verb) = if missing.len() == 1 { ("controller", "is") } else { ("controllers", "are") };
-        Some(format!("the {noun} {} {verb} not there for {}{why}", missing.join(", "), self.folder.display()))
+        Some(format!("the {noun} {} {verb} not available for {}{why}", missing.join(", "), self.folder.display()))
     }
 
-    /// What brings the missing controllers, where that is known.
+    /// How to get the missing controllers, if that is known.
     pub fn remedy(&self) -> &'static str {
         match self.controllers.missing().next() {
             Some(_) if self.hybrid && self.refused.is_empty() => {
@@ -78,27 +78,27 @@ impl Subtree {
         }
     }
 
-    /// Makes a leaf with this name, of which what a folder's name cannot have is escaped.
+    /// Creates a leaf. Its name is escaped.
     pub fn leaf(&self, kind: &str, what: &str, number: u32) -> Result<Leaf, CgroupError> {
         Leaf::make(self.folder.join(format!("{kind}-{}-{number}", escaped(what))), self.controllers)
     }
 }
 
-/// Moves what else is in a delegated cgroup, the supervisor's own guardian or the shell that started it, out of the way of
-/// the controllers. What cannot be moved shows when they are enabled.
+/// Moves all other processes of a delegated cgroup (the guardian, or the shell that started it) to a leaf, so that controllers can be
+/// enabled. If that fails, enabling the controllers reports it.
 fn move_the_others(folder: &Path, leaf: &Leaf) {
     let text = files::read(folder, "cgroup.procs").unwrap_or_default();
     for process in text.lines() {
-        // One that has ended meanwhile is out of the way.
-        let _ = nix::unistd::write(leaf.door(), process.as_bytes());
+        // A process may have ended meanwhile.
+        let _ = nix::unistd::write(leaf.procs_fd(), process.as_bytes());
     }
 }
 
-/// A name as a part of a file's name: as systemd-escape(1) does it, cut where it gets too long.
+/// A name as part of a file name: escaped as by systemd-escape(1), and shortened.
 pub fn escaped(name: &str) -> String {
     let mut escaped = String::new();
     for byte in name.bytes() {
-        if escaped.len() >= LONGEST_NAME {
+        if escaped.len() >= MAX_NAME {
             break;
         }
         match byte {
@@ -114,9 +114,9 @@ mod tests {
     use super::escaped;
 
     #[test]
-    fn names_become_names_of_folders() {
+    fn names_are_escaped_and_shortened() {
         assert_eq!(escaped("default"), "default");
         assert_eq!(escaped("sub/a b"), "sub\\x2fa\\x20b");
-        assert!(escaped(&"ä".repeat(200)).len() <= super::LONGEST_NAME + 4);
+        assert!(escaped(&"ä".repeat(200)).len() <= super::MAX_NAME + 4);
     }
 }

@@ -39,7 +39,7 @@ pub(super) fn run(args: &ConvertArgs) -> Result<Exit, Failure> {
     let mut stdout = io::stdout().lock();
     stdout.write_all(converted.toml.as_bytes()).and_then(|()| stdout.flush()).map_err(cannot_write)?;
     for warning in converted.warnings {
-        writeln!(io::stderr(), "warning: {}", text::lines(&warning.to_string())).map_err(cannot_write)?;
+        writeln!(io::stderr(), "warning: {}", text::line(&warning)).map_err(cannot_write)?;
     }
     Ok(Exit::Finished)
 }

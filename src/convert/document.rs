@@ -1,4 +1,4 @@
-//! The text of a converted workflow file, as a person would write it.
+//! The text of the converted workflow file.
 
 use std::fmt::Write as _;
 
@@ -7,8 +7,9 @@ use super::instance::{Instance, Node, Value, What};
 use super::names;
 use super::placement::{PlacedLink, PlacedScope, When};
 use super::walk::Source;
+use crate::text;
 
-/// Writes the file and the warnings that go with it.
+/// Writes the file and its warnings.
 pub(super) fn write(source: &Source, instance: &Instance, scopes: &[PlacedScope]) -> Converted {
     let mut writer = Writer { instance, scopes, text: String::new() };
     writer.head(source);
@@ -23,8 +24,8 @@ pub(super) fn write(source: &Source, instance: &Instance, scopes: &[PlacedScope]
 
 fn sentence(instance: &Instance, warning: &super::instance::Warning) -> String {
     match warning.node {
-        Some(node) => format!("actor \"{}\": {}", instance.nodes[node].name, warning.text),
-        None => warning.text.clone(),
+        Some(node) => text::line(&format!("actor \"{}\": {}", instance.nodes[node].name, warning.text)).into_owned(),
+        None => text::line(&warning.text).into_owned(),
     }
 }
 
@@ -56,8 +57,7 @@ impl Writer<'_> {
     }
 
     fn comment(&mut self, text: &str) {
-        let text: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
-        self.line(format!("# {text}"));
+        self.line(format!("# {}", text::line(text)));
     }
 
     fn has_table(&self, node: usize) -> bool {

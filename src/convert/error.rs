@@ -1,7 +1,9 @@
-//! Why a class could not be converted, in sentences.
+//! Why a class could not be converted.
 
 use serde::Deserialize;
 use thiserror::Error;
+
+use crate::text;
 
 /// Why a class could not be converted.
 #[derive(Debug, Error)]
@@ -11,10 +13,10 @@ pub enum ConvertError {
     NoPython {
         /// The interpreter.
         python: String,
-        /// What the system said.
+        /// The error of the system.
         error: std::io::Error,
     },
-    /// The interpreter ended without an answer; it has said why on standard error.
+    /// The interpreter ended without an answer. Its standard error has the reason.
     #[error("{python} ended without an answer ({status})")]
     NoAnswer {
         /// The interpreter.
@@ -22,23 +24,23 @@ pub enum ConvertError {
         /// Its exit status.
         status: std::process::ExitStatus,
     },
-    /// The answer is not what the walking program writes.
-    #[error("{python} gave an answer that is not understood: {error}")]
+    /// The answer is not valid.
+    #[error("the answer of {python} is not valid: {error}")]
     BadAnswer {
         /// The interpreter.
         python: String,
-        /// Where it stops making sense.
+        /// The error in it.
         error: serde_json::Error,
     },
-    /// The class, its module or pypushflow itself is not as it should be.
+    /// There is no such class, or it cannot be imported or instantiated.
     #[error("{sentence}")]
     Refused {
-        /// What is wrong.
+        /// The reason.
         sentence: String,
     },
 }
 
-/// What the walking program says where there is nothing to convert.
+/// Answers of `walk.py` if there is nothing to convert.
 #[derive(Debug, Deserialize)]
 #[serde(tag = "reason", rename_all = "snake_case")]
 pub(super) enum Refusal {
@@ -54,7 +56,7 @@ pub(super) enum Refusal {
     NoAttribute { attribute: String },
 }
 
-/// What Python raised, and where.
+/// A Python exception and its location.
 #[derive(Debug, Deserialize)]
 pub(super) struct Said {
     error: String,
@@ -72,30 +74,31 @@ impl std::fmt::Display for Said {
 }
 
 impl Refusal {
-    /// The refusal as a sentence about `module` and `class` in `python`.
+    /// The error message about `module` and `class` in `python`. Names come from the module, so control characters are escaped.
     pub(super) fn into_error(self, python: &str, module: &str, class: Option<&str>) -> ConvertError {
+        let names = |known: &[String]| text::line(&known.join(", ")).into_owned();
         let name = class.unwrap_or("the class");
         let sentence = match self {
             Refusal::NoFile { module } => format!("there is no file {module}"),
-            Refusal::NoModule { missing } => format!("{python} knows no module {missing}"),
+            Refusal::NoModule { missing } => format!("{python} has no module {missing}"),
             Refusal::NoPypushflow => {
-                format!("pypushflow is not installed in {python}: name the Python that has it with --python")
+                format!("pypushflow is not installed in {python}: set the Python that has it with --python")
             }
             Refusal::PypushflowBroken(said) => format!("pypushflow cannot be imported in {python}: {said}"),
             Refusal::ImportFailed(said) => format!("{module} cannot be imported: {said}"),
             Refusal::ConstructorFailed(said) => format!("{name} of {module} cannot be instantiated: {said}"),
             Refusal::WhichClass { known } if known.is_empty() => format!("{module} has no workflow class"),
             Refusal::WhichClass { known } => {
-                format!("{module} has several workflow classes: write {module}:CLASS with one of {}", known.join(", "))
+                format!("{module} has several workflow classes: write {module}:CLASS with one of {}", names(&known))
             }
             Refusal::NoClass { known } if known.is_empty() => {
                 format!("{module} has no class {name}, nor any other workflow class")
             }
             Refusal::NoClass { known } => {
-                format!("{module} has no class {name}; its workflow classes: {}", known.join(", "))
+                format!("{module} has no class {name}; its workflow classes: {}", names(&known))
             }
             Refusal::NotAWorkflow { found } => {
-                format!("{name} of {module} makes no pypushflow workflow, but an object of type {found}")
+                format!("{name} of {module} is not a pypushflow workflow, but of type {}", text::line(&found))
             }
             Refusal::NoAttribute { attribute } => format!("the workflow {name} of {module} has no {attribute}"),
         };
@@ -113,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn refusals_are_sentences_that_name_what_is_missing() {
+    fn refusals_name_what_is_missing() {
         insta::assert_snapshot!(
             [
                 r#"{"reason": "no_file", "module": "flows/mx.py"}"#,
@@ -133,8 +136,8 @@ mod tests {
             .join("\n"),
             @r"
             there is no file flows/mx.py
-            /opt/bin/python knows no module flows
-            pypushflow is not installed in /opt/bin/python: name the Python that has it with --python
+            /opt/bin/python has no module flows
+            pypushflow is not installed in /opt/bin/python: set the Python that has it with --python
             pypushflow cannot be imported in /opt/bin/python: ImportError: no
             flows.mx cannot be imported: NameError: x (/flows/mx.py:3)
             Integrate of flows.mx cannot be instantiated: KeyError: 'a' (/flows/mx.py:7)
@@ -142,7 +145,7 @@ mod tests {
             flows.mx has several workflow classes: write flows.mx:CLASS with one of One, Two
             flows.mx has no class Integrate, nor any other workflow class
             flows.mx has no class Integrate; its workflow classes: One, Two
-            Integrate of flows.mx makes no pypushflow workflow, but an object of type int
+            Integrate of flows.mx is not a pypushflow workflow, but of type int
             the workflow Integrate of flows.mx has no stopActor
             "
         );

@@ -1,6 +1,6 @@
-//! Reading pypushflow's `Workflow` classes: an instance of one, walked by a Python program, becomes a workflow file.
+//! Converts pypushflow's `Workflow` classes to workflow files. A Python program describes an instance of the class.
 //!
-//! Nothing here runs a workflow or checks one: the text it makes is read by [`config`](crate::config) like any other.
+//! Nothing here runs or checks a workflow: the result is read by [`config`](crate::config) like any other file.
 
 mod document;
 mod error;
@@ -22,11 +22,11 @@ pub use walk::Source;
 pub struct Converted {
     /// The workflow file.
     pub toml: String,
-    /// What the file cannot say, one sentence each; the file has them as comments too.
+    /// What the file cannot express, one line each. The file also has them as comments.
     pub warnings: Vec<String>,
 }
 
-/// Instantiates a pypushflow workflow class in the Python that has it, and writes the instance as a workflow file.
+/// Instantiates a pypushflow workflow class in its Python, and converts the instance to a workflow file.
 pub fn convert(source: &Source) -> Result<Converted, ConvertError> {
     Ok(write(source, walk::walk(source)?))
 }

@@ -1,4 +1,4 @@
-//! Names that a workflow file accepts, readable and unique in their scope.
+//! Names that are valid in a workflow file and unique in their scope.
 
 use std::collections::HashSet;
 
@@ -7,12 +7,12 @@ use std::collections::HashSet;
 pub(super) struct Names(HashSet<String>);
 
 impl Names {
-    /// Takes these names for what cannot be renamed.
+    /// Reserves names that cannot be changed.
     pub(super) fn reserve<'a>(&mut self, names: impl IntoIterator<Item = &'a str>) {
         self.0.extend(names.into_iter().map(String::from));
     }
 
-    /// Whether nothing has this name yet.
+    /// Whether a name is not used yet.
     pub(super) fn is_free(&self, name: &str) -> bool {
         !self.0.contains(name)
     }
@@ -30,15 +30,15 @@ impl Names {
     }
 }
 
-/// The longest name, in bytes, before a number is put behind it.
-const LONGEST: usize = 180;
+/// Maximum length of a name in bytes, without an appended number.
+const MAX_LENGTH: usize = 180;
 
-/// The name without what the file's format forbids: "." and "/" are separators, control characters cannot be seen.
+/// A valid name: separators ("." and "/") and control characters are replaced.
 fn allowed(name: &str) -> String {
     replaced(name, &['.', '/'])
 }
 
-/// The name of a workflow: it may have dots.
+/// A valid name of a workflow, which may contain dots.
 pub(super) fn of_workflow(name: &str) -> String {
     replaced(name, &['/'])
 }
@@ -46,7 +46,7 @@ pub(super) fn of_workflow(name: &str) -> String {
 fn replaced(name: &str, forbidden: &[char]) -> String {
     let mut name: String =
         name.chars().map(|c| if forbidden.contains(&c) || c.is_control() { '_' } else { c }).collect();
-    while name.len() > LONGEST {
+    while name.len() > MAX_LENGTH {
         name.pop();
     }
     match name.trim() {
@@ -68,7 +68,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_format_forbids_becomes_an_underscore() {
+    fn invalid_characters_become_underscores() {
         let mut names = Names::default();
         assert_eq!(names.take("a.b/c\nd"), "a_b_c_d");
         assert_eq!(names.take("  "), "unnamed");

@@ -1,4 +1,4 @@
-//! Runs the walking program in the Python that has pypushflow.
+//! Runs `walk.py`, which describes a workflow, in the Python that has pypushflow.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -16,13 +16,13 @@ const WALK: &str = include_str!("walk.py");
 pub struct Source {
     /// A dotted module or the path of a `.py` file.
     pub module: String,
-    /// The class in it; the only workflow class of the module where absent.
+    /// The class. `None` means the only workflow class of the module.
     pub class: Option<String>,
-    /// An interpreter or the folder of a virtual or conda environment; `python3` on `PATH` where absent.
+    /// An interpreter, or the folder of a virtual or conda environment. `None` means `python3` in `PATH`.
     pub python: Option<PathBuf>,
     /// Positional arguments of the constructor.
     pub args: Vec<serde_json::Value>,
-    /// Keyword arguments of the constructor. Where it wants a `name` and is given none, it gets the class's.
+    /// Keyword arguments of the constructor. A required `name` that is missing is that of the class.
     pub kwargs: serde_json::Map<String, serde_json::Value>,
 }
 
@@ -36,7 +36,7 @@ impl Source {
     }
 }
 
-/// Makes an instance and walks it.
+/// Creates an instance and describes it.
 pub(super) fn walk(source: &Source) -> Result<Instance, ConvertError> {
     let interpreter = source.interpreter();
     let python = interpreter.display().to_string();

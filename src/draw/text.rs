@@ -1,25 +1,18 @@
-//! Text in pictures: made safe for each format, cut to a length, and measured without a font.
+//! Text in pictures: escaped for each format, shortened, and measured without a font.
 
-use crate::text::is_active;
+use crate::text::{cut, is_active};
 
-/// On one line: what would break or hide it becomes a space.
+/// A text on one line. Control characters become spaces.
 pub(super) fn one_line(text: &str) -> String {
     text.chars().map(|char| if is_active(char) { ' ' } else { char }).collect()
 }
 
-/// On one line, and not longer than that many characters.
+/// A text on one line, shortened to a number of characters.
 pub(super) fn elided(text: &str, longest: usize) -> String {
-    let mut text = one_line(text);
-    if let Some((cut, _)) = text.char_indices().nth(longest.saturating_sub(1))
-        && text[cut..].chars().nth(1).is_some()
-    {
-        text.truncate(cut);
-        text.push('…');
-    }
-    text
+    cut(&one_line(text), longest).into_owned()
 }
 
-/// For XML, and for the HTML that dot reads in labels.
+/// Escapes a text for XML, and for HTML labels of dot.
 pub(super) fn xml(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for char in text.chars() {
@@ -36,12 +29,12 @@ pub(super) fn xml(text: &str) -> String {
     escaped
 }
 
-/// For a quoted string of dot, where a backslash starts an escape sequence and an ampersand an HTML entity.
+/// Escapes a text for a quoted string of dot. A backslash starts an escape sequence, an ampersand an HTML entity.
 pub(super) fn dot(text: &str) -> String {
     one_line(text).replace('&', "&amp;").replace('\\', "\\\\").replace('"', "\\\"")
 }
 
-/// For a quoted text of Mermaid: whatever could mean something there goes by its number.
+/// Escapes a text for a quoted string of Mermaid: special characters become numeric entities.
 pub(super) fn mermaid(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for char in one_line(text).chars() {
@@ -54,12 +47,12 @@ pub(super) fn mermaid(text: &str) -> String {
     escaped
 }
 
-/// About how wide a text is, in units of the font size: rather too much than too little, as the font is not known.
+/// The approximate width of a text, in units of the font size. The font is unknown, so the estimate is generous.
 pub(super) fn width(text: &str) -> f64 {
     text.chars().map(char_width).sum()
 }
 
-/// As much of a text as fits, in units of the font size.
+/// A text, shortened to a width in units of the font size.
 pub(super) fn fitted(text: &str, room: f64) -> String {
     let mut longest = text.chars().count();
     let mut fitted = text.to_owned();
@@ -87,7 +80,7 @@ mod tests {
     use super::{elided, fitted, width};
 
     #[test]
-    fn a_long_text_is_cut_and_a_short_one_is_not() {
+    fn only_long_texts_are_shortened() {
         assert_eq!(elided("resolution", 10), "resolution");
         assert_eq!(elided("resolution", 9), "resoluti…");
         assert_eq!(elided("日本語", 2), "日…");

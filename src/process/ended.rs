@@ -4,12 +4,12 @@ use std::fmt;
 
 use nix::sys::signal::Signal;
 
-/// How a process ended, as `wait(2)` tells it.
+/// How a process ended (wait(2)).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ended {
     /// It exited with this code.
     Exited(i32),
-    /// A signal ended it, by number.
+    /// It was killed by the signal with this number.
     Killed(i32),
 }
 

@@ -1,26 +1,25 @@
-//! What /proc knows of one process, read again and again: the files are opened once. A file of a process that is gone gives
-//! nothing, and never figures of another process with the same number.
+//! Repeated reading of the usage figures of one process from /proc. The files are opened once: after the process has ended, they
+//! return nothing, and never the figures of another process with the same id.
 
 use std::fs::{File, OpenOptions};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::time::Duration;
 
-/// Figures of one process at one moment. What could not be read is absent.
+/// Figures of a process at one moment. Figures that could not be read are `None`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Figures {
-    /// CPU time in user mode and in the kernel, of the process and the children that it has waited for; in steps of a clock
-    /// tick, 10 ms mostly.
+    /// User and system CPU time of the process and the children that it has waited for, in steps of a clock tick (usually 10 ms).
     pub cpu: Option<(Duration, Duration)>,
-    /// Bytes read from and written to block devices, of the same.
+    /// Bytes read from and written to block devices, by the same processes.
     pub io: Option<(u64, u64)>,
-    /// Memory in use now, bytes, of the process alone.
+    /// Memory in use in bytes, of the process alone.
     pub memory: Option<u64>,
-    /// The most memory in use at once since it started or [`ProcessFiles::reset_memory_peak`], bytes.
+    /// Peak memory usage in bytes, since the start or [`ProcessFiles::reset_memory_peak`].
     pub memory_peak: Option<u64>,
 }
 
-/// Which figures are wanted: each costs some microseconds.
+/// The figures to read. Each costs some microseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[allow(missing_docs)]
 pub struct Wanted {
@@ -40,7 +39,7 @@ pub struct ProcessFiles {
 }
 
 impl ProcessFiles {
-    /// Opens what is wanted below `folder`, `/proc/PID`.
+    /// Opens the files in `folder` (`/proc/PID`).
     pub fn open(folder: &Path, wanted: Wanted) -> Self {
         let open = |wanted: bool, name: &str| wanted.then(|| File::open(folder.join(name)).ok()).flatten();
         let clear_refs = OpenOptions::new().write(true).open(folder.join("clear_refs")).ok();
@@ -53,7 +52,7 @@ impl ProcessFiles {
         }
     }
 
-    /// Reads them.
+    /// Reads the figures.
     pub fn read(&self) -> Figures {
         let mut buffer = [0; 4096];
         let cpu = text(&self.stat, &mut buffer).and_then(cpu_ticks);
@@ -65,7 +64,7 @@ impl ProcessFiles {
         Figures { cpu, io, memory: memory("VmRSS:"), memory_peak: memory("VmHWM:") }
     }
 
-    /// Lets the peak of the memory begin anew (`clear_refs` in proc(5), 5); false where that cannot be.
+    /// Resets the memory peak (proc(5), `clear_refs`, value 5). Returns false if that fails.
     pub fn reset_memory_peak(&self) -> bool {
         self.clear_refs.as_ref().is_some_and(|file| file.write_at(b"5", 0).is_ok())
     }
@@ -80,9 +79,9 @@ fn text<'a>(file: &Option<File>, buffer: &'a mut [u8]) -> Option<&'a str> {
     std::str::from_utf8(&buffer[..count]).ok()
 }
 
-/// User and system ticks, those of waited-for children among them: fields 14 to 17 of proc_pid_stat(5).
+/// User and system ticks, including waited-for children: fields 14 to 17 of proc_pid_stat(5).
 fn cpu_ticks(stat: &str) -> Option<(u64, u64)> {
-    // The name in brackets may hold anything; the third field comes after it.
+    // The name in brackets may contain any character. The third field follows it.
     let (_, fields) = stat.rsplit_once(')')?;
     let mut ticks = fields.split_whitespace().skip(11).map(|field| field.parse::<u64>().ok());
     let mut next = || ticks.next().flatten();
@@ -119,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_there_is_absent() {
+    fn missing_files_give_no_figures() {
         let folder = tempfile::tempdir().unwrap();
         let files = ProcessFiles::open(folder.path(), ALL);
         assert_eq!(files.read(), Figures::default());

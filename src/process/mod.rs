@@ -1,18 +1,18 @@
-//! Processes: starting, signalling, reaping, and the tree of all that came of it. Knows nothing of workflows.
+//! Processes: starting, signalling, reaping, and process trees. Knows nothing of workflows.
 
 pub mod figures;
 #[allow(unsafe_code)]
 pub mod sys;
 pub mod tree;
 
-pub mod clean;
+pub mod descendants;
 pub mod guardian;
 
 mod ended;
-mod obstacle;
 mod program;
+mod start_failure;
 
 pub use ended::Ended;
-pub use obstacle::{Obstacle, explain, obstacle};
 pub use program::Program;
+pub use start_failure::{StartFailure, explain, start_failure};
 pub use sys::{Pid, Signal};

@@ -1,4 +1,4 @@
-//! A program to be started, and its start: everything that can be done before there is a child is done before.
+//! Starting a program. Everything possible is prepared before the child exists.
 
 use std::collections::BTreeMap;
 use std::env;
@@ -12,15 +12,14 @@ use std::path::{Path, PathBuf};
 use super::sys::exec::{Image, exec};
 use super::sys::{Pid, PidFd};
 
-/// Where programs are looked for without a PATH (execvp(3)).
+/// The search path without PATH (execvp(3)).
 const DEFAULT_PATH: &str = "/bin:/usr/bin";
-/// What runs a script without a `#!` line (execvp(3)).
+/// The shell for scripts without a `#!` line (execvp(3)).
 const SHELL: &str = "/bin/sh";
 
-/// A program that is to be started as the leader of a process group of its own, one that dies with the supervisor.
+/// A program to start as the leader of a new process group. It is killed if the supervisor dies.
 ///
-/// Of the descriptors of this process it gets standard input (empty unless it is given one), output and error, and
-/// those that are named.
+/// It inherits only standard input (empty by default), output and error, and the descriptor of [`Program::inherit`].
 #[derive(Debug)]
 pub struct Program<'a> {
     argv: Vec<OsString>,
@@ -34,7 +33,7 @@ pub struct Program<'a> {
 }
 
 impl<'a> Program<'a> {
-    /// A program, looked for in PATH if its name has no slash, that prints both to `output`.
+    /// A program. A name without slash is searched in PATH. Standard output and error go to `output`.
     pub fn new(name: impl Into<OsString>, output: BorrowedFd<'a>) -> Self {
         Program {
             argv: vec![name.into()],
@@ -48,52 +47,52 @@ impl<'a> Program<'a> {
         }
     }
 
-    /// Further arguments.
+    /// Adds arguments.
     pub fn args<T: Into<OsString>>(mut self, arguments: impl IntoIterator<Item = T>) -> Self {
         self.argv.extend(arguments.into_iter().map(Into::into));
         self
     }
 
-    /// Sets an environment variable; the others are those of this process.
+    /// Sets an environment variable, in addition to those of this process.
     pub fn env(mut self, name: impl Into<OsString>, value: impl Into<OsString>) -> Self {
         self.env.insert(name.into(), value.into());
         self
     }
 
-    /// The directory that it starts in; a relative name of the program is one in there.
+    /// Sets the working directory. A relative path of the program starts there.
     pub fn directory(mut self, directory: &'a Path) -> Self {
         self.directory = Some(directory);
         self
     }
 
-    /// What it reads.
+    /// Sets its standard input.
     pub fn stdin(mut self, stdin: impl Into<OwnedFd>) -> Self {
         self.stdin = Some(stdin.into());
         self
     }
 
-    /// Where its standard output goes, if not where its errors go.
+    /// Sets its standard output, if it differs from standard error.
     pub fn stdout(mut self, stdout: BorrowedFd<'a>) -> Self {
         self.stdout = stdout;
         self
     }
 
-    /// A descriptor that it keeps, under its number.
+    /// A descriptor that it inherits, with the same number.
     pub fn inherit(mut self, fd: BorrowedFd<'a>) -> Self {
         self.inherited = Some(fd);
         self
     }
 
-    /// The open `cgroup.procs` of the cgroup that it is in from its first instruction on.
+    /// The open `cgroup.procs` of its cgroup. It is there from its first instruction on.
     pub fn leaf(mut self, leaf: Option<BorrowedFd<'a>>) -> Self {
         self.leaf = leaf;
         self
     }
 
-    /// Starts it. The errors are those of execve(2), with `NotFound` where PATH has no such program.
+    /// Starts the program. The errors are those of execve(2), with `NotFound` if PATH has no such program.
     ///
-    /// Call it from the thread that lives as long as the supervisor: the kernel takes the death of that thread for the
-    /// parent's (prctl(2), PR_SET_PDEATHSIG).
+    /// Call it from a thread that lives as long as the supervisor: the kernel treats the end of that thread as the death of the parent
+    /// (prctl(2), PR_SET_PDEATHSIG).
     pub fn start(self) -> io::Result<(Pid, PidFd)> {
         let Program { argv, env, directory, stdin, stdout, stderr, inherited, leaf } = self;
         let paths = candidates(&argv[0], env.get(OsStr::new("PATH")));

@@ -1,35 +1,38 @@
-//! The processes of this host as a tree, read from /proc, and signals to all of a branch.
+//! The process tree of this host, read from /proc, and signals to subtrees.
 //!
-//! /proc is not read at one moment: a process that is forked, or whose parent ends, while it is read can be missed. So
-//! signals go round until nothing new is found, and that a tree is empty is known from [`sys::has_no_children`] only.
+//! Reading /proc is not atomic: a process that is forked, or whose parent ends, meanwhile can be missed. So signals are repeated until
+//! no new process is found, and only [`sys::has_no_children`] tells that a tree is empty.
 
 use std::collections::{HashMap, HashSet};
+use std::ffi::CStr;
 use std::time::{Duration, Instant};
 
 use procfs::process::{Stat, all_processes};
 
-use super::guardian;
 use super::sys::{self, Pid, PidFd, Signal};
 use crate::text;
 
-/// One process as /proc shows it.
+/// The name of the guardian process, which distinguishes it from the supervisor.
+pub const GUARDIAN: &CStr = c"flow-guardian";
+
+/// A process in /proc.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Process {
-    /// Its number.
+    /// Its id.
     pub pid: Pid,
-    /// Its parent's.
+    /// The id of its parent.
     pub parent: Pid,
     /// Its process group.
     pub group: Pid,
     /// Its session.
     pub session: Pid,
-    /// Its name (`comm`), 15 bytes at the most.
+    /// Its name (`comm`), at most 15 bytes.
     pub name: String,
-    /// When it started, in clock ticks since boot: with the pid, what makes it this process.
+    /// Start time in clock ticks since boot. Together with the id it identifies the process.
     pub started: u64,
-    /// Whether it has ended and waits for its parent to reap it.
+    /// Whether it has ended and is not reaped yet.
     pub zombie: bool,
-    /// Whether it waits in the kernel and no signal reaches it (state D).
+    /// Whether it is in an uninterruptible system call (state D): signals have no effect.
     pub blocked: bool,
     /// User and system time, in clock ticks.
     pub ticks: u64,
@@ -55,12 +58,12 @@ impl From<Stat> for Process {
 }
 
 impl Process {
-    /// What a number means now.
+    /// The process that has this id now.
     pub fn find(pid: Pid) -> Option<Process> {
         Some(procfs::process::Process::new(pid.as_raw()).ok()?.stat().ok()?.into())
     }
 
-    /// CPU time that it has used.
+    /// Its CPU time.
     pub fn cpu(&self) -> Duration {
         Duration::from_millis(self.ticks * 1000 / procfs::ticks_per_second())
     }
@@ -70,41 +73,41 @@ impl Process {
         self.pages * procfs::page_size()
     }
 
-    /// How long ago it started, to the clock tick.
+    /// Time since its start, in steps of a clock tick.
     pub fn age(&self) -> Duration {
         sys::since_boot().saturating_sub(self.since_boot())
     }
 
-    /// When it started, as time since boot, to the clock tick.
+    /// Its start as time since boot, in steps of a clock tick.
     pub fn since_boot(&self) -> Duration {
         Duration::from_millis(self.started * 1000 / procfs::ticks_per_second())
     }
 
-    /// When it had certainly started, as time since boot: at the end of the clock tick that /proc names.
+    /// The latest possible start as time since boot: the end of the clock tick in /proc.
     pub fn started_before(&self) -> Duration {
         Duration::from_millis((self.started + 1) * 1000 / procfs::ticks_per_second())
     }
 
-    /// Whether the number still means this process, and it has not ended.
+    /// Whether this process still exists and has not ended.
     pub fn is_alive(&self) -> bool {
         Process::find(self.pid).is_some_and(|now| now.started == self.started && !now.zombie)
     }
 
-    /// Whether the number still means this process, which may have ended and not been reaped.
+    /// Whether this process still exists, even if it has ended and is not reaped.
     pub fn is_there(&self) -> bool {
         Process::find(self.pid).is_some_and(|now| now.started == self.started)
     }
 
-    /// Signals it, if the number still means this process.
+    /// Sends a signal, if this process still exists.
     pub fn signal(&self, signal: Signal) -> bool {
         let Ok(pidfd) = PidFd::open(self.pid) else { return false };
-        // The handle is on whatever has the number now; if that started when ours did, it is ours and stays so.
+        // The handle refers to the process that has the id now. If its start time is the same, it is this process.
         let same = Process::find(self.pid).is_some_and(|now| now.started == self.started);
         same && pidfd.signal(signal).is_ok()
     }
 }
 
-/// All processes of the host, as they were read.
+/// All processes of the host.
 #[derive(Debug, Default)]
 pub struct Snapshot {
     children: HashMap<Pid, Vec<Process>>,
@@ -123,7 +126,7 @@ impl FromIterator<Process> for Snapshot {
 impl Snapshot {
     /// Reads /proc.
     pub fn take() -> Self {
-        // A process that ends while /proc is read is simply not there.
+        // Processes that end while /proc is read are left out.
         let stats = all_processes().into_iter().flatten().filter_map(|process| process.ok()?.stat().ok());
         stats.map(Process::from).collect()
     }
@@ -133,20 +136,20 @@ impl Snapshot {
         self.children.get(&parent).map_or(&[], Vec::as_slice)
     }
 
-    /// When every process that has not ended had started.
+    /// Start times of all processes that have not ended.
     pub fn start_times(&self) -> HashMap<Pid, u64> {
         let alive = self.children.values().flatten().filter(|process| !process.zombie);
         alive.map(|process| (process.pid, process.started)).collect()
     }
 
-    /// Everything below a process, deepest first; the process itself is not among it.
+    /// All descendants of a process, the deepest first, without the process itself.
     pub fn below(&self, root: Pid) -> Vec<&Process> {
         self.walk(root, |_| true)
     }
 
-    /// The same, but not what another guardian looks after.
+    /// The same, without descendants of other guardians.
     fn below_guarded(&self, root: Pid) -> Vec<&Process> {
-        self.walk(root, |process| process.name.as_bytes() != guardian::NAME.to_bytes())
+        self.walk(root, |process| process.name.as_bytes() != GUARDIAN.to_bytes())
     }
 
     fn walk(&self, root: Pid, goes_on: impl Fn(&Process) -> bool) -> Vec<&Process> {
@@ -289,7 +292,7 @@ pub fn names<'a>(processes: impl IntoIterator<Item = &'a Process>) -> String {
     named.collect::<Vec<_>>().join(", ")
 }
 
-/// The same, of the first few where they are many.
+/// The same, for the first few processes.
 pub fn some_names(processes: &[Process]) -> String {
     match processes.len().checked_sub(NAMED) {
         None | Some(0) => names(processes),

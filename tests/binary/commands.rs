@@ -152,7 +152,7 @@ fn a_check_warns_of_programs_that_cannot_be_started_here_and_of_scripts_without_
         "the script `task.py` has no function `run`",
         "the script `package.steps` has no function `run`",
         "`no-such-program` cannot be started on this host: there is no such program in PATH",
-        "`./plain.sh` cannot be started on this host: it may not be executed: chmod +x",
+        "`./plain.sh` cannot be started on this host: it may not be executed: run chmod +x",
     ] {
         assert!(said.contains(warning), "{warning}: {said}");
     }

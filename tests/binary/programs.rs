@@ -187,11 +187,8 @@ fn what_cannot_be_started_is_said_plainly() {
     for (lines, message) in [
         ("command = ['no-such-program-here']", "cannot start no-such-program-here: there is no such program"),
         ("command = ['no-such-program-here']", "cannot start no-such-program-here: there is no such program in PATH ("),
-        (
-            "command = ['/etc/passwd']",
-            "cannot start /etc/passwd: it may not be executed: chmod +x /etc/passwd allows that",
-        ),
-        ("command = ['/etc']", "cannot start /etc: it may not be executed: /etc is no file"),
+        ("command = ['/etc/passwd']", "cannot start /etc/passwd: it may not be executed: run chmod +x /etc/passwd"),
+        ("command = ['/etc']", "cannot start /etc: it may not be executed: /etc is not a file"),
         ("command = ['true']\ncwd = 'nowhere'", "cannot start true: its working directory"),
         ("command = ['echo', '{missing}']", "\"{missing}\" needs the key missing, which the payload does not have"),
         ("command = ['sh', '-c', 'kill -9 $$']", "sh was killed by SIGKILL"),

@@ -184,15 +184,15 @@ fn what_cannot_be_converted_is_refused_in_a_sentence() {
         refused(&[&format!("{FLOWS}:Simple"), "--kwarg", "count"]),
     ];
     insta::assert_snapshot!(refusals.join("\n"), @r"
-    pushflow: PYTHON knows no module no
-    pushflow: PYTHON knows no module pypushflow.no_such_module
+    pushflow: PYTHON has no module no
+    pushflow: PYTHON has no module pypushflow.no_such_module
     pushflow: there is no file no/such/file.py
     pushflow: PROJECT/tests/convert/flows.py has no class Simpel; its workflow classes: Simple, Configured, Custom, Failing, WithoutStop
     pushflow: PROJECT/tests/convert/flows.py has several workflow classes: write PROJECT/tests/convert/flows.py:CLASS with one of Simple, Configured, Custom, Failing, WithoutStop
     pushflow: Failing of PROJECT/tests/convert/flows.py cannot be instantiated: KeyError: 'no configuration for Failing' (PROJECT/tests/convert/flows.py:85)
     pushflow: Configured of PROJECT/tests/convert/flows.py cannot be instantiated: TypeError: Configured.__init__() missing 1 required positional argument: 'count'
     pushflow: the workflow WithoutStop of PROJECT/tests/convert/flows.py has no stopActor
-    pushflow: ThreadCounter of PROJECT/tests/convert/flows.py makes no pypushflow workflow, but an object of type ThreadCounter
+    pushflow: ThreadCounter of PROJECT/tests/convert/flows.py is not a pypushflow workflow, but of type ThreadCounter
     pushflow: PROJECT/tests/convert/exits.py cannot be imported: SystemExit: this module is a program (PROJECT/tests/convert/exits.py:5)
     pushflow: json has no workflow class
     pushflow: --kwarg count is not KEY=VALUE
@@ -210,7 +210,7 @@ fn a_python_that_is_not_there_or_has_no_pypushflow_is_named() {
     std::fs::set_permissions(&bare, std::os::unix::fs::PermissionsExt::from_mode(0o755)).expect("its mode");
     let said = convert_with(&bare, &["module:Class"]);
     let expected =
-        format!("pypushflow is not installed in {}: name the Python that has it with --python", bare.display());
+        format!("pypushflow is not installed in {}: set the Python that has it with --python", bare.display());
     assert!(said.errors.contains(&expected), "{}", said.errors);
 }
 

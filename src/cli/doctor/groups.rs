@@ -109,10 +109,7 @@ mod tests {
         assert_eq!(told(own, 1000)[2], ("systemd does not run for this user".to_owned(), State::Note));
         let nothing = findings(Err(NotFound::NoHierarchy), 0);
         assert_eq!(nothing.len(), 1);
-        assert_eq!(
-            (nothing[0].state, nothing[0].found.as_str()),
-            (State::Note, "this host has no cgroups of version 2")
-        );
+        assert_eq!((nothing[0].state, nothing[0].found.as_str()), (State::Note, "this host has no cgroups v2"));
     }
 
     #[test]

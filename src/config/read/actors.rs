@@ -14,7 +14,7 @@ use crate::config::schema::keys::{LIMITS, actor_section};
 use crate::config::schema::words::{KindWord, StreamWord};
 use crate::config::toml::source::Located;
 use crate::graph::{Exec, Kind, Retry, Router, Stdin, Stdout};
-use crate::process::{Obstacle, obstacle};
+use crate::process::{StartFailure, start_failure};
 
 /// Reads an actor. Even if its kind is unknown, it keeps its name, so that links to it are not reported as well.
 pub(in crate::config) fn actor(node: Node<'_>, context: &mut ReadContext) -> DraftActor {
@@ -188,11 +188,11 @@ fn look_for_program(program: &Located<String>, exec: &Exec, problems: &mut Probl
         return;
     }
     let path = path.map(OsString::from);
-    if let Some(obstacle) = obstacle(program.value.as_ref(), path.as_ref(), &exec.directory) {
+    if let Some(failure) = start_failure(program.value.as_ref(), path.as_ref(), &exec.directory) {
         let warning = problems
-            .warning(program.at, format!("{} cannot be started on this host: {obstacle}", quoted(&program.value)));
+            .warning(program.at, format!("{} cannot be started on this host: {failure}", quoted(&program.value)));
         warning.label("this program");
-        if matches!(obstacle, Obstacle::NotFound(Some(_))) && path.is_none() {
+        if matches!(failure, StartFailure::NotFound(Some(_))) && path.is_none() {
             warning.help(
                 "the PATH of a service can differ from that of this shell; `env = { PATH = \"…\" }` sets it for the program",
             );

@@ -8,7 +8,7 @@ use mio::unix::pipe::Receiver;
 
 use crate::process::guardian::Guardian;
 use crate::process::sys::Pid;
-use crate::process::{clean, tree};
+use crate::process::{descendants, tree};
 use crate::supervisor::error::SupervisorError;
 
 /// How long the supervisor waits for what it has killed when its guardian is gone.
@@ -54,7 +54,7 @@ impl GuardianPipe {
 
 /// Kills everything below the supervisor. Returns the error that says so.
 pub(super) fn kill_everything() -> Result<(), SupervisorError> {
-    let cleaned = clean::leave_nothing(PATIENCE);
+    let cleaned = descendants::kill_all(PATIENCE);
     Err(SupervisorError::Unguarded(match cleaned.survivors.as_slice() {
         [] => format!("{} processes were killed", cleaned.killed),
         left => format!("these processes survive SIGKILL: {}", tree::names(left)),

@@ -15,7 +15,7 @@ use tracing::error;
 
 use super::guardian::PATIENCE;
 use crate::log_queue;
-use crate::process::{clean, sys, tree};
+use crate::process::{descendants, sys, tree};
 use crate::supervisor::error::SupervisorError;
 
 /// The environment variable with the number of seconds after which a loop that does not turn is given up; `off` disables that.
@@ -131,7 +131,7 @@ fn pause() {
 }
 
 fn end_the_tree() -> ! {
-    let cleaned = clean::leave_nothing(PATIENCE);
+    let cleaned = descendants::kill_all(PATIENCE);
     if !cleaned.survivors.is_empty() {
         error!("these processes survive SIGKILL: {}", tree::names(&cleaned.survivors));
     }

@@ -168,7 +168,7 @@ fn start(
     if let Some((_, stdout)) = kept {
         program = program.stdout(stdout.as_fd());
     }
-    let program = program.leaf(leaf.as_deref().map(Leaf::door));
+    let program = program.leaf(leaf.as_deref().map(Leaf::procs_fd));
     let (pid, pidfd) = workers.affinity.start(program).map_err(cannot_run)?;
     workers.outputs.keep_last_lines(output);
     workers.outputs.set_pid(output, pid.as_raw());
@@ -248,8 +248,8 @@ fn program_outcome(exec: &Exec, ended: Ended, printed: Option<Printed>, last_lin
         Ended::Exited(NOT_FOUND) => {
             // Shells, env(1) and the like use this code too. Often the program itself misses something.
             let path = exec.env.get("PATH").map(OsString::from);
-            let why = process::obstacle(name.as_ref(), path.as_ref(), &exec.directory);
-            let why = why.filter(|why| matches!(why, process::Obstacle::NoInterpreter(..)));
+            let why = process::start_failure(name.as_ref(), path.as_ref(), &exec.directory);
+            let why = why.filter(|why| matches!(why, process::StartFailure::NoInterpreter(..)));
             let why = why.map(|why| format!(": {why}")).unwrap_or_default();
             return program_failed(format!("{name} {ended}{why}"), last_lines);
         }

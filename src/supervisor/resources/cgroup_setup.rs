@@ -3,7 +3,7 @@
 
 use tracing::{debug, info, warn};
 
-use crate::cgroup::{Controller, LimitName, Subtree, Wanted, escaped, settle};
+use crate::cgroup::{Controller, LimitName, Subtree, Wanted, acquire, escaped};
 use crate::graph::Workflow;
 
 /// What a supervisor needs cgroups for.
@@ -31,7 +31,7 @@ pub fn subtree_for(workflow: &Workflow, usage: CgroupUse) -> Option<Subtree> {
     } else {
         Wanted::IfDelegated
     };
-    let settled = settle(&wanted);
+    let settled = acquire(&wanted);
     let (unapplied, why, remedy) = match &settled {
         Ok(subtree) => {
             let missing = |limit: &&LimitName| !subtree.controllers().has(limit.controller());

@@ -50,7 +50,7 @@ impl Workers {
                     connection.as_fd(),
                     output.as_fd(),
                     queue.as_ref().map(AsFd::as_fd),
-                    leaf.map(Leaf::door),
+                    leaf.map(Leaf::procs_fd),
                 ))
                 .and_then(|()| system.event_loop.watch_unsent(&mut forkserver.channel, forkserver.token));
             match sent {

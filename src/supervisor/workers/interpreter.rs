@@ -13,7 +13,7 @@ use super::{System, Workers};
 use crate::cgroup::Leaf;
 use crate::graph::{PoolId, Workflow};
 use crate::process::sys::{self, Pid, PidFd};
-use crate::process::{Obstacle, Program, explain, obstacle};
+use crate::process::{Program, StartFailure, explain, start_failure};
 use crate::worker::{Channel, ChannelError, Frame, Queue, bundle};
 
 /// The interpreter of a workflow.
@@ -50,8 +50,8 @@ pub(in crate::supervisor) struct Started {
 
 /// Why an interpreter, or a launcher of interpreters, could not be started.
 pub(in crate::supervisor) fn cannot_start(what: &str, name: &OsStr, error: &io::Error) -> String {
-    match obstacle(name, None, Path::new(".")) {
-        Some(Obstacle::NotFound(_)) if error.kind() == io::ErrorKind::NotFound => {
+    match start_failure(name, None, Path::new(".")) {
+        Some(StartFailure::NotFound(_)) if error.kind() == io::ErrorKind::NotFound => {
             format!("there is no {what} {}", name.display())
         }
         _ => format!("cannot start the {what} {}: {}", name.display(), explain(name, None, Path::new("."), error)),
@@ -112,7 +112,7 @@ impl Workers {
         let program = Program::new(&interpreter, write.as_fd())
             .args(bundle::arguments(theirs.as_raw_fd(), &self.title(kind)))
             .inherit(theirs.as_fd())
-            .leaf(leaf.map(Leaf::door));
+            .leaf(leaf.map(Leaf::procs_fd));
         let (pid, pidfd) = self.affinity.start(program).map_err(cannot)?;
         drop((theirs, write));
         let mut channel = Channel::new(UnixStream::from_std(ours));

@@ -333,7 +333,7 @@ impl Workers {
             .args(bundle::launched_arguments(&self.title("pushflow-worker")))
             .env(ADDRESS, address)
             .env(TOKEN, &token)
-            .leaf(leaf.map(Leaf::door));
+            .leaf(leaf.map(Leaf::procs_fd));
         let (pid, pidfd) = self.affinity.start(program).map_err(cannot)?;
         system.processes.add_child(pid, Child::Worker(pool, worker));
         let output = self.watch_output((pool, worker), output, system.event_loop)?;

@@ -334,7 +334,7 @@ fn without_controllers_one_line_says_what_does_not_hold_and_why() {
     let said: Vec<&str> = bomb.log.lines().filter(|line| line.contains("not applied")).collect();
     assert_eq!(said.len(), 1, "{}", bomb.log);
     assert!(
-        said[0].contains("pids_max is not applied: the controller pids is not there for /sys/fs/cgroup/"),
+        said[0].contains("pids_max is not applied: the controller pids is not available for /sys/fs/cgroup/"),
         "{}",
         said[0]
     );

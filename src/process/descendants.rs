@@ -1,4 +1,4 @@
-//! The last resort: kills everything below this process, whatever it does, and reaps it.
+//! Kills and reaps all descendants of this process, as a last resort.
 
 use std::collections::HashSet;
 use std::time::{Duration, Instant};
@@ -6,23 +6,23 @@ use std::time::{Duration, Instant};
 use super::sys::{self, Pid};
 use super::tree::{self, Process};
 
-/// What became of it.
+/// The result.
 #[derive(Debug, Default)]
-pub struct Cleaned {
-    /// How many processes were killed.
+pub struct Killed {
+    /// Number of killed processes.
     pub killed: usize,
-    /// What is still there.
+    /// Processes that still exist.
     pub survivors: Vec<Process>,
 }
 
-/// Kills and reaps until this process has no children, which for a subreaper means that nothing is left below it; gives
-/// up after `patience`. Nobody else may reap meanwhile.
-pub fn leave_nothing(patience: Duration) -> Cleaned {
+/// Kills and reaps until this process has no children; for a subreaper this means no descendants. Gives up after `patience`.
+/// Nothing else may reap meanwhile.
+pub fn kill_all(patience: Duration) -> Killed {
     let deadline = Instant::now() + patience;
     let mut killed = HashSet::new();
     while !sys::has_no_children() {
-        // What is forked meanwhile becomes a child of this process when its parent dies: after each reaping one looks
-        // again.
+        // A process that is forked meanwhile becomes a child of this process when its parent dies. So the tree is read again after
+        // each reaping.
         killed.extend(
             tree::kill_below(&[Pid::this()], |_| false).into_iter().map(|process| (process.pid, process.started)),
         );
@@ -33,5 +33,5 @@ pub fn leave_nothing(patience: Duration) -> Cleaned {
         while let Ok(Some(_)) = sys::reap() {}
     }
     let survivors = if sys::has_no_children() { Vec::new() } else { tree::descendants(Pid::this()) };
-    Cleaned { killed: killed.len(), survivors }
+    Killed { killed: killed.len(), survivors }
 }

@@ -1,7 +1,7 @@
-//! Why a program cannot be started, in words for the person who has to mend it.
+//! Explains why a program cannot be started.
 //!
-//! execve(2) says "no such file" also of a file that is there, where its interpreter is not. Here the program is looked for
-//! as the start would, and what stands in its way is named: after a failed start, or before one (`pushflow check`).
+//! The errors of execve(2) are ambiguous: "no such file" can also mean a missing interpreter. This module searches for the program
+//! as a start does, and names the reason, after a failed start or before one (`pushflow check`).
 
 use std::ffi::{OsStr, OsString};
 use std::fmt;
@@ -16,92 +16,94 @@ use rustix::fs::{Access, StatVfsMountFlags};
 
 use super::program::candidates;
 
-/// The kernel reads so much of a `#!` line (BINPRM_BUF_SIZE, include/uapi/linux/binfmts.h).
-const LONGEST_LINE: usize = 256;
+/// Number of bytes of a `#!` line that the kernel reads (BINPRM_BUF_SIZE, include/uapi/linux/binfmts.h).
+const MAX_LINE: usize = 256;
 
-/// What stands in the way of a program. As text it follows the program's name.
+/// Why a program cannot be started. The text follows the name of the program.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Obstacle {
-    /// Its working directory is not there.
+pub enum StartFailure {
+    /// Its working directory does not exist.
     NoDirectory(PathBuf),
-    /// There is nothing of its name; where PATH was searched, the folders, and the file of that name in the working directory.
+    /// It does not exist. If PATH was searched: its folders, and the file of that name in the working directory.
     NotFound(Option<(OsString, Option<PathBuf>)>),
-    /// It is a symbolic link to something that is not there.
+    /// It is a symbolic link to a missing file.
     DeadLink(PathBuf),
-    /// It is no file that could be executed.
+    /// It is not a regular file.
     NotAFile(PathBuf),
-    /// It has no permission to be executed by this user.
+    /// This user may not execute it.
     NotExecutable(PathBuf),
-    /// A folder on the way to it that this user may not enter.
+    /// This user may not enter this folder of its path.
     Forbidden(PathBuf),
-    /// A file system that is mounted with `noexec`.
+    /// Its file system is mounted with `noexec`.
     NoExec(PathBuf),
-    /// What its `#!` line names is not there, and whether it is so because of Windows line ends.
+    /// The interpreter in its `#!` line does not exist, and whether Windows line ends are the reason.
     NoInterpreter(String, bool),
-    /// What its `#!` line names may not be executed.
+    /// The interpreter in its `#!` line may not be executed.
     BadInterpreter(String),
-    /// The program that loads its libraries is not there: it is made for another system.
+    /// Its dynamic loader does not exist: it is built for another system.
     NoLoader(String),
 }
 
-impl fmt::Display for Obstacle {
+impl fmt::Display for StartFailure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Obstacle::NoDirectory(directory) => {
+            StartFailure::NoDirectory(directory) => {
                 write!(f, "its working directory {} does not exist", directory.display())
             }
-            Obstacle::NotFound(None) => f.write_str("there is no such program"),
-            Obstacle::NotFound(Some((path, here))) => {
+            StartFailure::NotFound(None) => f.write_str("there is no such program"),
+            StartFailure::NotFound(Some((path, here))) => {
                 write!(f, "there is no such program in PATH ({})", path.display())?;
                 match here {
                     Some(here) => write!(f, "; for {} write ./ before its name", here.display()),
                     None => Ok(()),
                 }
             }
-            Obstacle::DeadLink(to) => {
+            StartFailure::DeadLink(to) => {
                 write!(f, "it is a symbolic link to {}, which does not exist", to.display())
             }
-            Obstacle::NotAFile(path) => write!(f, "it may not be executed: {} is no file", path.display()),
-            Obstacle::NotExecutable(path) => {
-                write!(f, "it may not be executed: chmod +x {} allows that", path.display())
+            StartFailure::NotAFile(path) => write!(f, "it may not be executed: {} is not a file", path.display()),
+            StartFailure::NotExecutable(path) => {
+                write!(f, "it may not be executed: run chmod +x {}", path.display())
             }
-            Obstacle::Forbidden(folder) => {
+            StartFailure::Forbidden(folder) => {
                 write!(f, "it may not be executed: this user may not enter {}", folder.display())
             }
-            Obstacle::NoExec(path) => {
+            StartFailure::NoExec(path) => {
                 write!(f, "it may not be executed: the file system of {} is mounted with noexec", path.display())
             }
-            Obstacle::NoInterpreter(interpreter, false) => write!(f, "its interpreter {interpreter} does not exist"),
-            Obstacle::NoInterpreter(interpreter, true) => write!(
+            StartFailure::NoInterpreter(interpreter, false) => {
+                write!(f, "its interpreter {interpreter} does not exist")
+            }
+            StartFailure::NoInterpreter(interpreter, true) => write!(
                 f,
-                "its interpreter {interpreter} does not exist: the script has Windows line ends (CR LF); dos2unix, or \
-                 sed -i 's/\\r$//', makes them Linux's"
+                "its interpreter {interpreter} does not exist: the script has Windows line ends (CR LF); convert it with \
+                 dos2unix or sed -i 's/\\r$//'"
             ),
-            Obstacle::BadInterpreter(interpreter) => write!(f, "its interpreter {interpreter} may not be executed"),
-            Obstacle::NoLoader(loader) => {
-                write!(f, "its program loader {loader} does not exist: the program is made for another system")
+            StartFailure::BadInterpreter(interpreter) => write!(f, "its interpreter {interpreter} may not be executed"),
+            StartFailure::NoLoader(loader) => {
+                write!(f, "its dynamic loader {loader} does not exist: the program is built for another system")
             }
         }
     }
 }
 
-/// What stands in the way of a program with this name and this PATH (this process's own if there is none) in this
-/// directory; nothing if it can be started, as far as that can be seen.
-pub fn obstacle(name: &OsStr, path: Option<&OsString>, directory: &Path) -> Option<Obstacle> {
+/// Why a program with this name cannot be started in this directory. `path` replaces the PATH of this process. `None` if no reason is
+/// found.
+pub fn start_failure(name: &OsStr, path: Option<&OsString>, directory: &Path) -> Option<StartFailure> {
     if !directory.is_dir() {
-        return Some(Obstacle::NoDirectory(directory.to_owned()));
+        return Some(StartFailure::NoDirectory(directory.to_owned()));
     }
     let searched = !name.as_bytes().contains(&b'/');
     let mut first = None;
     for candidate in candidates(name, path) {
-        match look(&directory.join(candidate), path, directory) {
+        match check_file(&directory.join(candidate), path, directory) {
             Ok(()) => return None,
-            Err(Obstacle::NotFound(_)) => {}
+            Err(StartFailure::NotFound(_)) => {}
             Err(found) => first = first.or(Some(found)),
         }
     }
     Some(first.unwrap_or_else(|| {
-        Obstacle::NotFound(searched.then(|| {
+        StartFailure::NotFound(searched.then(|| {
             let folders: Vec<OsString> =
                 candidates(name, path).iter().filter_map(|file| Some(file.parent()?.as_os_str().to_owned())).collect();
             let here = directory.join(name);
@@ -110,62 +112,61 @@ pub fn obstacle(name: &OsStr, path: Option<&OsString>, directory: &Path) -> Opti
     }))
 }
 
-/// Why the start of a program failed with this error.
+/// Explains the error of a failed start.
 pub fn explain(name: &OsStr, path: Option<&OsString>, directory: &Path, error: &io::Error) -> String {
     let Some(number) = error.raw_os_error() else { return error.to_string() };
     match Errno::from_raw(number) {
-        Errno::ENOENT | Errno::ENOTDIR | Errno::EACCES => match obstacle(name, path, directory) {
-            Some(obstacle) => obstacle.to_string(),
+        Errno::ENOENT | Errno::ENOTDIR | Errno::EACCES => match start_failure(name, path, directory) {
+            Some(failure) => failure.to_string(),
             None if number == Errno::EACCES as i32 => "it may not be executed".to_owned(),
             None => "there is no such program".to_owned(),
         },
-        Errno::ENOEXEC => {
-            "it is no program that this machine can execute: one for another kind of machine, or damaged".into()
-        }
-        Errno::ETXTBSY => "somebody is still writing to its file".to_owned(),
-        Errno::ELOOP => "its name, or its interpreter, leads in a circle of symbolic links or scripts".to_owned(),
+        Errno::ENOEXEC => "this machine cannot execute it: it is built for another machine, or damaged".into(),
+        Errno::ETXTBSY => "its file is still open for writing".to_owned(),
+        Errno::ELOOP => "its name or its interpreter is a cycle of symbolic links or scripts".to_owned(),
         Errno::ENAMETOOLONG => "its name is too long".to_owned(),
         Errno::E2BIG => "its arguments and environment are too long".to_owned(),
         Errno::EAGAIN => {
-            "no more processes may be started (ulimit -u, TasksMax= of the unit, pids.max of the cgroup)".into()
+            "the maximum number of processes is reached (ulimit -u, TasksMax= of the unit, pids.max of the cgroup)"
+                .into()
         }
         _ => error.to_string(),
     }
 }
 
-/// What stands in the way of this file.
-fn look(file: &Path, path: Option<&OsString>, directory: &Path) -> Result<(), Obstacle> {
+/// Why this file cannot be executed.
+fn check_file(file: &Path, path: Option<&OsString>, directory: &Path) -> Result<(), StartFailure> {
     let metadata = match fs::metadata(file) {
         Ok(metadata) => metadata,
         Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
-            return Err(Obstacle::Forbidden(forbidden(file)));
+            return Err(StartFailure::Forbidden(forbidden(file)));
         }
         Err(_) => {
-            return Err(fs::read_link(file).map_or(Obstacle::NotFound(None), Obstacle::DeadLink));
+            return Err(fs::read_link(file).map_or(StartFailure::NotFound(None), StartFailure::DeadLink));
         }
     };
     if !metadata.is_file() {
-        return Err(Obstacle::NotAFile(file.to_owned()));
+        return Err(StartFailure::NotAFile(file.to_owned()));
     }
     if rustix::fs::access(file, Access::EXEC_OK).is_err() {
         let mounted = rustix::fs::statvfs(file).map(|system| system.f_flag);
         let no_exec = mounted.is_ok_and(|flags| flags.contains(StatVfsMountFlags::NOEXEC));
         let executable = metadata.mode() & 0o111 != 0;
         return Err(if no_exec && executable {
-            Obstacle::NoExec(file.to_owned())
+            StartFailure::NoExec(file.to_owned())
         } else {
-            Obstacle::NotExecutable(file.to_owned())
+            StartFailure::NotExecutable(file.to_owned())
         });
     }
-    let mut head = [0; LONGEST_LINE];
-    // A program may be executable and not readable.
+    let mut head = [0; MAX_LINE];
+    // A program can be executable but not readable.
     let Ok(opened) = File::open(file) else { return Ok(()) };
-    let Ok(length) = (&opened).take(LONGEST_LINE as u64).read(&mut head) else { return Ok(()) };
+    let Ok(length) = (&opened).take(MAX_LINE as u64).read(&mut head) else { return Ok(()) };
     match &head[..length] {
-        [b'#', b'!', line @ ..] => look_at_interpreter(line, path, directory),
+        [b'#', b'!', line @ ..] => check_interpreter(line, path, directory),
         [0x7f, b'E', b'L', b'F', ..] => match loader(&opened, &head) {
             Some(loader) if !directory.join(OsStr::from_bytes(&loader)).exists() => {
-                Err(Obstacle::NoLoader(shown(&loader)))
+                Err(StartFailure::NoLoader(shown(&loader)))
             }
             _ => Ok(()),
         },
@@ -173,26 +174,26 @@ fn look(file: &Path, path: Option<&OsString>, directory: &Path) -> Result<(), Ob
     }
 }
 
-/// The first folder on the way to a file that this user may not enter, or the file.
+/// The first folder in the path of a file that this user may not enter, or the file.
 fn forbidden(file: &Path) -> PathBuf {
     let folders = file.ancestors().skip(1).filter(|folder| !folder.as_os_str().is_empty());
     let closed = folders.filter(|folder| folder.is_dir() && rustix::fs::access(*folder, Access::EXEC_OK).is_err());
     closed.last().unwrap_or(file).to_owned()
 }
 
-/// What a `#!` line names (execve(2)), and the program that env(1) is to look for there.
-fn look_at_interpreter(line: &[u8], path: Option<&OsString>, directory: &Path) -> Result<(), Obstacle> {
+/// Checks the interpreter of a `#!` line (execve(2)), and the program that env(1) starts.
+fn check_interpreter(line: &[u8], path: Option<&OsString>, directory: &Path) -> Result<(), StartFailure> {
     let line = line.split(|byte| *byte == b'\n').next().unwrap_or_default();
     let mut words = line.split(|byte| matches!(byte, b' ' | b'\t')).filter(|word| !word.is_empty());
-    // Without an interpreter it is a script of the shell.
+    // Without an interpreter, the shell executes the script.
     let Some(interpreter) = words.next() else { return Ok(()) };
     let windows = line.ends_with(b"\r");
     let file = directory.join(OsStr::from_bytes(interpreter));
     if !file.exists() {
-        return Err(Obstacle::NoInterpreter(shown(interpreter), windows));
+        return Err(StartFailure::NoInterpreter(shown(interpreter), windows));
     }
     if !file.is_file() || rustix::fs::access(&file, Access::EXEC_OK).is_err() {
-        return Err(Obstacle::BadInterpreter(shown(interpreter)));
+        return Err(StartFailure::BadInterpreter(shown(interpreter)));
     }
     if file.file_name() != Some(OsStr::new("env")) {
         return Ok(());
@@ -200,14 +201,14 @@ fn look_at_interpreter(line: &[u8], path: Option<&OsString>, directory: &Path) -
     let sought = words.find(|word| !word.starts_with(b"-") && !word.contains(&b'='));
     match sought {
         Some(name) if candidates(OsStr::from_bytes(name), path).iter().all(|file| !directory.join(file).exists()) => {
-            Err(Obstacle::NoInterpreter(shown(name), windows))
+            Err(StartFailure::NoInterpreter(shown(name), windows))
         }
         _ => Ok(()),
     }
 }
 
-/// The interpreter that an ELF program wants (PT_INTERP, elf(5)), of little endian machines.
-fn loader(file: &File, head: &[u8; LONGEST_LINE]) -> Option<Vec<u8>> {
+/// The dynamic loader of an ELF program (PT_INTERP, elf(5)). Little endian only.
+fn loader(file: &File, head: &[u8; MAX_LINE]) -> Option<Vec<u8>> {
     const PT_INTERP: u64 = 3;
     const LITTLE_ENDIAN: u8 = 1;
     let wide = head[4] == 2;
@@ -241,7 +242,7 @@ fn loader(file: &File, head: &[u8; LONGEST_LINE]) -> Option<Vec<u8>> {
     None
 }
 
-/// A name as it is shown: a carriage return as `\r`.
+/// A name with control characters escaped.
 fn shown(name: &[u8]) -> String {
     crate::text::line(&String::from_utf8_lossy(name)).into_owned()
 }
@@ -261,8 +262,8 @@ mod tests {
 
     fn said(folder: &Path, name: &str) -> String {
         let path = OsString::from("/usr/bin:/bin");
-        let obstacle = obstacle(OsStr::new(name), Some(&path), folder);
-        obstacle.map(|it| it.to_string().replace(&folder.display().to_string(), "DIR")).unwrap_or_default()
+        let failure = start_failure(OsStr::new(name), Some(&path), folder);
+        failure.map(|it| it.to_string().replace(&folder.display().to_string(), "DIR")).unwrap_or_default()
     }
 
     #[test]
@@ -298,8 +299,8 @@ mod tests {
             ("./env.py", "its interpreter no-such-python does not exist"),
             ("./folder-interpreter", "its interpreter /bin may not be executed"),
             ("./dead", "it is a symbolic link to /no/such/target, which does not exist"),
-            ("./folder", "it may not be executed: DIR/./folder is no file"),
-            ("./plain.sh", "it may not be executed: chmod +x DIR/./plain.sh allows that"),
+            ("./folder", "it may not be executed: DIR/./folder is not a file"),
+            ("./plain.sh", "it may not be executed: run chmod +x DIR/./plain.sh"),
         ] {
             assert_eq!(said(folder, name), expected, "{name}");
         }
@@ -324,7 +325,7 @@ mod tests {
         program[64 + 32] = 16;
         program[160..176].copy_from_slice(b"/lib/no-loader.1");
         file(folder.path(), "other", 0o755, &program);
-        let expected = "its program loader /lib/no-loader.1 does not exist: the program is made for another system";
+        let expected = "its dynamic loader /lib/no-loader.1 does not exist: the program is built for another system";
         assert_eq!(said(folder.path(), "./other"), expected);
         // One that breaks off is judged by the system.
         file(folder.path(), "short", 0o755, &program[..100]);

@@ -1,29 +1,30 @@
-//! What a run has used, as a table for people and as JSON.
+//! The resource usage of a run, as a table and as JSON.
+
+mod json;
 
 use std::time::Duration;
 
 use comfy_table::presets::{NOTHING, UTF8_BORDERS_ONLY};
 use comfy_table::{CellAlignment, Table};
-use serde_json::{Map, Value as Json, json};
+use serde_json::Value as Json;
 
-use crate::accounting::{
-    Origin, Origins, Peak, RunAccount, Sum, TaskAccount, Totals, Usage, WorkflowAccount, size, time,
-};
+use crate::accounting::{Origin, Origins, Peak, RunAccount, Sum, Totals, Usage, WorkflowAccount, size, time};
 use crate::engine::Status;
 use crate::graph::Workflow;
 use crate::text;
+use json::{ActorUsage, RunUsage, TaskUsage};
 
-/// What one run in the foreground has used.
+/// The resource usage of one foreground run.
 pub(super) struct Report {
     workflow: String,
     status: String,
     elapsed: Duration,
     rows: Vec<Row>,
-    tasks: Vec<Json>,
+    tasks: Vec<TaskUsage>,
     stalled: [Sum<Duration>; 3],
 }
 
-/// One line.
+/// One row of the table.
 struct Row {
     kind: RowKind,
     tasks: Option<u64>,
@@ -33,7 +34,7 @@ struct Row {
     shared: bool,
 }
 
-/// Whose line.
+/// The subject of a row.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum RowKind {
     Actor(String),
@@ -84,7 +85,7 @@ impl Report {
         for row in &rows {
             total.merge(&row.totals);
         }
-        // That of everything together, where somebody has counted it.
+        // The peak of all processes together, if it was measured.
         if let Some(peak) = tree.and_then(|tree| tree.memory_peak) {
             total.memory_peak = Peak { value: Some(peak.value), origins: peak.origin.into() };
         }
@@ -98,12 +99,12 @@ impl Report {
             status: status.to_string(),
             elapsed,
             rows,
-            tasks: run.tasks.iter().map(|task| task_json(workflow, task)).collect(),
+            tasks: run.tasks.iter().map(|task| TaskUsage::new(workflow, task)).collect(),
             stalled: [run.total.stalled_cpu, run.total.stalled_memory, run.total.stalled_io],
         }
     }
 
-    /// The table, with lines around it or without, and what explains it.
+    /// The table, with or without borders, and notes.
     pub(super) fn table(&self, lines: bool) -> String {
         let columns = Columns::of(&self.rows);
         let mut table = Table::new();
@@ -136,101 +137,36 @@ impl Report {
         text
     }
 
-    /// Everything as JSON: an absent figure is not there.
+    /// The report as JSON.
     pub(super) fn json(&self) -> Json {
-        let mut whole = Map::new();
-        whole.insert("workflow".into(), self.workflow.clone().into());
-        whole.insert("status".into(), self.status.clone().into());
-        whole.insert("duration_seconds".into(), self.elapsed.as_secs_f64().into());
-        let mut actors = Vec::new();
-        for row in &self.rows {
-            let key = match &row.kind {
-                RowKind::Actor(name) => {
-                    let mut object = Map::new();
-                    object.insert("actor".into(), name.clone().into());
-                    object.insert("tasks".into(), row.tasks.into());
-                    object.extend(row.mean.map(|time| ("mean_seconds".into(), time.as_secs_f64().into())));
-                    object.extend(row.longest.map(|time| ("longest_seconds".into(), time.as_secs_f64().into())));
-                    object.insert("some_is_shared".into(), row.shared.into());
-                    object.extend(figures(&row.totals));
-                    actors.push(Json::Object(object));
-                    continue;
-                }
-                RowKind::Together => "several_actors",
-                RowKind::Workers => "workers",
-                RowKind::Supervisor => "supervisor",
-                RowKind::Total => "total",
-            };
-            whole.insert(key.into(), Json::Object(figures(&row.totals)));
-        }
-        whole.insert("actors".into(), actors.into());
-        whole.insert("last_tasks".into(), self.tasks.clone().into());
-        Json::Object(whole)
+        let totals = |kind: &RowKind| self.rows.iter().find(|row| row.kind == *kind).map(|row| (&row.totals).into());
+        let actors = self.rows.iter().filter_map(|row| match &row.kind {
+            RowKind::Actor(actor) => Some(ActorUsage {
+                actor,
+                tasks: row.tasks,
+                mean_seconds: row.mean.map(|time| time.as_secs_f64()),
+                longest_seconds: row.longest.map(|time| time.as_secs_f64()),
+                some_is_shared: row.shared,
+                totals: (&row.totals).into(),
+            }),
+            _ => None,
+        });
+        let usage = RunUsage {
+            workflow: &self.workflow,
+            status: &self.status,
+            duration_seconds: self.elapsed.as_secs_f64(),
+            several_actors: totals(&RowKind::Together),
+            workers: totals(&RowKind::Workers).unwrap_or_default(),
+            supervisor: totals(&RowKind::Supervisor).unwrap_or_default(),
+            total: totals(&RowKind::Total).unwrap_or_default(),
+            actors: actors.collect(),
+            last_tasks: &self.tasks,
+        };
+        serde_json::to_value(usage).expect("numbers and text can be written as JSON")
     }
 }
 
-/// One task, with the figures that are known of it alone.
-fn task_json(workflow: &Workflow, task: &TaskAccount) -> Json {
-    let mut object = Map::new();
-    object.insert("actor".into(), workflow.actor(task.actor).display_name().into());
-    object.insert("seconds".into(), task.time.as_secs_f64().into());
-    let Some(usage) = &task.usage else { return Json::Object(object) };
-    for (name, time) in [
-        ("cpu_user_seconds", usage.cpu_user),
-        ("cpu_system_seconds", usage.cpu_system),
-        ("stalled_cpu_seconds", usage.stalled_cpu),
-        ("stalled_memory_seconds", usage.stalled_memory),
-        ("stalled_io_seconds", usage.stalled_io),
-    ] {
-        object.extend(time.map(|it| (name.to_owned(), figure(it.value.as_secs_f64().into(), it.origin.into(), false))));
-    }
-    for (name, count) in [
-        ("memory_bytes", usage.memory),
-        ("memory_peak_bytes", usage.memory_peak),
-        ("read_bytes", usage.read),
-        ("written_bytes", usage.written),
-        ("processes", usage.processes),
-        ("processes_peak", usage.processes_peak),
-    ] {
-        object.extend(count.map(|it| (name.to_owned(), figure(it.value.into(), it.origin.into(), false))));
-    }
-    Json::Object(object)
-}
-
-/// The figures of some totals.
-fn figures(totals: &Totals) -> Map<String, Json> {
-    let mut object = Map::new();
-    let seconds = [
-        ("cpu_user_seconds", &totals.cpu_user),
-        ("cpu_system_seconds", &totals.cpu_system),
-        ("stalled_cpu_seconds", &totals.stalled_cpu),
-        ("stalled_memory_seconds", &totals.stalled_memory),
-        ("stalled_io_seconds", &totals.stalled_io),
-    ];
-    for (name, sum) in seconds {
-        let value = sum.value.map(|time| time.as_secs_f64().into());
-        object.extend(value.map(|value| (name.to_owned(), figure(value, sum.origins, sum.incomplete))));
-    }
-    for (name, sum) in [("read_bytes", &totals.read), ("written_bytes", &totals.written)] {
-        let value = sum.value.map(Json::from);
-        object.extend(value.map(|value| (name.to_owned(), figure(value, sum.origins, sum.incomplete))));
-    }
-    for (name, peak) in [("memory_peak_bytes", &totals.memory_peak), ("processes_peak", &totals.processes_peak)] {
-        let value = peak.value.map(Json::from);
-        object.extend(value.map(|value| (name.to_owned(), figure(value, peak.origins, false))));
-    }
-    object
-}
-
-fn figure(value: Json, origins: Origins, incomplete: bool) -> Json {
-    let mut figure = json!({ "value": value, "origin": origins.to_string() });
-    if incomplete {
-        figure["incomplete"] = true.into();
-    }
-    figure
-}
-
-/// The columns with figures: what each is called, and where most of it comes from.
+/// The columns with figures, and the most frequent origin of each.
 struct Columns {
     cpu: Option<Origin>,
     memory: Option<Origin>,
@@ -286,7 +222,7 @@ impl Columns {
         cells
     }
 
-    /// What the marks mean, and where the rest comes from.
+    /// Notes: the origin of each column, and the meaning of marks.
     fn notes(&self, rows: &[Row]) -> Vec<String> {
         let mut notes = Vec::new();
         let columns = [("CPU time", self.cpu), ("peak memory", self.memory), ("read and written", self.io)];
@@ -304,14 +240,14 @@ impl Columns {
             }
         }
         if cells.iter().any(|cell| cell.starts_with(LEAST)) {
-            notes.push(format!("{LEAST}at least: some of it could not be read"));
+            notes.push(format!("{LEAST}at least: some figures could not be read"));
         }
         if rows.iter().any(|row| matches!(row.kind, RowKind::Actor(_)) && self.cells(row).iter().any(|it| it == ABSENT))
         {
-            notes.push(format!("{ABSENT} not known"));
+            notes.push(format!("{ABSENT} unknown"));
         }
         if rows.iter().any(|row| row.shared) {
-            notes.push("* some of it ran together with other actors in one process: see (several actors)".to_owned());
+            notes.push("* some tasks ran together with other actors in one process: see (several actors)".to_owned());
         }
         notes
     }
@@ -325,7 +261,7 @@ fn sum<T: Copy>(sum: &Sum<T>, text: impl Fn(T) -> String, usual: Option<Origin>)
     marked(sum.value.map(|value| format!("{least}{}", text(value))), sum.origins, usual)
 }
 
-/// A figure, with the marks of the origins that are not the column's usual one.
+/// A figure, with marks for origins other than the usual one of its column.
 fn marked(text: Option<String>, origins: Origins, usual: Option<Origin>) -> String {
     let Some(mut text) = text else { return ABSENT.to_owned() };
     for origin in origins.iter().filter(|origin| usual.is_some_and(|usual| usual != *origin)) {
@@ -345,8 +281,8 @@ fn mark(origin: Origin) -> &'static str {
 
 fn place(origin: Origin) -> &'static str {
     match origin {
-        Origin::Cgroup => "the cgroup, of all processes in it",
-        Origin::Rusage => "wait4, of each process and the children it waited for",
-        Origin::Proc => "/proc, of each worker process",
+        Origin::Cgroup => "the cgroup, including all its processes",
+        Origin::Rusage => "wait4, for each process and the children that it waited for",
+        Origin::Proc => "/proc, for each worker process",
     }
 }
