@@ -1,4 +1,4 @@
-//! From FILE or NAME on the command line to the workflow file, and to the default configuration beside it.
+//! Resolves FILE or NAME on the command line to the workflow file, and finds the defaults file.
 
 use std::env;
 use std::path::{Path, PathBuf};
@@ -13,8 +13,7 @@ pub(super) fn is_path(name: &str) -> bool {
     name.contains('/') || name.ends_with(".toml")
 }
 
-/// The file that `FILE|NAME` means. A name is that of an installed workflow, whatever is in the current folder: that may be
-/// anybody's.
+/// The file of `FILE|NAME`. A name is always that of an installed workflow: the current folder may belong to somebody else.
 pub(super) fn workflow_file(name: &str) -> Result<PathBuf, Failure> {
     if is_path(name) {
         let path = Path::new(name);
@@ -36,7 +35,7 @@ pub(super) fn workflow_file(name: &str) -> Result<PathBuf, Failure> {
     })
 }
 
-/// Whether a service that runs this file ends with its first run, as far as the file, or else the defaults, can be read.
+/// Whether a service of this file ends after one run, according to the file or else the defaults.
 pub(super) fn runs_once(file: &Path, defaults: Option<&Path>) -> bool {
     let mode = |path: &Path| {
         let table: toml::Table = crate::config::read_text(path).ok()?.parse().ok()?;
@@ -51,7 +50,7 @@ pub(super) fn runs_once(file: &Path, defaults: Option<&Path>) -> bool {
     own.or_else(|| defaults.and_then(mode).flatten()).is_none_or(|mode| mode == "run")
 }
 
-/// Whose services: the system's, or this user's.
+/// System services or services of this user.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Whose {
     /// `--system`.
@@ -61,7 +60,7 @@ pub(super) enum Whose {
 }
 
 impl Whose {
-    /// Where the workflows of these services are, the first that has one wins.
+    /// The folders of the workflows of these services, in order of precedence.
     pub(super) fn workflow_folders(self) -> Vec<PathBuf> {
         match self {
             Whose::System => vec!["/etc/pushflow/workflows".into(), "/usr/share/pushflow/workflows".into()],
@@ -69,7 +68,7 @@ impl Whose {
         }
     }
 
-    /// Where their histories are, a folder for each workflow.
+    /// The folder of their histories, which contains a folder for each workflow.
     pub(super) fn state_folder(self) -> Option<PathBuf> {
         match self {
             Whose::System => Some("/var/lib/pushflow".into()),
@@ -81,16 +80,15 @@ impl Whose {
         }
     }
 
-    /// Where the history of a service of this name is.
+    /// The folder of the history of a service.
     pub(super) fn state_folder_of(self, name: &str) -> Option<PathBuf> {
         let folder = self.state_folder()?;
-        // What a unit has is made for it.
+        // systemd has created the folder of a unit.
         let made = of_unit("STATE_DIRECTORY").filter(|made| made.parent() == Some(&*folder));
         made.or_else(|| Some(folder.join(instance(name))))
     }
 
-    /// A folder of one of them that is in memory, and there for as long as the host is up or the user is logged in. It may
-    /// have to be made.
+    /// The runtime folder of a service: in memory, until shutdown or logout. It may not exist yet.
     pub(super) fn runtime_folder(self, name: &str) -> Option<PathBuf> {
         let name = instance(name);
         of_unit("RUNTIME_DIRECTORY").or_else(|| match self {
@@ -99,7 +97,7 @@ impl Whose {
         })
     }
 
-    /// Their defaults, if there are any.
+    /// Their defaults file, if it exists.
     pub(super) fn defaults_file(self) -> Option<PathBuf> {
         let folder = match self {
             Whose::System => Some("/etc/pushflow".into()),
@@ -108,7 +106,7 @@ impl Whose {
         folder.map(|folder| folder.join("pushflow.toml")).filter(|path| path.is_file())
     }
 
-    /// The file of the workflow that a service of this name runs.
+    /// The workflow file of a service.
     pub(super) fn workflow_file(self, name: &str) -> Result<PathBuf, Failure> {
         if name.contains('/') || name.starts_with('.') || name.is_empty() {
             let why = anyhow!("{name:?} is not the name of an installed workflow; `pushflow run` takes files");
@@ -131,7 +129,7 @@ fn installed(name: &str, folders: &[PathBuf]) -> Result<PathBuf, Failure> {
     })
 }
 
-/// Says that a workflow is installed nowhere.
+/// The error that a workflow is not installed.
 pub(super) fn not_installed(name: &str) -> Failure {
     match installed(name, &workflow_folders()) {
         Ok(file) => not_found(format!("{} cannot be read", file.display())),
@@ -143,12 +141,12 @@ fn not_found(message: String) -> Failure {
     Failure::Because(Exit::NotFound, anyhow!(message))
 }
 
-/// Where workflows are installed: the user's folder, then the system's.
+/// The folders of installed workflows: the user's, then the system's.
 fn workflow_folders() -> Vec<PathBuf> {
     [Whose::User, Whose::System].into_iter().flat_map(Whose::workflow_folders).collect()
 }
 
-/// The default configuration: the user's, else the system's, if there is one.
+/// The defaults file: the user's, or else the system's.
 pub(super) fn defaults_file() -> Option<PathBuf> {
     [Whose::User, Whose::System].into_iter().find_map(Whose::defaults_file)
 }
@@ -157,10 +155,10 @@ fn absolute(name: &str) -> Option<PathBuf> {
     env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute())
 }
 
-/// The first of the folders that systemd has made for a unit (systemd.exec(5)).
+/// The first of the folders that systemd has created for a unit (systemd.exec(5)).
 fn of_unit(variable: &str) -> Option<PathBuf> {
     let folders = env::var(variable).ok().filter(|folders| folders.starts_with('/'))?;
-    // A colon is between two of them, or part of one's name.
+    // A colon separates folders, or is part of a name.
     let first = if Path::new(&folders).is_dir() { &folders } else { folders.split(':').next()? };
     Some(first.into())
 }

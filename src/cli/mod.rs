@@ -60,7 +60,7 @@ Exit status:
 
 #[derive(Debug, Subcommand)]
 enum Verb {
-    /// Write the files of a new workflow, to begin with
+    /// Create a new workflow
     New(new::NewArgs),
     /// Run a workflow in the foreground and print its output as JSON
     Run(run::RunArgs),

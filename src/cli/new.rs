@@ -1,4 +1,4 @@
-//! `pushflow new`: writes the files of a new workflow, which runs as it is.
+//! `pushflow new`: creates the files of a new workflow, which can be run without changes.
 
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -10,16 +10,16 @@ use super::locate::{Whose, is_path};
 use super::{Exit, Failure, cannot_write, schema};
 use crate::systemd::escape::unit_for_shell;
 
-/// Where packages put the schema of the workflow file.
+/// The schema that packages install.
 const INSTALLED_SCHEMA: &str = "/usr/share/pushflow/workflow.schema.json";
-/// What it is called beside a workflow where no package is installed.
+/// The name of the schema beside a workflow, if no package is installed.
 const SCHEMA: &str = "workflow.schema.json";
 
 /// The arguments of `pushflow new`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-NAME.toml and NAME/task.py are written into the current folder, or where --user or --system says. No file is overwritten.
-If the schema of the workflow file is not installed, it is written beside the workflow.
+Creates NAME.toml and NAME/task.py. Existing files are not overwritten. \
+If the schema of workflow files is not installed, it is written beside the workflow.
 
 Examples:
   pushflow new integrate            ./integrate.toml and ./integrate/task.py
@@ -30,16 +30,16 @@ pub(super) struct NewArgs {
     #[arg(value_name = "NAME|FILE")]
     name: String,
 
-    /// Write it where the workflows of this user are installed
+    /// Create it in the folder for workflows of this user
     #[arg(long, conflicts_with = "system")]
     user: bool,
 
-    /// Write it where the workflows of the system are installed
+    /// Create it in the folder for workflows of the system
     #[arg(long)]
     system: bool,
 }
 
-/// Writes the files and prints what can be done with them.
+/// Creates the files and prints the next steps.
 pub(super) fn run(args: &NewArgs) -> Result<Exit, Failure> {
     let place = args.place()?;
     let written = write(&place)?;
@@ -52,7 +52,7 @@ pub(super) fn run(args: &NewArgs) -> Result<Exit, Failure> {
 
 /// The files of a workflow.
 struct Place {
-    /// The folder that holds the workflow file.
+    /// The folder of the workflow file.
     folder: PathBuf,
     name: String,
 }

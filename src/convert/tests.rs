@@ -398,7 +398,7 @@ fn a_join_says_how_many_arrivals_it_takes_only_where_its_links_do_not() {
 }
 
 #[test]
-fn warnings_stand_where_they_belong_and_are_told() {
+fn warnings_are_returned_and_written_beside_their_actor() {
     let warnings = json!([
         {"text": "it is a flows.Odd, which overrides _execute", "node": 2},
         {"text": "actor \"lost\" is left out:\nnothing leads to it", "node": null},
@@ -408,12 +408,12 @@ fn warnings_stand_where_they_belong_and_are_told() {
         converted.warnings,
         [
             "actor \"a/b\": it is a flows.Odd, which overrides _execute",
-            "actor \"lost\" is left out:\nnothing leads to it",
+            "actor \"lost\" is left out:\\nnothing leads to it",
         ]
     );
     insta::assert_snapshot!(converted.toml, @r#"
     # Converted from the pypushflow workflow flows:Flow by pushflow convert.
-    # WARNING: actor "lost" is left out: nothing leads to it
+    # WARNING: actor "lost" is left out:\nnothing leads to it
 
     links = [
         { from = "start", to = "a_b" },

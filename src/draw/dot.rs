@@ -1,4 +1,4 @@
-//! Graphviz's language.
+//! Pictures in Graphviz dot.
 
 use std::fmt::Write;
 
@@ -6,7 +6,7 @@ use super::picture::{ERROR_COLOUR, Line, Node, Part, Picture, Shape};
 use super::text;
 use crate::graph::Workflow;
 
-/// The workflow in Graphviz's language: `pushflow graph FILE --format dot | dot -Tpdf -o picture.pdf`.
+/// The workflow in Graphviz dot: `pushflow graph FILE --format dot | dot -Tpdf -o picture.pdf`.
 pub fn dot(workflow: &Workflow) -> String {
     let picture = Picture::of(workflow);
     let mut out = Lines { text: String::new(), depth: 0 };
@@ -39,7 +39,7 @@ pub fn dot(workflow: &Workflow) -> String {
     out.text
 }
 
-/// Text that grows by indented lines.
+/// Text with indented lines.
 struct Lines {
     text: String,
     depth: usize,
@@ -47,7 +47,7 @@ struct Lines {
 
 impl Lines {
     fn add(&mut self, line: std::fmt::Arguments<'_>) {
-        // A string takes everything.
+        // Writing to a string cannot fail.
         let _ = writeln!(self.text, "{:1$}{line}", "", self.depth.min(20) * 2);
     }
 }

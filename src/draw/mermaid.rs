@@ -1,4 +1,4 @@
-//! Mermaid, which GitLab, GitHub and many wikis draw where it stands in a text.
+//! Pictures in Mermaid, which GitLab, GitHub and many wikis render in text.
 
 use std::fmt::Write;
 
@@ -33,7 +33,7 @@ pub fn mermaid(workflow: &Workflow) -> String {
 fn node(index: usize, node: &Node) -> String {
     let mut label = text::mermaid(&node.name);
     if let Some(detail) = &node.detail {
-        // A string takes everything.
+        // Writing to a string cannot fail.
         let _ = write!(label, "<br/><small>{}</small>", text::mermaid(detail));
     }
     let (open, close) = match node.shape {
@@ -57,7 +57,7 @@ fn link(line: &Line) -> String {
     }
 }
 
-/// The colours: a class for each shape that occurs, one for bubbling, and the error links by their numbers.
+/// Colours: a class for each shape that occurs, a class for bubbling, and error links by number.
 fn styles(picture: &Picture) -> Vec<String> {
     let mut styles = Vec::new();
     let list = |wanted: &dyn Fn(&Node) -> bool| {

@@ -1,7 +1,7 @@
-//! Pictures of a workflow, for people: Graphviz's dot, Mermaid, and SVG that needs no other program.
+//! Pictures of workflows: Graphviz dot, Mermaid, and SVG, which needs no other program.
 //!
-//! All three show the same picture: submodels as boxes, kinds by shape and colour, a router's ports along its links,
-//! error links dashed and red, and where errors bubble to. Nothing here reads a file or knows how a workflow runs.
+//! All three show the same: submodels as boxes, kinds by shape and colour, ports on the links of routers, error links in dashed red,
+//! and the targets of bubbling errors. Nothing here reads files or knows how a workflow is executed.
 
 mod dot;
 mod layout;

@@ -1,41 +1,41 @@
-//! What a picture of a workflow shows, whatever the format: nodes, lines between them, and boxes around them.
+//! The content of a picture in any format: nodes, lines between them, and boxes around them.
 
 use indexmap::IndexMap;
 
 use super::text::{elided, one_line};
 use crate::graph::{Actor, ActorId, Kind, Link, ScopeId, Script, Workflow};
 
-/// Longer names and details are cut: a picture is for looking at.
+/// Maximum length of names and details.
 const LONGEST_NAME: usize = 48;
 const LONGEST_DETAIL: usize = 36;
 const LONGEST_DESCRIPTION: usize = 100;
 
-/// A workflow, ready to be drawn.
+/// A workflow, prepared for drawing.
 pub(super) struct Picture {
     /// The workflow's name.
     pub(super) title: String,
     pub(super) description: Option<String>,
-    /// The actors by [`ActorId`], and after them a node for each scope that errors bubble to.
+    /// The actors by [`ActorId`], then a node for each scope with bubbling errors.
     pub(super) nodes: Vec<Node>,
     pub(super) lines: Vec<Line>,
-    /// The scopes, by their ids; the first is the workflow and has no box.
+    /// The scopes by id. The first is the workflow, which has no box.
     pub(super) groups: Vec<Group>,
 }
 
 pub(super) struct Node {
-    /// The path, in full: what the pointer on it shows.
+    /// The full path, shown as a tooltip.
     pub(super) path: String,
     pub(super) name: String,
-    /// A second, smaller line: what the actor does.
+    /// A second, smaller line: the script, program or settings.
     pub(super) detail: Option<String>,
     pub(super) shape: Shape,
-    /// An index into the picture's groups.
+    /// Index of its group in the picture.
     pub(super) group: usize,
     /// Whether errors of this actor bubble.
     pub(super) bubbles: bool,
 }
 
-/// What a node is, as far as it looks different.
+/// The appearance of a node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum Shape {
     Start,
@@ -48,7 +48,7 @@ pub(super) enum Shape {
     Status,
     ErrorHandler,
     Port,
-    /// No actor: where the bubbling errors of a scope come out.
+    /// Not an actor: the source of the bubbling errors of a scope.
     Errors,
 }
 
@@ -67,7 +67,7 @@ impl Shape {
         Shape::Errors,
     ];
 
-    /// The colours of the area and of its border.
+    /// Colours of fill and border.
     pub(super) fn colours(self) -> (&'static str, &'static str) {
         match self {
             Shape::Start => ("#c8e6c9", "#2e7d32"),
@@ -83,11 +83,11 @@ impl Shape {
     }
 }
 
-/// Everything about errors is in this colour.
+/// The colour of everything about errors.
 pub(super) const ERROR_COLOUR: &str = "#c62828";
 
 pub(super) struct Line {
-    /// Indices into the picture's nodes.
+    /// Indices of nodes in the picture.
     pub(super) from: usize,
     pub(super) to: usize,
     /// A router's ports.
@@ -98,19 +98,19 @@ pub(super) struct Line {
 pub(super) struct Group {
     pub(super) name: String,
     pub(super) parent: Option<usize>,
-    /// The nodes that stand directly in it.
+    /// The nodes directly in it.
     nodes: Vec<usize>,
-    /// The groups directly in it that have a box: those in which anything stands, at whatever depth.
+    /// The groups directly in it that have a box: those with nodes at any depth.
     boxes: Vec<usize>,
 }
 
-/// A step on the way through the nested groups.
+/// A step of the walk through nested groups.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Part {
     /// A box begins.
     Open(usize),
     Node(usize),
-    /// The last begun box ends.
+    /// The innermost box ends.
     Close,
 }
 
@@ -132,7 +132,7 @@ impl Picture {
         Picture { title: elided(&workflow.name, LONGEST_NAME), description, nodes, lines: lines.finish(), groups }
     }
 
-    /// The groups that have a box, from the outside in.
+    /// The groups with a box, the outermost first.
     pub(super) fn boxes(&self) -> impl Iterator<Item = usize> {
         self.outline().into_iter().filter_map(|part| match part {
             Part::Open(group) => Some(group),
@@ -140,7 +140,7 @@ impl Picture {
         })
     }
 
-    /// Boxes and nodes as they are nested; without recursion, however deep that is.
+    /// Boxes and nodes in nesting order, without recursion.
     pub(super) fn outline(&self) -> Vec<Part> {
         let mut outline = Vec::new();
         let mut todo = vec![Part::Open(0)];
@@ -153,7 +153,7 @@ impl Picture {
                 todo.extend(group.nodes.iter().rev().map(|&node| Part::Node(node)));
             }
         }
-        // The workflow itself has no box.
+        // The workflow has no box.
         outline.pop();
         outline.split_off(1)
     }
@@ -190,13 +190,13 @@ fn errors(group: usize, scope: &str) -> Node {
     Node { path, name: "errors".to_owned(), detail: None, shape: Shape::Errors, group, bubbles: false }
 }
 
-/// A name, which must be something: an empty label is an error for dot and Mermaid.
+/// A name that is not empty: dot and Mermaid refuse empty labels.
 fn shown_name(name: &str) -> String {
     let name = elided(name, LONGEST_NAME);
     if name.trim().is_empty() { "(no name)".to_owned() } else { name }
 }
 
-/// A command in brief: the program, and the first argument that is no option (`python3 index.py`).
+/// A short form of a command: the program and the first argument that is not an option (`python3 index.py`).
 fn program(command: &[String]) -> String {
     let name = |word: &String| word.rsplit('/').find(|part| !part.is_empty()).unwrap_or(word).to_owned();
     let words = command.iter().enumerate().filter(|(at, word)| *at == 0 || !word.starts_with('-'));
@@ -230,7 +230,7 @@ fn groups(workflow: &Workflow, nodes: &[Node]) -> Vec<Group> {
     groups
 }
 
-/// Lines in the order of their first appearance. Several ports that lead the same way are one line.
+/// Lines in order of appearance. Several ports with the same target share a line.
 #[derive(Default)]
 struct Lines(IndexMap<(usize, ActorId, bool), Vec<String>>);
 

@@ -1,4 +1,4 @@
-//! The system calls that have no safe wrapper elsewhere, and typed wrappers for those that have. All `unsafe` is here.
+//! System calls without a safe wrapper elsewhere, and typed wrappers for others. All `unsafe` code is here and in `sys/`.
 
 pub mod exec;
 
@@ -27,20 +27,20 @@ use super::Ended;
 /// A process that has ended and was reaped.
 #[derive(Debug, Clone, Copy)]
 pub struct Reaped {
-    /// Which.
+    /// Its id.
     pub pid: Pid,
     /// How it ended.
     pub ended: Ended,
-    /// What it and its reaped children have used.
+    /// The usage of the process and its reaped children.
     pub usage: Rusage,
 }
 
-/// What processes have used (getrusage(2)).
+/// Resource usage of processes (getrusage(2)).
 #[derive(Debug, Clone, Copy)]
 pub struct Rusage {
     /// CPU time: user and system.
     pub cpu: (Duration, Duration),
-    /// The most memory that one of them had in use, bytes. A program has at least what the process had that started it.
+    /// Peak memory usage of one of them, in bytes. That of a program is at least that of the process that started it.
     pub memory_peak: u64,
     /// Bytes read from and written to block devices.
     pub io: (u64, u64),
@@ -57,7 +57,7 @@ impl From<&nix::libc::rusage> for Rusage {
     }
 }
 
-/// What this process has used, without its children.
+/// The usage of this process, without its children.
 pub fn own_usage() -> io::Result<Rusage> {
     let usage = nix::sys::resource::getrusage(nix::sys::resource::UsageWho::RUSAGE_SELF)?;
     Ok(Rusage::from(usage.as_ref()))
@@ -68,17 +68,17 @@ pub fn become_subreaper() -> io::Result<()> {
     Ok(nix::sys::prctl::set_child_subreaper(true)?)
 }
 
-/// Whether this process has no children at all, zombies included. Where it is a subreaper, nothing is below it then.
+/// Whether this process has no children, not even zombies. A subreaper without children has no descendants.
 pub fn has_no_children() -> bool {
     let flags = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;
     matches!(waitid(Id::All, flags), Err(Errno::ECHILD))
 }
 
-/// Waits until a child has ended and can be reaped, for so long; whether one has, or there is none.
+/// Waits until a child has ended and can be reaped, at most for `patience`. Returns whether one has, or there are no children.
 pub fn wait_for_child(patience: Duration) -> bool {
     let mut child = SigSet::empty();
     child.add(Signal::SIGCHLD);
-    // Blocked, so that a signal between the look and the wait is not lost.
+    // Block the signal, so that it is not lost between the check and the wait.
     let mut before = SigSet::empty();
     let blocked = sigprocmask(SigmaskHow::SIG_BLOCK, Some(&child), Some(&mut before));
     let deadline = Instant::now() + patience;
@@ -88,7 +88,7 @@ pub fn wait_for_child(patience: Duration) -> bool {
             Ok(WaitStatus::StillAlive) => {}
             _ => break true,
         }
-        // The kernel may give the signal to another thread, if there is one: then the next look finds the child.
+        // The kernel may deliver the signal to another thread. Then the next check finds the child.
         let left = deadline.saturating_duration_since(Instant::now()).min(Duration::from_millis(100));
         if left.is_zero() {
             break false;
@@ -103,14 +103,14 @@ pub fn wait_for_child(patience: Duration) -> bool {
     ended
 }
 
-/// How a child has ended, if it ends within this time. It is not reaped.
+/// Waits for the end of a child, at most for `patience`. The child is not reaped.
 pub fn end_within((pid, pidfd): (Pid, &PidFd), patience: Duration) -> Option<Ended> {
     let mut ends = [PollFd::new(pidfd.0.as_fd(), PollFlags::POLLIN)];
     let until = Instant::now() + patience;
     loop {
         let left = until.saturating_duration_since(Instant::now());
         match poll(&mut ends, PollTimeout::try_from(left).ok()?) {
-            // The end of another child.
+            // Another child has ended.
             Err(Errno::EINTR) => {}
             Err(_) => return None,
             Ok(_) => break,
@@ -123,14 +123,13 @@ pub fn end_within((pid, pidfd): (Pid, &PidFd), patience: Duration) -> Option<End
     }
 }
 
-/// How long this host is up, suspended or not: what start times in /proc count from.
+/// Time since boot, including suspend. Start times in /proc use this clock.
 pub fn since_boot() -> Duration {
     let now = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
     Duration::new(now.tv_sec.unsigned_abs(), now.tv_nsec.unsigned_abs() as u32)
 }
 
-/// Forks; the child gets `None`. With a second thread it refuses: the child would have the locks that this one holds, and not the
-/// thread.
+/// Forks. The child gets `None`. Fails if there is a second thread: the child would have the locks of that thread, but not the thread.
 pub fn fork() -> io::Result<Option<Pid>> {
     let threads = std::fs::read_dir("/proc/self/task")?.count();
     if threads != 1 {
@@ -143,19 +142,19 @@ pub fn fork() -> io::Result<Option<Pid>> {
     }
 }
 
-/// Lets this process write to its terminal from the background, also where `stty tostop` forbids that (SIGTTOU). What it
-/// starts is not meant: [`exec::exec`] takes it back.
+/// Lets this process write to its terminal from the background, even with `stty tostop` (SIGTTOU). Programs that it starts are not
+/// affected: [`exec::exec`] undoes it.
 pub fn write_from_background() {
     // SAFETY: ignoring a signal installs no code.
     let _ = unsafe { nix::sys::signal::signal(Signal::SIGTTOU, SigHandler::SigIgn) };
 }
 
-/// Gives this process a name of its own in ps(1) and top(1); its command line stays.
+/// Sets the name of this process in ps(1) and top(1). The command line stays the same.
 pub fn name_process(name: &CStr) {
     let _ = nix::sys::prctl::set_name(name);
 }
 
-/// Starts a thread that gets no signals: they are for the threads that expect them.
+/// Starts a thread with all signals blocked, so that other threads receive them.
 pub fn spawn_thread(name: &str, work: impl FnOnce() + Send + 'static) -> io::Result<()> {
     let mut before = SigSet::empty();
     sigprocmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::all()), Some(&mut before))?;
@@ -164,15 +163,15 @@ pub fn spawn_thread(name: &str, work: impl FnOnce() + Send + 'static) -> io::Res
     started.map(drop)
 }
 
-/// Sends a process that was stopped on when this thread's parent ends (prctl(2), PR_SET_PDEATHSIG): what it is to notice then, it can.
+/// Continues this process, if it is stopped, when its parent ends (prctl(2), PR_SET_PDEATHSIG).
 pub fn go_on_when_the_parent_ends() -> io::Result<()> {
     Ok(nix::sys::prctl::set_pdeathsig(Signal::SIGCONT)?)
 }
 
-/// Which signal tells that something can be read (include/uapi/asm-generic/fcntl.h).
+/// Sets the signal for readable descriptors (include/uapi/asm-generic/fcntl.h).
 const F_SETSIG: nix::libc::c_int = 10;
 
-/// Has this process, if it is stopped, go on when the other end of a pipe is closed (fcntl(2), O_ASYNC).
+/// Continues this process, if it is stopped, when the other end of a pipe is closed (fcntl(2), O_ASYNC).
 pub fn go_on_when_closed(pipe: &OwnedFd) -> io::Result<()> {
     let raw = pipe.as_raw_fd();
     // SAFETY: fcntl(2) with arguments as it documents them, on a descriptor that is open. The signal is one whose usual effect is to
@@ -191,19 +190,18 @@ pub fn go_on_when_closed(pipe: &OwnedFd) -> io::Result<()> {
     Ok(())
 }
 
-/// Ends this process at once, whatever its other threads are doing, with no more than that.
+/// Ends this process at once, without cleanup.
 pub fn exit_now(code: i32) -> ! {
     // SAFETY: it does not return.
     unsafe { nix::libc::_exit(code) }
 }
 
-/// While this lives, SIGINT, SIGTERM and SIGHUP end the process (SIGHUP only where it was not ignored), although they are handled
-/// otherwise.
+/// While this value exists, SIGINT, SIGTERM and SIGHUP end the process, instead of calling their handlers. An ignored signal stays ignored.
 #[derive(Debug)]
 pub struct EndedBySignals(Vec<(Signal, SigAction)>);
 
 impl EndedBySignals {
-    /// From now on.
+    /// Resets the signals to their default action.
     pub fn begin() -> Self {
         let default = SigAction::new(SigHandler::SigDfl, SaFlags::empty(), SigSet::empty());
         let before = [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP].into_iter().filter(|it| !is_ignored(*it));
@@ -222,7 +220,7 @@ impl Drop for EndedBySignals {
     }
 }
 
-/// Whether this process ignores a signal, as what it was started by may have decided.
+/// Whether this process ignores a signal. It may have inherited that.
 pub fn is_ignored(signal: Signal) -> bool {
     let mut action = MaybeUninit::<nix::libc::sigaction>::zeroed();
     // SAFETY: nothing is installed, and `action` is live, writable memory of the right type, valid when zeroed.
@@ -235,7 +233,7 @@ pub fn is_ignored(signal: Signal) -> bool {
     action.sa_sigaction == nix::libc::SIG_IGN
 }
 
-/// Reaps one child that has ended, if there is one (wait4(2), WNOHANG). `Err(ECHILD)`: there are no children at all.
+/// Reaps one ended child, if there is one (wait4(2), WNOHANG). `Err(ECHILD)` means that there are no children.
 pub fn reap() -> io::Result<Option<Reaped>> {
     let mut status = 0;
     let mut usage = MaybeUninit::<nix::libc::rusage>::zeroed();
@@ -261,7 +259,7 @@ fn duration(time: nix::libc::timeval) -> Duration {
     Duration::from_secs(time.tv_sec.unsigned_abs()) + Duration::from_micros(time.tv_usec.unsigned_abs())
 }
 
-/// A handle on a process that stays its own, whatever becomes of the number.
+/// A handle on a process. It stays valid when the process id is used again.
 #[derive(Debug)]
 pub struct PidFd(OwnedFd);
 
@@ -272,12 +270,12 @@ impl PidFd {
         Ok(PidFd(rustix::process::pidfd_open(pid, rustix::process::PidfdFlags::empty())?))
     }
 
-    /// The descriptor: it can be read from once the process has ended.
+    /// The descriptor. It becomes readable when the process ends.
     pub fn descriptor(&self) -> RawFd {
         self.0.as_raw_fd()
     }
 
-    /// Sends a signal (pidfd_send_signal(2)). A process that has ended is no error.
+    /// Sends a signal (pidfd_send_signal(2)). It is not an error if the process has ended.
     pub fn signal(&self, signal: Signal) -> io::Result<()> {
         let signal = rustix::process::Signal::from_named_raw(signal as i32).ok_or(io::ErrorKind::InvalidInput)?;
         match rustix::process::pidfd_send_signal(&self.0, signal) {
@@ -287,15 +285,13 @@ impl PidFd {
     }
 }
 
-/// What this process was started with, where it has changed that for itself: what it starts gets it back ([`exec::exec`]).
+/// The inherited umask, if this process has changed it. [`exec::exec`] restores it for programs.
 static UMASK_BEFORE: OnceLock<Mode> = OnceLock::new();
 
-/// Sets what pushflow relies on, whatever it was started by. To be called first of all, while there is one thread.
+/// Sets inherited attributes that pushflow relies on. Call it first, before a second thread starts.
 ///
-/// Signals that the parent blocks are let through, and those that it ignores have their usual effect again where pushflow cannot do
-/// without (SIGCHLD: without it no end of a process is told). What nohup(1) and shells ignore on purpose stays ignored. A file that would
-/// become too large (`ulimit -f`) is an error of who writes it and not the end of the process, and nothing that is made can be written by
-/// everybody.
+/// Unblocks all signals, and resets ignored signals that pushflow needs, such as SIGCHLD. Signals that nohup(1) and shells ignore on
+/// purpose stay ignored. Exceeding `ulimit -f` becomes an error of the write instead of a fatal signal. New files are not world-writable.
 pub fn set_what_is_relied_on() {
     for signal in [Signal::SIGCHLD, Signal::SIGTERM, Signal::SIGALRM, Signal::SIGVTALRM, Signal::SIGPROF] {
         // SAFETY: the default action installs no code.
@@ -309,16 +305,16 @@ pub fn set_what_is_relied_on() {
     UMASK_BEFORE.get_or_init(|| before);
 }
 
-/// The largest file that this process may write, in bytes, if there is a limit (RLIMIT_FSIZE).
+/// The maximum size of files in bytes, if there is a limit (RLIMIT_FSIZE).
 pub fn largest_file() -> Option<u64> {
     getrlimit(Resource::RLIMIT_FSIZE).ok().map(|(soft, _)| soft).filter(|limit| *limit != nix::libc::RLIM_INFINITY)
 }
 
-/// How many files this process may have opened, where that was raised: what it starts has its own.
+/// The inherited limit of open files, if this process has raised it.
 static OPEN_FILES_BEFORE: OnceLock<(u64, u64)> = OnceLock::new();
 
-/// Lets this process open as many files as it may: it has some for each worker, and the usual limit is there for programs that use
-/// select(2). What it starts gets the limit that it had itself ([`exec::exec`]).
+/// Raises the limit of open files to the hard limit: each worker needs several. The usual soft limit exists for programs that use
+/// select(2), so [`exec::exec`] restores it for programs.
 pub fn raise_open_files() -> io::Result<()> {
     let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
     if soft < hard {
@@ -328,46 +324,46 @@ pub fn raise_open_files() -> io::Result<()> {
     Ok(())
 }
 
-/// A pipe; the end for reading does not block, neither is inherited.
+/// A pipe. The reading end does not block; neither end is inherited.
 pub fn pipe() -> io::Result<(OwnedFd, OwnedFd)> {
     let (read, write) = nix::unistd::pipe2(OFlag::O_CLOEXEC)?;
     fcntl(&read, FcntlArg::F_SETFL(OFlag::O_NONBLOCK))?;
     Ok((read, write))
 }
 
-/// How many bytes can be read now (ioctl(2), FIONREAD); 0 where the system does not say.
+/// Number of bytes that can be read now (ioctl(2), FIONREAD), 0 if unknown.
 pub fn waiting_to_be_read(from: BorrowedFd<'_>) -> usize {
     rustix::io::ioctl_fionread(from).map_or(0, |count| usize::try_from(count).unwrap_or(usize::MAX))
 }
 
-/// An empty file in memory that is not inherited.
+/// An empty memory file, which is not inherited.
 pub fn memory_file(name: &str) -> io::Result<OwnedFd> {
     let name = CString::new(name)?;
     Ok(memfd_create(name.as_c_str(), MFdFlags::MFD_CLOEXEC)?)
 }
 
-/// A connected pair of stream sockets: one that does not block, for the loop, and one that does, for a child.
+/// A connected pair of stream sockets: a non-blocking one for the event loop, and a blocking one for a child.
 pub fn connection() -> io::Result<(std::os::unix::net::UnixStream, OwnedFd)> {
     let (ours, theirs) = std::os::unix::net::UnixStream::pair()?;
     ours.set_nonblocking(true)?;
     Ok((ours, theirs.into()))
 }
 
-/// A connected pair of sockets for whole messages, neither is inherited.
+/// A connected pair of sequential packet sockets. Neither is inherited.
 pub fn packets() -> io::Result<(OwnedFd, OwnedFd)> {
     let flags = SockFlag::SOCK_CLOEXEC;
     Ok(socketpair(AddressFamily::Unix, SockType::SeqPacket, None, flags)?)
 }
 
-/// Some of the CPUs.
+/// A set of CPUs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CpuSet(nix::sched::CpuSet);
 
 impl CpuSet {
-    /// This one alone.
+    /// A set of one CPU.
     pub fn of(cpu: u16) -> Self {
         let mut set = nix::sched::CpuSet::new();
-        // A number that the set has no place for leaves it empty, which the kernel refuses.
+        // A number out of range leaves the set empty, which the kernel refuses.
         let _ = set.set(cpu.into());
         CpuSet(set)
     }
@@ -377,14 +373,14 @@ impl CpuSet {
     }
 }
 
-/// The CPU that this thread runs on, and those it may run on; none where there is no choice, or the system does not say.
+/// The CPU that this thread runs on, and the CPUs that it may run on. `None` if there is only one, or it is unknown.
 pub fn here() -> Option<(u16, CpuSet)> {
     let set = CpuSet(nix::sched::sched_getaffinity(Pid::from_raw(0)).ok()?);
     let cpu = u16::try_from(nix::sched::sched_getcpu().ok()?).ok()?;
     (set.count() > 1).then_some((cpu, set))
 }
 
-/// Lets this thread run on these CPUs (sched_setaffinity(2)). Threads and processes that it starts inherit that.
+/// Restricts this thread to these CPUs (sched_setaffinity(2)). New threads and processes inherit this.
 pub fn run_on(cpus: &CpuSet) -> io::Result<()> {
     Ok(nix::sched::sched_setaffinity(Pid::from_raw(0), &cpus.0)?)
 }

@@ -38,7 +38,7 @@ enum ShellArg {
 
 /// The variable that tells pushflow to complete a command line.
 const VARIABLE: &str = "PUSHFLOW_COMPLETE";
-/// Where zsh loads the lines as the function `_pushflow`, they are run at the first completion: it is to have a result as well.
+/// zsh loads the script as the function `_pushflow`, and runs it at the first completion, which needs a result as well.
 const ZSH_FIRST: &str = "[[ ${funcstack[1]} == _pushflow ]] && _clap_dynamic_completer_pushflow\n";
 
 /// Completes a command line and exits, if a shell asks for that.

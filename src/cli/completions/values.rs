@@ -1,6 +1,6 @@
-//! What a value on the command line may be: the names of workflows, running services, recorded runs and hosts.
+//! Completion of values: names of workflows, running services, recorded runs and hosts.
 //!
-//! A shell asks for it while somebody types: what cannot be read, or does not answer in time, is left out without a word.
+//! A shell asks for them while the user types. Errors and timeouts are not reported; the values are left out.
 
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
@@ -21,18 +21,17 @@ use crate::cli::history::{self, WhereArgs};
 use crate::cli::locate::{Whose, is_path};
 use crate::history::Filter;
 
-/// How long the buses have for their answers.
+/// Maximum time to wait for the buses.
 const PATIENCE: Duration = Duration::from_millis(500);
-/// So many runs of one workflow are offered, the newest first.
-const MOST_RUNS: u32 = 20;
+/// Maximum number of runs of a workflow, the newest first.
+const MAX_RUNS: u32 = 20;
 
-/// An argument of a verb, with what it may be.
+/// Adds the completion of an argument of a verb.
 pub(super) fn with_values(verb: &str, argument: Arg) -> Arg {
     match (verb, argument.get_id().as_str()) {
-        ("run" | "graph" | "doctor", "workflow" | "workflows") => {
+        ("run" | "check" | "graph" | "doctor", "workflow" | "workflows") => {
             argument.add(ArgValueCompleter::new(|current: &OsStr| files_and(current, installed)))
         }
-        ("check", "files") => argument.add(ArgValueCompleter::new(|current: &OsStr| workflow_files(current))),
         ("history", "name" | "workflow") => {
             argument.add(ArgValueCompleter::new(|current: &OsStr| files_and(current, recorded)))
         }
@@ -108,7 +107,7 @@ fn recorded() -> BTreeSet<String> {
 fn runs() -> Vec<CompletionCandidate> {
     let mut found = Vec::new();
     for history in history::all(WhereArgs::default(), None).unwrap_or_default() {
-        let newest = Filter { limit: Some(MOST_RUNS), ..Filter::default() };
+        let newest = Filter { limit: Some(MAX_RUNS), ..Filter::default() };
         for run in history.reader.runs(&newest).unwrap_or_default() {
             let help = format!("{}, {}", history::status(&run), history::at(run.queued_at));
             found.push(CompletionCandidate::new(format!("{}/{}", history.name, run.id)).help(Some(help.into())));

@@ -1,4 +1,4 @@
-//! Times of day, as people write and read them.
+//! Times on the command line and in output.
 
 use std::fmt;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use tracing_subscriber::fmt::time::FormatTime;
 use crate::config::parse_duration;
 use crate::history::now;
 
-/// Later times are nobody's (9999-01-01, microseconds): what computes with dates has an end.
+/// The latest valid time (9999-01-01, in microseconds): date calculations are limited.
 const LATEST: u64 = 253_370_764_800_000_000;
 
 /// Microseconds since the epoch as local time.
@@ -24,7 +24,7 @@ fn local(micros: u64) -> Option<DateTime<Local>> {
     Some(DateTime::<Utc>::from_timestamp_micros(micros)?.with_timezone(&Local))
 }
 
-/// The time of day of log lines. (chrono's own clock panics where the host's was never set and is before 1970.)
+/// The time of day in log lines. (chrono's clock panics if the clock of the host is before 1970.)
 pub(in crate::cli) struct TimeOfDay;
 
 impl FormatTime for TimeOfDay {

@@ -1,4 +1,4 @@
-//! Opening the history that a service or a run in the foreground writes.
+//! Opens the history that a service or a foreground run writes.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,10 +18,10 @@ use crate::payload::{JsonObject, Payload};
 use crate::supervisor::{RunId, Supervisor};
 use crate::systemd::escape::name_of_instance;
 
-/// A run in the foreground waits no longer for the disk: before its first task, and at its end.
+/// Maximum time that a foreground run waits for the disk, before its first task and at its end.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// The history of a service. None where it is to have none.
+/// The history of a service, unless it is disabled.
 pub(in crate::cli) fn of_service(
     whose: Whose,
     name: &str,
@@ -44,7 +44,7 @@ pub(in crate::cli) fn of_service(
         ..settings(file, workflow)
     };
     let wake = Box::new(move || {
-        // A loop that cannot be woken still comes round.
+        // If waking fails, the loop still continues after its timeout.
         let _ = waker.wake();
     });
     Ok(Some((History::start(settings, wake).context("cannot start a thread")?, refused)))
@@ -56,7 +56,7 @@ fn settings(path: std::path::PathBuf, workflow: &Workflow) -> Settings {
     Settings { path, file, private: true, keep, max_size, on_crash: None, refused: RefusedRuns::default(), pulse: None }
 }
 
-/// A run in the foreground that is recorded.
+/// A recorded foreground run.
 pub(in crate::cli) struct Recorded {
     history: History,
     run: u64,
@@ -64,8 +64,8 @@ pub(in crate::cli) struct Recorded {
     clock: RunClock,
 }
 
-/// Records a run in the foreground, in the user's history of the workflow. A history that cannot be written costs no run: it
-/// is said.
+/// Records a foreground run in the user's history of the workflow. If the history cannot be written, the run continues with a
+/// warning.
 pub(in crate::cli) fn of_run(workflow: &Workflow, inputs: &Payload, timeout: Option<Duration>) -> Option<Recorded> {
     let recorded = try_of_run(workflow, inputs, timeout);
     recorded.inspect_err(|why| warn!("the run is not recorded: {why:#}")).ok()
@@ -108,18 +108,18 @@ fn try_of_run(workflow: &Workflow, inputs: &Payload, timeout: Option<Duration>) 
 }
 
 impl Recorded {
-    /// Where it is.
+    /// Its path.
     pub(in crate::cli) fn file(&self) -> Option<std::path::PathBuf> {
         Some(Whose::User.state_folder()?.join(&self.name).join(FILE))
     }
 
-    /// Lets the supervisor record the tasks; the number of the run.
+    /// Starts recording of tasks. Returns the number of the run.
     pub(in crate::cli) fn record(&self, supervisor: &mut Supervisor) -> RunId {
         supervisor.record_tasks(self.history.tasks(), false);
         RunId(self.run)
     }
 
-    /// The run is over.
+    /// The run has ended.
     pub(in crate::cli) fn end(
         mut self,
         supervisor: &Supervisor,

@@ -1,4 +1,4 @@
-//! Tables on standard output, with the reasons below them.
+//! Tables with numbered notes.
 
 use comfy_table::Table;
 use comfy_table::presets::UTF8_BORDERS_ONLY;
@@ -22,7 +22,7 @@ impl Notes {
         self.table.add_row(cells.iter().map(|cell| text::short(cell, text::CELL)));
     }
 
-    /// A word with the number of its reason; the same reason has the same number.
+    /// A word with the number of its note. Equal notes share a number.
     pub(super) fn noted(&mut self, word: &str, why: &str) -> String {
         let known = self.notes.iter().position(|note| note == why);
         let at = known.unwrap_or_else(|| {

@@ -1,4 +1,4 @@
-//! One pool, tried with the real supervisor: a workflow of one actor, run once for each task.
+//! Tests one pool with the real supervisor: a workflow of one actor, run once for each task.
 
 use std::fs::{self, DirBuilder};
 use std::os::unix::fs::DirBuilderExt;
@@ -21,12 +21,12 @@ use crate::supervisor::listing::{ListedProcess, ProcessKind};
 use crate::supervisor::{Supervisor, SupervisorEvent};
 
 const TASKS: &str = include_str!("tasks.py");
-/// The modules' folder is on `sys.path` of everything that tasks start.
+/// The folder of the modules is on `sys.path` of all processes that tasks start.
 const MODULE: &str = "pushflow_pool_check";
-/// How long tasks may take to end when they are interrupted, and processes when nobody needs them any more.
+/// Time that interrupted tasks and remaining processes have to end.
 const GRACE: Duration = Duration::from_secs(2);
 
-/// A folder with the task in it; it goes with the value.
+/// A temporary folder with the task. It is removed with the value.
 pub(super) struct Trials {
     folder: PathBuf,
     python: Option<PathBuf>,
@@ -36,15 +36,15 @@ pub(super) struct Trials {
 /// How a task ended.
 #[derive(Debug)]
 pub(super) enum Ending {
-    /// What it returned as its result.
+    /// Its result.
     Returned(Json),
     /// The text of its error.
     Raised(String),
-    /// It had to be ended.
+    /// It reached the time limit.
     TimedOut,
 }
 
-/// A pool that is being tried.
+/// A pool under test.
 pub(super) struct Trial {
     supervisor: Supervisor,
     timeout: Duration,
@@ -61,7 +61,7 @@ impl Trials {
         Ok(trials)
     }
 
-    /// A pool without workers; they come with the first task.
+    /// A pool without workers. They start with the first task.
     pub(super) fn pool(&self, candidate: Candidate) -> anyhow::Result<Trial> {
         let mut workflow = self.workflow()?;
         let spec = &mut workflow.pools[0];
@@ -87,7 +87,7 @@ impl Trials {
 
 impl Drop for Trials {
     fn drop(&mut self) {
-        // What cannot be removed is a small file in the folder for temporary files.
+        // If this fails, a small temporary file remains.
         let _ = fs::remove_dir_all(&self.folder);
     }
 }
@@ -113,14 +113,14 @@ impl Trial {
         }
     }
 
-    /// What the supervisor's list of processes says of a worker: daemonic or not; nothing if it is not there.
+    /// Whether the process list of the supervisor shows a worker as daemonic. `None` if it is not in the list.
     pub(super) fn listed_as_daemonic(&mut self, pid: i64) -> Option<bool> {
         let listing = self.supervisor.listing();
         let worker = |process: &&ListedProcess| process.kind == ProcessKind::Worker && i64::from(process.pid) == pid;
         listing.processes.iter().find(worker).map(|process| process.daemonic)
     }
 
-    /// Ends the pool. Returns how many processes of it had to be ended by force.
+    /// Ends the pool. Returns the number of processes that had to be killed.
     pub(super) fn end(&mut self) -> Result<usize, Failure> {
         self.supervisor.abort_runs("the check was ended");
         let patience = Instant::now() + GRACE;

@@ -1,4 +1,4 @@
-//! Runs in the foreground: each shows its tree at a socket in the runtime folder.
+//! Foreground runs: each provides its process tree at a socket in the runtime folder.
 
 use std::fs;
 use std::io::{self, Read};
@@ -10,10 +10,10 @@ use crate::supervisor::listing::Listing;
 use crate::supervisor::status_socket::{is_private, runtime_folders};
 use crate::text;
 
-/// A supervisor answers within one turn of its loop.
+/// Maximum time to wait for an answer. A supervisor answers within one turn of its loop.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// What runs here.
+/// All foreground runs.
 pub(super) fn running() -> Vec<Listing> {
     sockets().iter().filter_map(|socket| ask(socket)).collect()
 }
@@ -25,13 +25,13 @@ fn sockets() -> Vec<PathBuf> {
     entries.map(|entry| entry.path()).filter(|path| path.extension().is_some_and(|end| end == "sock")).collect()
 }
 
-/// Asks a supervisor for its tree. A socket that nobody listens at is removed.
+/// Asks a supervisor for its process tree. A dead socket is removed.
 fn ask(socket: &Path) -> Option<Listing> {
     let mut stream = match UnixStream::connect(socket) {
         Ok(stream) => stream,
         Err(error) => {
             if error.kind() == io::ErrorKind::ConnectionRefused {
-                // Somebody else may have done so.
+                // Another process may have removed it.
                 let _ = fs::remove_file(socket);
             }
             return None;
@@ -40,7 +40,7 @@ fn ask(socket: &Path) -> Option<Listing> {
     let mut text = Vec::new();
     let read = stream.set_read_timeout(Some(PATIENCE)).and_then(|()| stream.read_to_end(&mut text));
     let listing = read.map_err(|error| error.to_string()).and_then(|_| match text.as_slice() {
-        // It ended meanwhile.
+        // The run has ended meanwhile.
         [] => Ok(None),
         text => serde_json::from_slice(text).map(Some).map_err(|error| error.to_string()),
     });

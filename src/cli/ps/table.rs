@@ -1,4 +1,4 @@
-//! Trees of processes as people like to read them.
+//! Process trees as text.
 
 use std::io;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use super::Shown;
 use crate::supervisor::listing::{ListedProcess, Listing, ProcessKind};
 use crate::text;
 
-/// The terminal, as it is now.
+/// The size of the terminal.
 pub(super) struct Screen {
     columns: usize,
     rows: usize,
@@ -25,7 +25,7 @@ impl Screen {
         })
     }
 
-    /// The text over what was there before: written in one piece, nothing is blank in between.
+    /// The text with escape sequences that redraw it in place. It is written at once, to avoid flicker.
     pub(super) fn redrawn(&self, text: &str, first: bool) -> String {
         let mut drawn = String::from(if first { "\x1b[2J\x1b[H" } else { "\x1b[H" });
         let lines: Vec<&str> = text.lines().collect();
@@ -47,7 +47,7 @@ pub(super) fn as_tables(shown: &[Shown], screen: Option<&Screen>) -> String {
     shown.iter().map(|shown| as_table(shown, screen)).collect::<Vec<_>>().join("\n")
 }
 
-/// What is running, in a line.
+/// A run or service in one line.
 fn title(Shown { listing, service }: &Shown) -> String {
     let processes = match listing.processes.len() {
         1 => "1 process".to_owned(),
@@ -121,7 +121,7 @@ fn branch(processes: &[ListedProcess], at: usize) -> String {
     let depth = processes[at].depth;
     let mut text = String::new();
     for level in 1..=depth {
-        // Whether another process follows on this level before the tree goes back above it.
+        // Whether another process follows at this level.
         let next = processes[at + 1..].iter().map(|process| process.depth).find(|depth| *depth <= level);
         let more = next == Some(level);
         text.push_str(match (level == depth, more) {

@@ -1,4 +1,4 @@
-//! Which run is meant.
+//! Finds the run that a text names.
 
 use anyhow::anyhow;
 
@@ -6,7 +6,7 @@ use crate::cli::history::{Found, WhereArgs, all};
 use crate::cli::{Exit, Failure};
 use crate::history::RunRecord;
 
-/// The run that a text names: `data-reduction/12`, `12` where that is one run only, or the path of its object on the bus.
+/// The run that a text names: `data-reduction/12`, `12` if it is unique, or its D-Bus object path.
 pub(super) fn find(text: &str, place: WhereArgs) -> Result<(Found, RunRecord), Failure> {
     let (workflow, number) = match text.rsplit_once('/') {
         Some((before, number)) if !before.starts_with('/') => (Some(before), number),
@@ -23,7 +23,7 @@ pub(super) fn find(text: &str, place: WhereArgs) -> Result<(Found, RunRecord), F
             runs.push((found, run));
         }
     }
-    // Of the files of one name, one has the name without a number.
+    // One of several files of the same name has no number.
     if let Some(name) = workflow
         && runs.iter().any(|(found, _)| found.name == name)
     {

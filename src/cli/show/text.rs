@@ -1,4 +1,4 @@
-//! A run for people.
+//! A run as text.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use crate::cli::services::{print, print_table};
 use crate::history::{ActorRecord, TaskRecord};
 use crate::text;
 
-/// So much of inputs and outputs is shown in a line.
+/// Maximum length of inputs and outputs in a line.
 const SHOWN: usize = 300;
 
 pub(super) fn print_run(shown: &ShownRun, tasks: bool) -> Result<(), Failure> {
@@ -120,7 +120,7 @@ fn task_row(start: u64, task: &TaskRecord) -> Vec<String> {
     ]
 }
 
-/// The name of a user, with the number where there is none.
+/// The name of a user, or the uid if it has none.
 fn user(uid: u32) -> String {
     let found = nix::unistd::User::from_uid(uid.into()).ok().flatten();
     found.map_or_else(|| format!("{uid} (no user has this number here)"), |user| user.name)

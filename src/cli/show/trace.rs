@@ -1,5 +1,5 @@
-//! Tasks in the trace event format that chrome://tracing and Perfetto read: one event a task, workers as threads, pools as
-//! processes. Times are microseconds from the beginning of the run.
+//! Tasks in the trace event format of chrome://tracing and Perfetto. Each task is an event, workers are threads, pools are processes.
+//! Times are microseconds since the start of the run.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;

@@ -245,3 +245,15 @@ impl SourceCode for Excerpts {
         )))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::catch_silently;
+
+    #[test]
+    fn a_panic_of_the_drawing_is_caught() {
+        assert_eq!(catch_silently(|| 1), Some(1));
+        assert_eq!(catch_silently(|| -> u8 { panic!("printed nowhere") }), None);
+        assert_eq!(catch_silently(|| 2), Some(2));
+    }
+}

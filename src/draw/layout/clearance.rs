@@ -1,21 +1,21 @@
-//! What is in whose way in a picture: crossings, and lines through labels, nodes and titles.
+//! Collisions in a picture: crossings, and lines through labels, nodes and titles.
 
 use super::curve::flattened;
 use super::{Area, Layout, Point};
 
-/// Nothing that stands closer to a line than this is clear of it.
+/// Minimum distance between a line and other items.
 const DISTANCE: f64 = 2.0;
 
-/// What makes a picture hard to read, the worst first.
+/// Properties that make a picture hard to read, the worst first.
 #[derive(Debug, Clone, Copy, PartialEq, PartialOrd)]
 pub(in crate::draw) struct Faults {
-    /// Lines through nodes or labels that are not theirs, and lines that cross.
+    /// Number of crossings, and of lines through nodes and labels of others.
     pub(in crate::draw) count: usize,
-    /// The length of all lines.
+    /// Total length of all lines.
     length: f64,
 }
 
-/// The lines as they are drawn, and what they should not touch.
+/// The drawn lines, and the items that they should not touch.
 pub(in crate::draw) struct Clearance<'l> {
     layout: &'l Layout,
     ways: Vec<Vec<Point>>,

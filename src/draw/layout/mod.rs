@@ -1,6 +1,6 @@
-//! Where everything stands in an SVG picture, in pixels from the top left corner.
+//! The layout of an SVG picture, in pixels from the top left corner.
 //!
-//! Workflows of an ordinary size are laid out by dagre; very large ones simply in rows, because dagre would take minutes.
+//! dagre lays out workflows of usual size. Very large ones are laid out in rows, because dagre would take minutes.
 
 mod clearance;
 mod curve;
@@ -20,10 +20,10 @@ const MOST_FOR_DAGRE: usize = 2500;
 const MOST_FOR_TRIES: usize = 1200;
 const MOST_TRIES: usize = 8;
 
-/// Deeper nested boxes would be all border.
+/// Maximum depth of boxes. Deeper ones would consist of borders only.
 const DEEPEST_FOR_DAGRE: usize = 20;
 
-/// Where everything is.
+/// The layout.
 #[derive(Default)]
 pub(super) struct Layout {
     /// Where each node of the picture stands.
@@ -82,7 +82,7 @@ pub(super) struct Way {
     pub(super) label: Option<Area>,
 }
 
-/// The room that the texts take.
+/// The sizes of texts.
 pub(super) struct Sizes {
     /// Width and height of each node.
     pub(super) nodes: Vec<(f64, f64)>,

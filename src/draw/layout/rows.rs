@@ -1,6 +1,5 @@
-//! The layout for very large workflows: actors in rows by their distance from the start, straight lines, no boxes.
-//!
-//! Its time grows with the size of the picture and hardly more; nobody looks at ten thousand actors for beauty.
+//! The layout of very large workflows: actors in rows by distance from the start, straight lines, no boxes. Its time is almost linear
+//! in the size of the picture.
 
 use super::super::picture::Picture;
 use super::{Area, Layout, Point, Sizes, Way};

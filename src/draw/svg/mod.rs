@@ -1,4 +1,4 @@
-//! SVG: for a web page or a logbook, without any other program.
+//! Pictures in SVG.
 
 mod shapes;
 
@@ -23,7 +23,7 @@ pub fn svg(workflow: &Workflow) -> String {
     Drawing::new(&picture, &layout).finish()
 }
 
-/// What is drawn, and where.
+/// A picture and its layout.
 pub(super) fn laid_out(workflow: &Workflow) -> (Picture, Layout) {
     let picture = Picture::of(workflow);
     let sizes = Sizes {
@@ -38,7 +38,7 @@ fn label_size(line: &Line) -> (f64, f64) {
     line.label.as_ref().map_or((0.0, 0.0), |label| (text::width(label) * LABEL + 8.0, LABEL + 6.0))
 }
 
-/// The document as it grows.
+/// The document.
 struct Drawing {
     body: String,
 }
@@ -54,7 +54,7 @@ impl Drawing {
         let mut drawing = Drawing { body: String::new() };
         drawing.open(&picture.title, width, height);
         drawing.heading(picture);
-        // A narrow picture stands in the middle below its title.
+        // A narrow picture is centred below its title.
         let left = (width - layout.width) / 2.0;
         drawing.add(format_args!("<g transform=\"translate({left:.1} {head:.1})\">"));
         drawing.boxes(layout);
@@ -81,7 +81,7 @@ impl Drawing {
     }
 
     fn add(&mut self, line: std::fmt::Arguments<'_>) {
-        // A string takes everything.
+        // Writing to a string cannot fail.
         let _ = writeln!(self.body, "{line}");
     }
 
@@ -226,13 +226,13 @@ fn place_for_name(area: &Area, width: f64, clearance: &Clearance<'_>) -> Area {
     places.find(|place| clearance.is_free(place, None)).unwrap_or(usual)
 }
 
-/// What the legend explains.
+/// An entry of the legend.
 enum Sign {
     ErrorLink,
     Bubbles,
 }
 
-/// The signs that occur and are not obvious.
+/// The symbols that occur and need an explanation.
 fn legend(picture: &Picture) -> Vec<(Sign, &'static str)> {
     let mut entries = Vec::new();
     if picture.lines.iter().any(|line| line.error) {
@@ -264,7 +264,7 @@ fn description_width(picture: &Picture) -> f64 {
 fn curve(points: &[Point]) -> String {
     let mut path = String::new();
     let Some((&first, rest)) = points.split_first() else { return path };
-    // A string takes everything, here and below.
+    // Writing to a string cannot fail, here and below.
     let _ = write!(path, "M{:.1} {:.1}", first.0, first.1);
     let [.., last] = rest else { return path };
     let (begin, pieces) = pieces(points);

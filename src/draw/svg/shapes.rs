@@ -1,4 +1,4 @@
-//! The outlines of the nodes, and how much room their texts need in them.
+//! The outlines of nodes, and the space for their texts.
 
 use super::super::layout::Area;
 use super::super::picture::{Node, Shape};

@@ -1,5 +1,5 @@
-//! Lanes: the rows of a timeline. A worker has one, where several tasks run in it at once several; workers that follow each other
-//! share one, so that a thousand short-lived ones do not make a thousand rows.
+//! Lanes: the rows of a timeline. A worker has one lane, or several if tasks run in it concurrently. Consecutive workers share a lane, so
+//! that a thousand short-lived workers do not need a thousand rows.
 
 use std::collections::HashMap;
 
