@@ -4,7 +4,7 @@ use super::cycle::error_targets;
 use super::state::{Attempt, Phase, Run, Task};
 use super::{ActorEnd, Effect, Failure, FailureKind, Status};
 use crate::graph::{ActorId, Kind, Link, Port, Router};
-use crate::payload::{ErrorClass, Look, Payload, PythonError};
+use crate::payload::{ErrorClass, Payload, PythonError, RoutingValue};
 
 impl Run {
     pub(super) fn on_trigger(&mut self, id: ActorId, payload: Payload, effects: &mut Vec<Effect>) {
@@ -81,7 +81,7 @@ impl Run {
     }
 
     fn route<'r>(&self, router: &'r Router, payload: &Payload) -> Result<&'r [Link], Failure> {
-        let look = payload.get(&router.item).map(|value| value.look());
+        let look = payload.get(&router.item).map(|value| value.routing_value());
         let port = look.as_ref().and_then(port_of);
         let route = port.and_then(|port| router.routes.iter().find(|route| route.port == port));
         match (route, &router.other) {
@@ -113,29 +113,29 @@ impl Run {
 }
 
 /// The port that a value selects, as in pypushflow.
-fn port_of(look: &Look) -> Option<Port> {
+fn port_of(look: &RoutingValue) -> Option<Port> {
     match look {
-        Look::Null { .. } => Some(Port::Null),
-        Look::Bool(value) => Some(Port::Bool(*value)),
-        Look::Int(value) => Some(Port::Int(*value)),
-        Look::Text(text) => Some(match &**text {
+        RoutingValue::Null { .. } => Some(Port::Null),
+        RoutingValue::Bool(value) => Some(Port::Bool(*value)),
+        RoutingValue::Int(value) => Some(Port::Int(*value)),
+        RoutingValue::Text(text) => Some(match &**text {
             "true" => Port::Bool(true),
             "false" => Port::Bool(false),
             text => Port::Text(text.to_owned()),
         }),
-        Look::Other { .. } => None,
+        RoutingValue::Other { .. } => None,
     }
 }
 
-fn no_route(router: &Router, look: Option<&Look>) -> Failure {
+fn no_route(router: &Router, look: Option<&RoutingValue>) -> Failure {
     let item = &router.item;
     let value = match look {
         None => format!("the payload has no key {item}"),
-        Some(Look::Null { .. }) => format!("{item} is None"),
-        Some(Look::Bool(value)) => format!("{item} is {}", if *value { "True" } else { "False" }),
-        Some(Look::Int(value)) => format!("{item} is {value}"),
-        Some(Look::Text(text) | Look::Other { text: Some(text), .. }) => format!("{item} is {text:?}"),
-        Some(Look::Other { .. }) => format!("{item} is a value that cannot equal a port"),
+        Some(RoutingValue::Null { .. }) => format!("{item} is None"),
+        Some(RoutingValue::Bool(value)) => format!("{item} is {}", if *value { "True" } else { "False" }),
+        Some(RoutingValue::Int(value)) => format!("{item} is {value}"),
+        Some(RoutingValue::Text(text) | RoutingValue::Other { text: Some(text), .. }) => format!("{item} is {text:?}"),
+        Some(RoutingValue::Other { .. }) => format!("{item} is a value that cannot equal a port"),
     };
     let ports: Vec<String> = router.routes.iter().map(|route| written(&route.port)).collect();
     let message = format!("{value}, but the router only has the ports {} and no port 'other'", ports.join(", "));

@@ -12,7 +12,7 @@ pub fn document(object: &Map<String, Json>) -> Document {
     document_at(object, 0)
 }
 
-/// A value as BSON. `{"$type", "$repr", …}` in the history (see `src/worker/python/forms.py`) becomes the value that it stands for, or
+/// A value as BSON. `{"$type", "$repr", …}` in the history (see `src/worker/python/json_repr.py`) becomes the value that it stands for, or
 /// its repr.
 #[cfg(test)]
 fn bson(json: &Json) -> Bson {

@@ -1,7 +1,7 @@
 //! Python exceptions that are made in Rust: a lost worker, an exceeded timeout, a stopped workflow.
 
 use super::pickle::pickle_call;
-use super::{Look, Payload, Plain, Value};
+use super::{Payload, Plain, RoutingValue, Value};
 
 /// The key that holds `{errorMessage, traceBack}` in an error payload, as in pypushflow.
 pub const ERROR_KEY: &str = "WorkflowException";
@@ -25,6 +25,8 @@ pub enum ErrorClass {
     ProgramFailed,
     /// A router had no port for its value.
     NoRoute,
+    /// The keys and small values of a payload are too long for one frame (a `ValueError`).
+    PayloadTooLong,
 }
 
 impl ErrorClass {
@@ -38,6 +40,7 @@ impl ErrorClass {
             ErrorClass::OutOfMemory => "OutOfMemory",
             ErrorClass::ProgramFailed => "ProgramFailed",
             ErrorClass::NoRoute => "NoRoute",
+            ErrorClass::PayloadTooLong => "PayloadTooLong",
         }
     }
 }
@@ -61,7 +64,7 @@ impl PythonError {
             traceback: vec![format!("pushflow.{}: {message}\n", class.name())],
             instance: Value::from_pickle(
                 pickle_call("pushflow", class.name(), &[Plain::Text(message.clone())]),
-                Some(Look::Other { truthy: true, text: Some(message.as_str().into()) }),
+                Some(RoutingValue::Other { truthy: true, text: Some(message.as_str().into()) }),
             ),
             message,
         }

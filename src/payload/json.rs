@@ -2,7 +2,7 @@
 //!
 //! What JSON has a form for is written here. The rest (sets, arrays, instances, integers beyond 64 bits) needs Python's
 //! own `repr`: [`json_text`] returns nothing, and the caller asks a worker, which keeps to the same limits
-//! (`src/worker/python/tasks.py`).
+//! (`src/worker/python/payload_json.py`).
 //!
 //! A value that is nested too deeply, or that refers to the same parts again and again, is written as its type and the
 //! beginning of its `repr`: the text of each value can be read again by every JSON parser, and it costs no more time and memory than
@@ -15,7 +15,7 @@ use rustc_hash::FxHashMap;
 use serde_json::{Map, Number, Value as Json, json};
 
 use super::decoded::{Decoded, Node, NodeId};
-use super::{Chunk, Look, Payload, Plain, Value, repr, text};
+use super::{Chunk, Payload, Plain, RoutingValue, Value, repr, text};
 
 /// A value is written down to this depth. serde_json reads 128 levels and Python about 1,000; what a value is put into takes some.
 pub(super) const MOST_DEPTH: usize = 100;
@@ -63,19 +63,19 @@ pub fn placeholder_text(value: &Value) -> String {
     json!({ "$type": "object", "$repr": format!("<a pickled value of {bytes} bytes>") }).to_string()
 }
 
-/// What Rust can tell of a value that came without a look.
-pub(super) fn look(value: &Value) -> Look {
-    let unknown = Look::Other { truthy: true, text: None };
+/// The routing value of a value that came without one, as far as Rust can decode it.
+pub(super) fn routing_value(value: &Value) -> RoutingValue {
+    let unknown = RoutingValue::Other { truthy: true, text: None };
     let Some(decoded) = decode(value) else { return unknown };
     match decoded.get(decoded.root()) {
-        Node::None => Plain::None.look(),
-        Node::Bool(value) => Plain::Bool(*value).look(),
-        Node::Int(value) => Plain::Int(*value).look(),
-        Node::Float(value) => Plain::Float(*value).look(),
-        Node::Text(text) => Plain::Text((*text).to_owned()).look(),
-        Node::Bytes(bytes) => Look::Other { truthy: !bytes.is_empty(), text: None },
+        Node::None => Plain::None.routing_value(),
+        Node::Bool(value) => Plain::Bool(*value).routing_value(),
+        Node::Int(value) => Plain::Int(*value).routing_value(),
+        Node::Float(value) => Plain::Float(*value).routing_value(),
+        Node::Text(text) => Plain::Text((*text).to_owned()).routing_value(),
+        Node::Bytes(bytes) => RoutingValue::Other { truthy: !bytes.is_empty(), text: None },
         Node::List(items) | Node::Tuple(items) | Node::Set(items) | Node::FrozenSet(items) | Node::Dict(items) => {
-            Look::Other { truthy: !items.is_empty(), text: None }
+            RoutingValue::Other { truthy: !items.is_empty(), text: None }
         }
         Node::Long(_) => unknown,
     }

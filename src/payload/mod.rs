@@ -1,7 +1,7 @@
 //! The data that flows along links: keys to Python values, each value its own pickle, opaque to Rust.
 //!
-//! A merge or a join moves handles, never bytes. What Rust must look into (a router's item, output as JSON) it decodes
-//! as JSON ([`to_json`]), or reads from the [`Look`] that the worker sent along.
+//! A merge or a join moves handles, never bytes. What Rust must know of it (a router's item, output as
+//! JSON) it decodes as JSON ([`to_json`]), or reads from the [`RoutingValue`] that the worker sent with it.
 
 mod decoded;
 mod exception;
@@ -20,7 +20,7 @@ pub use json::{JsonObject, MOST_DIGITS, json_text, to_json};
 pub use key::Key;
 pub use plain::{Plain, payload_from_json};
 pub use repr::builtin_repr;
-pub use value::{Chunk, Look, MemoryFile, Value};
+pub use value::{Chunk, MemoryFile, RoutingValue, Value};
 
 use std::sync::Arc;
 
@@ -102,7 +102,7 @@ impl Payload {
 
     /// Whether it carries an error: `WorkflowException` is there and true, as pypushflow's stop actor asks.
     pub fn is_error(&self) -> bool {
-        self.get(&Key::text(ERROR_KEY)).is_some_and(|value| value.look().is_true())
+        self.get(&Key::text(ERROR_KEY)).is_some_and(|value| value.routing_value().is_true())
     }
 }
 

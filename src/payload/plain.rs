@@ -5,7 +5,7 @@ use std::str::FromStr;
 use num_bigint::BigInt;
 use serde_json::Value as Json;
 
-use super::{Key, Look, MOST_DIGITS, Payload, Value, pickle};
+use super::{Key, MOST_DIGITS, Payload, RoutingValue, Value, pickle};
 
 /// A Python value built in Rust, from TOML, JSON or a program's output.
 #[derive(Debug, Clone, PartialEq)]
@@ -50,26 +50,28 @@ impl Plain {
         })
     }
 
-    /// The pickled value, with its look.
+    /// The pickled value, with its routing value.
     pub fn to_value(&self) -> Value {
-        Value::from_pickle(pickle::pickle(self), Some(self.look()))
+        Value::from_pickle(pickle::pickle(self), Some(self.routing_value()))
     }
 
     /// What a router compares.
-    pub fn look(&self) -> Look {
+    pub fn routing_value(&self) -> RoutingValue {
         match self {
-            Plain::None => Look::Null { truthy: false },
-            Plain::Bool(value) => Look::Bool(*value),
-            Plain::Int(value) => Look::Int(*value),
-            Plain::Float(value) if *value == value.trunc() && value.abs() < 9.0e15 => Look::Int(*value as i64),
-            Plain::Float(value) => Look::Other { truthy: *value != 0.0, text: Some(super::repr::float(*value).into()) },
-            Plain::BigInt(value) => Look::Other { truthy: true, text: Some(value.to_string().into()) },
-            Plain::Text(text) if text == "None" || text == "null" => Look::Null { truthy: true },
-            Plain::Text(text) => Look::Text(text.as_str().into()),
-            Plain::Bytes(bytes) => Look::Other { truthy: !bytes.is_empty(), text: None },
-            Plain::List(items) | Plain::Tuple(items) => Look::Other { truthy: !items.is_empty(), text: None },
-            Plain::Dict(entries) => Look::Other { truthy: !entries.is_empty(), text: None },
-            Plain::Call(..) => Look::Other { truthy: true, text: None },
+            Plain::None => RoutingValue::Null { truthy: false },
+            Plain::Bool(value) => RoutingValue::Bool(*value),
+            Plain::Int(value) => RoutingValue::Int(*value),
+            Plain::Float(value) if *value == value.trunc() && value.abs() < 9.0e15 => RoutingValue::Int(*value as i64),
+            Plain::Float(value) => {
+                RoutingValue::Other { truthy: *value != 0.0, text: Some(super::repr::float(*value).into()) }
+            }
+            Plain::BigInt(value) => RoutingValue::Other { truthy: true, text: Some(value.to_string().into()) },
+            Plain::Text(text) if text == "None" || text == "null" => RoutingValue::Null { truthy: true },
+            Plain::Text(text) => RoutingValue::Text(text.as_str().into()),
+            Plain::Bytes(bytes) => RoutingValue::Other { truthy: !bytes.is_empty(), text: None },
+            Plain::List(items) | Plain::Tuple(items) => RoutingValue::Other { truthy: !items.is_empty(), text: None },
+            Plain::Dict(entries) => RoutingValue::Other { truthy: !entries.is_empty(), text: None },
+            Plain::Call(..) => RoutingValue::Other { truthy: true, text: None },
         }
     }
 }

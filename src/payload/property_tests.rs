@@ -46,7 +46,7 @@ proptest! {
             prop_assert!(text.len() <= 100);
         }
         let value = Value::from_pickle(bytes, None);
-        let _ = value.look();
+        let _ = value.routing_value();
         if let Some(text) = json_text(&value) {
             prop_assert!(text.len() < 64 << 20);
             prop_assert!(to_json(&value).is_some(), "{}", text);

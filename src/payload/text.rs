@@ -2,7 +2,7 @@
 //!
 //! Numbers and booleans are written as Python's `str` writes them, strings stand as they are. A string that is not Unicode
 //! (the name of a file that is not UTF-8, `os.fsdecode`) is the bytes of that name, as `os.fsencode` gives them. Only single
-//! values of Python's own types are read here; of others the worker sends the text along (`_text` in `wire.py`).
+//! values of Python's own types are read here; of others the worker sends the text along (`_text` in `routing_value.py`).
 
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
@@ -10,7 +10,7 @@ use std::os::unix::ffi::OsStringExt;
 use num_bigint::BigInt;
 
 use super::repr::float;
-use super::{Chunk, Look, Plain, Value};
+use super::{Chunk, Plain, RoutingValue, Value};
 
 /// Integers of more bytes have no text, as in Python: to write them takes a time that grows with the square of their length.
 const LONGEST_INTEGER: usize = super::json::MOST_LONG_BYTES;
@@ -33,8 +33,10 @@ impl Value {
         if let Some(text) = self.known_text() {
             return Some(text.to_owned());
         }
-        match self.known_look() {
-            Some(Look::Text(text) | Look::Other { text: Some(text), .. }) => Some(text.to_string().into()),
+        match self.known_routing_value() {
+            Some(RoutingValue::Text(text) | RoutingValue::Other { text: Some(text), .. }) => {
+                Some(text.to_string().into())
+            }
             _ => match self.stream() {
                 Chunk::Inline(pickle) if self.buffers().is_empty() => scalar(pickle)?.text(),
                 _ => None,
@@ -49,7 +51,7 @@ impl Value {
             Ok(text) => Plain::Text(text).to_value(),
             Err(error) => {
                 let pickle = super::pickle::pickle_str(&escape_bytes(error.as_bytes()));
-                Value::from_pickle(pickle, Some(Look::Other { truthy: true, text: None }))
+                Value::from_pickle(pickle, Some(RoutingValue::Other { truthy: true, text: None }))
             }
         }
     }

@@ -1,4 +1,4 @@
-//! One Python value: a pickle and its out-of-band buffers, never copied.
+//! A Python value: a pickle and its out-of-band buffers, which are never copied.
 
 use std::ffi::OsStr;
 use std::io;
@@ -17,37 +17,37 @@ pub struct Value(Arc<Pickled>);
 struct Pickled {
     stream: Chunk,
     buffers: Vec<Chunk>,
-    look: Option<Look>,
-    form: Option<Box<str>>,
+    routing_value: Option<RoutingValue>,
+    json_repr: Option<Box<str>>,
     text: Option<Box<OsStr>>,
 }
 
-/// A piece of a value: bytes here, or shared memory that only the workers map.
+/// A piece of a value: bytes in this process, or shared memory that only workers map.
 #[derive(Debug)]
 pub enum Chunk {
     /// Small: the bytes themselves.
     Inline(Box<[u8]>),
-    /// Large: in a memory file.
+    /// A large piece, in a memory file.
     Shared(MemoryFile),
-    /// A large one that a task was given and has changed in places: the file as it was, and what is different
+    /// A large piece that came with a task, which has changed parts of it: the original file, and the changes
     /// (`src/worker/python/pages.py`).
     Changed(MemoryFile, Box<Chunk>),
 }
 
-/// A piece of a sealed memory file, in which there may be others. Cloning copies no data.
+/// A piece of a sealed memory file, which may contain other pieces. Cloning copies no data.
 #[derive(Debug, Clone)]
 pub struct MemoryFile {
     /// The descriptor of the file.
     pub file: Arc<OwnedFd>,
-    /// Where the piece begins, bytes.
+    /// The offset of the piece in bytes.
     pub offset: u64,
     /// The length of the piece in bytes.
     pub length: u64,
 }
 
 impl MemoryFile {
-    /// The piece as text. The file is read only where it is one in memory that nobody can change or shrink any more: reading it
-    /// waits for nobody.
+    /// The piece as text. The file is read only if it is sealed in memory, so that nobody can change or shrink it and reading never
+    /// waits.
     pub fn read_text(&self) -> io::Result<String> {
         let seals = SealFlag::from_bits_retain(fcntl(&*self.file, FcntlArg::F_GET_SEALS)?);
         let size = fstat(&*self.file)?.st_size.unsigned_abs();
@@ -68,7 +68,7 @@ impl MemoryFile {
 }
 
 impl Chunk {
-    /// Its length in bytes.
+    /// The length in bytes.
     pub fn len(&self) -> u64 {
         match self {
             Chunk::Inline(bytes) => bytes.len() as u64,
@@ -76,12 +76,12 @@ impl Chunk {
         }
     }
 
-    /// Whether it has no bytes.
+    /// Whether the piece is empty.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// The bytes, where they are here.
+    /// The bytes, if they are in this process.
     pub fn bytes(&self) -> Option<&[u8]> {
         match self {
             Chunk::Inline(bytes) => Some(bytes),
@@ -89,7 +89,7 @@ impl Chunk {
         }
     }
 
-    /// The memory file that all or most of it is in.
+    /// The memory file that contains the piece, except for its changes.
     pub fn memory(&self) -> Option<&MemoryFile> {
         match self {
             Chunk::Inline(_) => None,
@@ -98,48 +98,48 @@ impl Chunk {
     }
 }
 
-/// What Rust may know of a value without Python: what a router compares, in Python's own sense of equality.
+/// What Rust knows of a value without Python: what a router compares, with Python's equality.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Look {
+pub enum RoutingValue {
     /// `None`, `"None"` or `"null"`.
     Null {
-        /// Whether Python takes the value for true (the two strings).
+        /// Its truth value in Python: the two strings are true.
         truthy: bool,
     },
     /// An instance of `bool`.
     Bool(bool),
     /// An integer, or a float equal to one, numpy's included.
     Int(i64),
-    /// A string, or something equal to one (a string enumeration).
+    /// A string, or an instance of a subclass (a string enumeration).
     Text(Box<str>),
-    /// Anything else.
+    /// Any other value.
     Other {
-        /// Whether Python takes it for true.
+        /// Its truth value in Python.
         truthy: bool,
-        /// How it is written where text is needed (a path, a float), if it has such a form.
+        /// Its text in a command (a path, a float), if it has one.
         text: Option<Box<str>>,
     },
 }
 
-impl Look {
-    /// Python's truth value.
+impl RoutingValue {
+    /// The truth value in Python.
     pub fn is_true(&self) -> bool {
         match self {
-            Look::Null { truthy } | Look::Other { truthy, .. } => *truthy,
-            Look::Bool(value) => *value,
-            Look::Int(value) => *value != 0,
-            Look::Text(text) => !text.is_empty(),
+            RoutingValue::Null { truthy } | RoutingValue::Other { truthy, .. } => *truthy,
+            RoutingValue::Bool(value) => *value,
+            RoutingValue::Int(value) => *value != 0,
+            RoutingValue::Text(text) => !text.is_empty(),
         }
     }
 }
 
 impl Value {
-    /// A value as a worker sent it: a pickle (protocol 2 to 5), the buffers it refers to, and a look where one was asked for.
-    pub fn from_worker(stream: Chunk, buffers: Vec<Chunk>, look: Option<Look>) -> Self {
-        Value(Arc::new(Pickled { stream, buffers, look, form: None, text: None }))
+    /// A value that a worker sent: a pickle (protocol 2 to 5), the buffers that it refers to, and the routing value, if it was asked for.
+    pub fn from_worker(stream: Chunk, buffers: Vec<Chunk>, routing_value: Option<RoutingValue>) -> Self {
+        Value(Arc::new(Pickled { stream, buffers, routing_value, json_repr: None, text: None }))
     }
 
-    /// The same value with its text, where its look does not tell that. For a value that is not shared yet.
+    /// The same value with its text, if the routing value does not contain it. For a value that is not shared yet.
     pub fn with_text(mut self, text: Option<Box<OsStr>>) -> Self {
         if let (Some(text), Some(pickled)) = (text, Arc::get_mut(&mut self.0)) {
             pickled.text = Some(text);
@@ -147,27 +147,27 @@ impl Value {
         self
     }
 
-    /// The text that came with the value.
+    /// The text that the worker sent.
     pub fn known_text(&self) -> Option<&OsStr> {
         self.0.text.as_deref()
     }
 
-    /// The same value with its form for records: JSON text. For a value that is not shared yet.
-    pub fn with_form(mut self, form: Option<impl Into<Box<str>>>) -> Self {
-        if let (Some(form), Some(pickled)) = (form, Arc::get_mut(&mut self.0)) {
-            pickled.form = Some(form.into());
+    /// The same value with its JSON for records. For a value that is not shared yet.
+    pub fn with_json_repr(mut self, json: Option<impl Into<Box<str>>>) -> Self {
+        if let (Some(json), Some(pickled)) = (json, Arc::get_mut(&mut self.0)) {
+            pickled.json_repr = Some(json.into());
         }
         self
     }
 
-    /// The value as JSON text for a record, where its maker has said it (`src/worker/python/forms.py`).
-    pub fn form(&self) -> Option<&str> {
-        self.0.form.as_deref()
+    /// The JSON for records that the worker sent (`src/worker/python/json_repr.py`).
+    pub fn json_repr(&self) -> Option<&str> {
+        self.0.json_repr.as_deref()
     }
 
-    /// A value pickled here.
-    pub fn from_pickle(stream: Vec<u8>, look: Option<Look>) -> Self {
-        Self::from_worker(Chunk::Inline(stream.into_boxed_slice()), Vec::new(), look)
+    /// A value that was pickled in this process.
+    pub fn from_pickle(stream: Vec<u8>, routing_value: Option<RoutingValue>) -> Self {
+        Self::from_worker(Chunk::Inline(stream.into_boxed_slice()), Vec::new(), routing_value)
     }
 
     /// The pickle.
@@ -180,16 +180,16 @@ impl Value {
         &self.0.buffers
     }
 
-    /// The look that came with the value.
-    pub fn known_look(&self) -> Option<&Look> {
-        self.0.look.as_ref()
+    /// The routing value that the worker sent.
+    pub fn known_routing_value(&self) -> Option<&RoutingValue> {
+        self.0.routing_value.as_ref()
     }
 
-    /// What is known of the value; decoded here where the worker sent no look along.
-    pub fn look(&self) -> Look {
-        match &self.0.look {
-            Some(look) => look.clone(),
-            None => super::json::look(self),
+    /// The routing value. It is decoded from the pickle if the worker sent none.
+    pub fn routing_value(&self) -> RoutingValue {
+        match &self.0.routing_value {
+            Some(routing_value) => routing_value.clone(),
+            None => super::json::routing_value(self),
         }
     }
 }

@@ -20,7 +20,7 @@ use super::{Effect, JobId, Needs, Pool, WorkerId};
 const WORTH: Duration = Duration::from_millis(2);
 /// Maximum number of prefilled jobs of one worker: each takes space in a buffer of the kernel.
 const MOST: usize = 128;
-/// A job is short if it takes no longer. Workers use the same limit (`silence.py`).
+/// A job is short if it takes no longer. Workers use the same limit (`side_effects.py`).
 pub const SHORT: Duration = Duration::from_micros(500);
 /// Number of consecutive short jobs after which the next ones are expected to be short.
 const SURE: u32 = 16;

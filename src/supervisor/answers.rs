@@ -53,15 +53,15 @@ impl Supervisor {
                     workers::on_ready(&mut self.routed(pool, worker));
                 }
             }
-            Message::Result { task, result } => {
-                self.on_answer(pool, worker, task, Reply::Outcome(Outcome::Returned(result)));
+            Message::Result { job, result } => {
+                self.on_answer(pool, worker, job, Reply::Outcome(Outcome::Returned(result)));
             }
-            Message::Error { task, interrupted, error } => {
+            Message::Error { job, interrupted, error } => {
                 let kind = if interrupted { FailureKind::Interrupted } else { FailureKind::Raised };
-                self.on_answer(pool, worker, task, Reply::Outcome(Outcome::Failed(Failure { kind, error })));
+                self.on_answer(pool, worker, job, Reply::Outcome(Outcome::Failed(Failure { kind, error })));
             }
-            Message::Described { task, json } => self.on_answer(pool, worker, task, Reply::Json(json)),
-            Message::Printed { task, text } => self.on_printed_by(pool, worker, JobId(task), &text),
+            Message::Described { job, json } => self.on_answer(pool, worker, job, Reply::Json(json)),
+            Message::Printed { job, text } => self.on_printed_by(pool, worker, JobId(job), &text),
             Message::Failed(why) => self.workers.set_failure(pool, why),
             Message::Pauses { started } => {
                 if started {

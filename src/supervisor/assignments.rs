@@ -1,7 +1,7 @@
 //! How jobs get to workers and are retracted.
 //!
 //! A prefilled job counts as waiting until the answer before it was read. By then it may have begun, as its worker goes
-//! straight on after a task that was short and left nothing to look at (`silence.py`). Before anything is withdrawn or
+//! straight on after a task that was short and left nothing to look at (`side_effects.py`). Before anything is withdrawn or
 //! interrupted, jobs that have not begun are retracted, and those that have are known to have.
 
 use std::time::Instant;

@@ -10,6 +10,7 @@ use crate::graph::{ActorId, Kind, PoolId};
 use crate::payload::{ErrorClass, JsonObject, Payload, PythonError};
 use crate::pool::{JobId, Needs};
 use crate::process::sys::Pid;
+use crate::worker::fits;
 
 /// A job: a task of a run, or a payload that only Python can write as JSON.
 #[derive(Debug)]
@@ -55,6 +56,7 @@ impl Supervisor {
     pub(super) fn describe_then(&mut self, payload: &Payload, then: AfterDescribing) {
         match JsonObject::of(payload) {
             Some(json) => self.described(json, then),
+            None if fits(payload).is_err() => self.described(JsonObject::without_python(payload), then),
             None => {
                 let job = self.new_job(Job::Describe { payload: payload.clone(), then });
                 self.tell_pool(self.python_pool(), |pool, effects| pool.submit(job, Needs::IdleWorker, effects));

@@ -15,9 +15,9 @@ use crate::history::RunClock;
 use crate::payload::{ErrorClass, Payload};
 use crate::pool::{EscalationStep, JobId, Needs};
 use crate::text;
-use crate::worker::is_light;
+use crate::worker::{fits, is_light};
 
-use super::jobs::{AfterDescribing, Job};
+use super::jobs::{AfterDescribing, Job, failed};
 
 /// A run that is not over.
 pub(super) struct ActiveRun {
@@ -138,7 +138,12 @@ impl Supervisor {
             Kind::Exec(exec) if exec.stdin == Stdin::Json => self.describe_then(&payload, AfterDescribing::Submit(job)),
             Kind::Exec(_) => self.submit_program(job, None),
             _ => {
-                let needs = if is_light(&payload) { Needs::Worker } else { Needs::IdleWorker };
+                let light = is_light(&payload);
+                if !light && let Err(error) = fits(&payload) {
+                    let outcome = failed(FailureKind::Raised, ErrorClass::PayloadTooLong, error.to_string());
+                    return self.not_started.push((job, outcome));
+                }
+                let needs = if light { Needs::Worker } else { Needs::IdleWorker };
                 self.tell_pool(spec.pool, |pool, effects| pool.submit(job, needs, effects));
             }
         }

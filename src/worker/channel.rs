@@ -1,5 +1,5 @@
-//! One connection to a worker or forkserver: frames out, messages in, without ever blocking. Where it has a [`Queue`], frames
-//! go there.
+//! A connection to a worker or a forkserver: sends frames and receives messages, and never blocks. If it has a [`Queue`], frames go
+//! there.
 
 use std::collections::VecDeque;
 use std::io::{self, IoSlice, IoSliceMut};
@@ -12,33 +12,34 @@ use nix::sys::resource::{Resource, getrlimit};
 use nix::sys::socket::{ControlMessage, MsgFlags, sendmsg};
 use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, recvmsg};
 
-use super::codec::{self, Frame, Given, Message, ProtocolError, ReadBuffer};
+use super::frame::{Frame, Kept, keep};
+use super::message::{self, Given, Message, ProtocolError, ReadBuffer};
 use super::queue::Queue;
 
-/// The kernel passes no more descriptors in one message (SCM_MAX_FD).
+/// The kernel passes at most this number of descriptors in one message (SCM_MAX_FD).
 const MOST_FDS: usize = 253;
-/// So many are sent in one.
+/// The number of descriptors that are sent in one message.
 pub(super) const FDS_AT_ONCE: usize = 200;
 
-/// A connection that cannot be used any more.
+/// Why a connection cannot be used any more. The text continues "the worker process …".
 #[derive(Debug, thiserror::Error)]
 pub enum ChannelError {
-    /// The other side closed it.
+    /// The other side has closed it.
     #[error("closed its connection")]
     Closed,
-    /// It sent what no frame is.
+    /// It has sent bytes that are no frame.
     #[error("sent garbage: {0}")]
     Protocol(#[from] ProtocolError),
-    /// It sent descriptors, and this process may not open so many more. Those that were received are closed.
+    /// It has sent more descriptors than this process may open. Those that were received are closed.
     #[error(
         "sent a value with more open files than pushflow may have: its limit is {limit} (`ulimit -n`, LimitNOFILE= of a service)"
     )]
     OpenFiles {
-        /// How many files this process may have opened.
+        /// The limit of open files of this process.
         limit: u64,
     },
-    /// The system refused.
-    #[error("its connection failed: {0}")]
+    /// The system has refused to send or receive.
+    #[error("cannot be reached: {0}")]
     Io(#[from] io::Error),
 }
 
@@ -49,12 +50,12 @@ pub struct Channel {
     queue: Option<Queue>,
     received: ReadBuffer,
     fds: VecDeque<OwnedFd>,
-    /// What the kernel would not take yet, with the descriptors that still have to go with it.
+    /// Bytes that the kernel has not accepted yet, and the descriptors that go with them.
     unsent: VecDeque<Unsent>,
     scratch: Box<[u8]>,
     /// The last answer of [`Channel::unsent_changed`].
     waits: bool,
-    /// The last read took all there was: no need to ask the kernel again before it tells of more.
+    /// The last read has emptied the socket: there is nothing to read until the next event.
     drained: bool,
     ancillary: Box<[MaybeUninit<u8>]>,
 }
@@ -63,7 +64,7 @@ pub struct Channel {
 struct Unsent {
     bytes: Vec<u8>,
     sent: usize,
-    fds: VecDeque<OwnedFd>,
+    fds: VecDeque<Kept>,
 }
 
 impl Channel {
@@ -82,7 +83,7 @@ impl Channel {
         }
     }
 
-    /// From now on frames go through this queue: what is too long for it over the connection, of which the queue tells.
+    /// Sends frames through this queue from now on. Frames that are too long for it go over the connection, and the queue says so.
     pub fn use_queue(&mut self, queue: Queue) {
         self.queue = Some(queue);
     }
@@ -92,12 +93,12 @@ impl Channel {
         self.queue.as_mut()
     }
 
-    /// Whether a frame goes into the queue as it is.
+    /// Whether a frame goes into the queue itself.
     pub fn queues(&self, frame: &Frame<'_>) -> bool {
         self.queue.is_some() && Queue::takes(frame)
     }
 
-    /// Tells a worker that waits after its answer ([`Message::Pauses`]) that the next task may begin.
+    /// Tells a worker that waits after its answer ([`Message::Pauses`]) to go on.
     pub fn go_on(&mut self) -> Result<(), ChannelError> {
         self.send_on_stream(Frame { bytes: vec![0], fds: Vec::new() })
     }
@@ -107,18 +108,18 @@ impl Channel {
         &mut self.stream
     }
 
-    /// Whether something waits for the socket to become writable, if that has changed since the last call.
+    /// Whether something waits until the socket is writable, if that has changed since the last call.
     pub fn unsent_changed(&mut self) -> Option<bool> {
         let waits = !self.unsent.is_empty();
         (std::mem::replace(&mut self.waits, waits) != waits).then_some(waits)
     }
 
-    /// Sends bytes that are no frame: the source of the Python side.
+    /// Sends bytes that are no frame: the source code of the Python side.
     pub fn send_raw(&mut self, bytes: Vec<u8>) -> Result<(), ChannelError> {
         self.send_on_stream(Frame { bytes, fds: Vec::new() })
     }
 
-    /// Sends a frame; what the kernel does not take now is sent when the socket becomes writable ([`Channel::flush`]).
+    /// Sends a frame. What the kernel does not accept now is sent when the socket becomes writable ([`Channel::flush`]).
     pub fn send(&mut self, frame: Frame<'_>) -> Result<(), ChannelError> {
         match &mut self.queue {
             Some(queue) if Queue::takes(&frame) => queue.send(frame),
@@ -141,16 +142,16 @@ impl Channel {
                 Err(error) => return Err(io::Error::from(error).into()),
             };
             // Descriptors go with the first byte.
-            let fds = if sent == 0 { owned(&frame.fds)? } else { VecDeque::new() };
+            let fds = if sent == 0 { keep(&frame.fds)? } else { VecDeque::new() };
             self.unsent.push_back(Unsent { bytes: frame.bytes, sent, fds });
             return Ok(());
         }
-        let fds = owned(&frame.fds)?;
+        let fds = keep(&frame.fds)?;
         self.unsent.push_back(Unsent { bytes: frame.bytes, sent: 0, fds });
         self.flush_stream()
     }
 
-    /// Sends what is left over, as far as the kernel takes it.
+    /// Sends what is left over, as far as the kernel accepts it.
     pub fn flush(&mut self) -> Result<(), ChannelError> {
         self.flush_stream()?;
         self.queue.as_mut().map_or(Ok(()), Queue::flush)
@@ -159,9 +160,8 @@ impl Channel {
     fn flush_stream(&mut self) -> Result<(), ChannelError> {
         while let Some(unsent) = self.unsent.front_mut() {
             let more_fds = unsent.fds.len() > FDS_AT_ONCE;
-            let batch: Vec<BorrowedFd<'_>> =
-                unsent.fds.iter().take(FDS_AT_ONCE).map(std::os::fd::AsFd::as_fd).collect();
-            // A descriptor cannot travel without data: all but the last batch go with a byte each.
+            let batch: Vec<BorrowedFd<'_>> = unsent.fds.iter().take(FDS_AT_ONCE).map(AsFd::as_fd).collect();
+            // Descriptors cannot travel without data: each batch but the last goes with one byte.
             let bytes = &unsent.bytes[unsent.sent..];
             let bytes = if more_fds { &bytes[..1] } else { bytes };
             match send_once(self.stream.as_fd(), bytes, &batch) {
@@ -182,15 +182,14 @@ impl Channel {
         Ok(())
     }
 
-    /// The next whole message that has arrived, or nothing until more comes. `given` says what the tasks of the other side were
-    /// given.
+    /// The next complete message, or none until more is received. `given` returns the memory files of the payloads that were sent.
     pub fn receive(&mut self, given: Given<'_>) -> Result<Option<Message>, ChannelError> {
         loop {
-            if let Some(message) = codec::decode(&mut self.received, &mut self.fds, given)? {
+            if let Some(message) = message::decode(&mut self.received, &mut self.fds, given)? {
                 return Ok(Some(message));
             }
-            // The event that told of these bytes may have told of the connection's end as well, and comes only once: what is
-            // left of a frame is followed by more, or by the end.
+            // One event may announce both these bytes and the end of the connection. An incomplete frame is followed by more bytes,
+            // or by the end.
             let whole = std::mem::take(&mut self.drained) && self.received.is_empty();
             if whole || !self.read_once()? {
                 return Ok(None);
@@ -198,15 +197,15 @@ impl Channel {
         }
     }
 
-    /// What is left is received later, although nothing more may be told of it: [`Channel::receive`] has not said that there is nothing.
+    /// Makes the next [`Channel::receive`] read the socket again. For a caller that stops before it has returned none.
     pub fn stop_reading(&mut self) {
         self.drained = false;
     }
 
-    /// Reads what is there; false if nothing is.
+    /// Reads from the socket. Returns false if it is empty.
     fn read_once(&mut self) -> Result<bool, ChannelError> {
         let mut buffers = [IoSliceMut::new(&mut self.scratch)];
-        // What is not taken out of it is closed with it.
+        // Descriptors that are not taken out of it are closed with it.
         let mut ancillary = RecvAncillaryBuffer::new(&mut self.ancillary);
         let flags = RecvFlags::DONTWAIT | RecvFlags::CMSG_CLOEXEC;
         let message = match recvmsg(&self.stream, &mut buffers, &mut ancillary, flags) {
@@ -217,7 +216,7 @@ impl Channel {
             Err(error) => return Err(io::Error::from(error).into()),
         };
         if message.flags.contains(ReturnFlags::CTRUNC) {
-            // Which of them are missing is not said: nothing that follows could be put together.
+            // The kernel does not say which are missing, so the frames that follow cannot be put together.
             let limit = getrlimit(Resource::RLIMIT_NOFILE).map_or(0, |(soft, _)| soft);
             return Err(ChannelError::OpenFiles { limit });
         }
@@ -232,22 +231,18 @@ impl Channel {
             return Err(ChannelError::Closed);
         }
         self.received.extend(&self.scratch[..count]);
-        // A read that brings descriptors ends with them, whatever follows (unix(7)).
+        // A read ends after descriptors, even if more follows (unix(7)).
         self.drained = count < self.scratch.len() && self.fds.len() == passed;
         Ok(true)
     }
 }
 
-pub(super) fn send_once(socket: BorrowedFd<'_>, bytes: &[u8], fds: &[BorrowedFd<'_>]) -> Result<usize, Errno> {
+pub(super) fn send_once(socket: BorrowedFd<'_>, bytes: &[u8], fds: &[impl AsFd]) -> Result<usize, Errno> {
     let flags = MsgFlags::MSG_NOSIGNAL | MsgFlags::MSG_DONTWAIT;
     let slices = [IoSlice::new(bytes)];
     if fds.is_empty() {
         return sendmsg::<()>(socket.as_raw_fd(), &slices, &[], flags, None);
     }
-    let raw: Vec<_> = fds.iter().map(AsRawFd::as_raw_fd).collect();
+    let raw: Vec<_> = fds.iter().map(|fd| fd.as_fd().as_raw_fd()).collect();
     sendmsg::<()>(socket.as_raw_fd(), &slices, &[ControlMessage::ScmRights(&raw)], flags, None)
-}
-
-pub(super) fn owned(fds: &[BorrowedFd<'_>]) -> io::Result<VecDeque<OwnedFd>> {
-    fds.iter().map(BorrowedFd::try_clone_to_owned).collect()
 }

@@ -1,7 +1,7 @@
-//! The prefilled jobs of a worker: frames that wait in the kernel until the worker takes them, and can be retracted until then.
+//! The prefilled jobs of a worker: frames wait in the kernel until the worker takes them, and the supervisor can retract them until then.
 //!
-//! The supervisor keeps a descriptor of the worker's end. A message of a SEQPACKET socket is taken whole, by one of the two:
-//! whoever has it, has it alone (unix(7)).
+//! The supervisor keeps a descriptor of the worker's end. Each packet of a SEQPACKET socket is received completely, by exactly one of the
+//! two (unix(7)).
 
 use std::collections::VecDeque;
 use std::io;
@@ -10,8 +10,9 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use nix::errno::Errno;
 use nix::sys::socket::{MsgFlags, recv};
 
-use super::channel::{ChannelError, FDS_AT_ONCE, owned, send_once};
-use super::codec::{self, Frame};
+use super::channel::{ChannelError, FDS_AT_ONCE, send_once};
+use super::frame::{Frame, Kept, keep};
+use super::protocol::{HEADER, job_of};
 use crate::process::sys;
 
 /// Longer frames go over the connection. The worker reads into a buffer of twice this size (`wire.py`).
@@ -22,7 +23,7 @@ pub(super) const LONGEST: usize = 32 * 1024;
 pub struct Queue {
     ours: OwnedFd,
     theirs: OwnedFd,
-    /// What the kernel would not take yet.
+    /// Frames that the kernel has not accepted yet.
     unsent: VecDeque<Packet>,
     /// The last answer of [`Queue::unsent_changed`].
     waits: bool,
@@ -32,7 +33,7 @@ pub struct Queue {
 #[derive(Debug)]
 struct Packet {
     bytes: Vec<u8>,
-    fds: Vec<OwnedFd>,
+    fds: Vec<Kept>,
 }
 
 impl Queue {
@@ -48,21 +49,20 @@ impl Queue {
         frame.bytes.len() <= LONGEST && frame.fds.len() <= FDS_AT_ONCE
     }
 
-    /// Appends a frame; what the kernel does not take now is sent when there is room ([`Queue::flush`]).
+    /// Appends a frame. If the kernel does not accept it now, it is sent when there is room ([`Queue::flush`]).
     pub(super) fn send(&mut self, frame: Frame<'_>) -> Result<(), ChannelError> {
         if self.unsent.is_empty() && sent(send_once(self.ours.as_fd(), &frame.bytes, &frame.fds))? {
             return Ok(());
         }
-        let fds = owned(&frame.fds)?.into();
+        let fds = keep(&frame.fds)?;
         self.unsent.push_back(Packet { bytes: frame.bytes, fds });
         self.flush()
     }
 
-    /// Sends what is left over, as far as the kernel takes it.
+    /// Sends what is left over, as far as the kernel accepts it.
     pub(super) fn flush(&mut self) -> Result<(), ChannelError> {
         while let Some(packet) = self.unsent.front() {
-            let fds: Vec<BorrowedFd<'_>> = packet.fds.iter().map(AsFd::as_fd).collect();
-            if !sent(send_once(self.ours.as_fd(), &packet.bytes, &fds))? {
+            if !sent(send_once(self.ours.as_fd(), &packet.bytes, &packet.fds))? {
                 break;
             }
             self.unsent.pop_front();
@@ -70,24 +70,24 @@ impl Queue {
         Ok(())
     }
 
-    /// Retracts what the worker has not taken. Returns the jobs, the oldest first. The worker may take a later frame while this takes an
-    /// earlier one.
+    /// Retracts the frames that the worker has not taken. Returns their jobs, oldest first. The worker may take later frames while this
+    /// retracts earlier ones.
     pub fn retract(&mut self) -> Vec<u64> {
         let mut taken = Vec::new();
-        let mut head = [0; codec::HEADER];
+        let mut head = [0; HEADER];
         loop {
-            // The rest of the packet goes, and so do descriptors: others of the same files are with the payload.
+            // The rest of the packet is dropped with its descriptors. The payload has others of the same files.
             match recv(self.theirs.as_raw_fd(), &mut head, MsgFlags::MSG_DONTWAIT) {
-                Ok(count) => taken.push(codec::task_of(&head[..count])),
+                Ok(count) => taken.push(job_of(&head[..count])),
                 Err(Errno::EINTR) => {}
                 Err(_) => break,
             }
         }
-        taken.extend(self.unsent.drain(..).map(|packet| codec::task_of(&packet.bytes)));
+        taken.extend(self.unsent.drain(..).map(|packet| job_of(&packet.bytes)));
         taken
     }
 
-    /// Whether something waits for room, if that has changed since the last call; and what is to be watched for it.
+    /// Whether something waits for room, if that has changed since the last call; and the descriptor to watch for it.
     pub fn unsent_changed(&mut self) -> Option<(bool, BorrowedFd<'_>)> {
         let waits = !self.unsent.is_empty();
         (std::mem::replace(&mut self.waits, waits) != waits).then_some((waits, self.ours.as_fd()))
@@ -96,7 +96,7 @@ impl Queue {
 
 fn sent(result: Result<usize, Errno>) -> Result<bool, ChannelError> {
     match result {
-        // A packet is taken whole or not at all.
+        // A packet is accepted completely or not at all.
         Ok(_) => Ok(true),
         Err(Errno::EAGAIN | Errno::EINTR) => Ok(false),
         Err(Errno::EPIPE | Errno::ECONNRESET) => Err(ChannelError::Closed),

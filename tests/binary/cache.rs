@@ -33,7 +33,7 @@ fn mode(path: &PathBuf) -> u32 {
 fn mark(project: &Project) {
     let program = "import marshal, sys\n\
          kept = marshal.load(open(sys.argv[1], 'rb'))\n\
-         kept['pushflow.fresh'] = compile('open(\"mark\", \"w\").close()', '', 'exec')\n\
+         kept['pushflow.spawn_main'] = compile('open(\"mark\", \"w\").close()', '', 'exec')\n\
          marshal.dump(kept, open(sys.argv[1], 'wb'))";
     let done = output(Command::new(python()).args(["-c", program]).arg(kept(project)));
     assert!(done.status.success());

@@ -20,7 +20,7 @@ fn two_tasks_of(module: &str, pool: &str) -> Finished {
 const POOLS: [&str; 5] = ["", "context = 'spawn'", "type = 'thread'", "type = 'gevent'", "gevent = true"];
 
 /// What a module does when it is imported.
-const CHANGES: [(&str, &str); 16] = [
+const CHANGES: [(&str, &str); 24] = [
     ("a default timeout of sockets", "import socket; socket.setdefaulttimeout(0.05)"),
     (
         "ignored signals",
@@ -48,6 +48,26 @@ const CHANGES: [(&str, &str); 16] = [
     ("other serializers", "import json, pickle; json.dumps = json.loads = pickle.dumps = pickle.loads = None"),
     ("other built-ins", "import builtins; builtins.print = builtins.open = builtins.input = None"),
     ("warnings as errors", "import warnings; warnings.simplefilter('error')"),
+    ("another number of the process", "import os; os.getpid = lambda: 7"),
+    (
+        "no functions of the system",
+        "import os\nfor name in 'close dup dup2 fstat getppid memfd_create open pipe posix_spawn preadv pwrite read register_at_fork setpgid waitpid write'.split(): setattr(os, name, None)",
+    ),
+    ("no way to exit", "import os, sys; sys.exit = None; os._exit = lambda *_: None"),
+    ("no serializer in C", "import _pickle; _pickle.dumps = _pickle.loads = None"),
+    ("no further imports", "import sys; sys.meta_path.clear(); sys.path.clear()"),
+    (
+        "a finder that raises",
+        "import sys\nclass Finder:\n    def find_spec(self, *_): raise RuntimeError('finder')\nsys.meta_path.insert(0, Finder())",
+    ),
+    (
+        "trace and profile functions",
+        "import sys, threading\nfor each in (sys.settrace, sys.setprofile, threading.settrace, threading.setprofile): each(lambda *_: None)",
+    ),
+    (
+        "not even the modules of pushflow",
+        "import sys\nfor name in list(sys.modules):\n    if name.startswith('pushflow'): del sys.modules[name]",
+    ),
     (
         "other hooks",
         "import sys, threading; sys.excepthook = threading.excepthook = sys.unraisablehook = lambda *_: 1 / 0",
@@ -63,6 +83,107 @@ fn whatever_a_module_has_changed_its_tasks_are_executed() {
             let finished = two_tasks_of(&module, pool);
             assert_eq!(finished.json()["n"], 2, "{name} in {pool:?}: {}", finished.stderr);
         }
+    }
+}
+
+/// Modules that pushflow imports when it needs them, and modules that those import.
+const IMPORTED_LATER: [&str; 26] = [
+    "_ctypes",
+    "ast",
+    "collections",
+    "contextlib",
+    "ctypes",
+    "datetime",
+    "enum",
+    "fcntl",
+    "functools",
+    "importlib",
+    "json",
+    "keyword",
+    "linecache",
+    "math",
+    "mmap",
+    "numbers",
+    "operator",
+    "queue",
+    "re",
+    "resource",
+    "select",
+    "termios",
+    "textwrap",
+    "token",
+    "tokenize",
+    "traceback",
+];
+
+/// A module that has nothing that pushflow needs.
+const PLANTED: &str = "who = 'the file beside the script'\n";
+
+fn with_planted(project: Project) -> Project {
+    IMPORTED_LATER.iter().fold(project, |project, name| project.file(&format!("{name}.py"), PLANTED))
+}
+
+#[test]
+fn a_file_beside_a_script_that_is_named_like_a_module_of_python_replaces_nothing_for_pushflow() {
+    let module = "import numbers, json\ndef run(n=0, fail=False, **_):\n    if fail:\n        raise ValueError('mine')\n    print('printed')\n    return {'n': n + 1, 'bytes': b'x' * 1_000_000, 'set': {1}, 'who': [numbers.who, json.who]}\n";
+    for pool in ["", "context = 'spawn'", "type = 'thread'", "type = 'multiprocessing'"] {
+        let project = with_planted(
+            Project::with_workflow(
+                "[actors.one]\nscript = 'task.py'\n[actors.two]\nscript = 'task.py'",
+                "links = [{ from = 'start', to = 'one' }, { from = 'one', to = 'two' }, { from = 'two', to = 'stop' }]",
+            )
+            .file("task.py", module)
+            .with_pool(&format!("max_workers = 1\n{pool}")),
+        );
+        let finished = project.run(&["--timeout", "60s"]);
+        let output = finished.json();
+        assert_eq!(output["n"], 2, "{pool}: {}", finished.stderr);
+        assert_eq!(output["set"], json!({"$type": "set", "$repr": "{1}"}), "{pool}");
+        // What the scripts themselves import is what is beside them, as in any Python, unless the pool type needs Python's.
+        if pool != "type = 'multiprocessing'" {
+            assert_eq!(output["who"], json!([PLANTED.split('\'').nth(1), PLANTED.split('\'').nth(1)]), "{pool}");
+        }
+        let failed = project.run(&["--timeout", "60s", "-i", "fail=true"]);
+        assert_eq!(failed.code, Some(1), "{pool}: {}", failed.stderr);
+        assert!(
+            failed.stderr.contains("ValueError: mine") && failed.stderr.contains("line 4, in run"),
+            "{}",
+            failed.stderr
+        );
+    }
+}
+
+#[test]
+fn a_module_in_the_current_folder_is_not_imported_by_children_of_multiprocessing() {
+    let module = "import multiprocessing\ndef run(**_):\n    for method in ('spawn', 'forkserver'):\n        with multiprocessing.get_context(method).Pool(1) as pool: got = pool.map(abs, [-2])\n    return {'got': got}\n";
+    let project = Project::with_workflow(
+        "[actors.task]\nscript = 'tasks/task.py'",
+        "links = [{ from = 'start', to = 'task' }, { from = 'task', to = 'stop' }]",
+    )
+    .file("tasks/task.py", module)
+    .file("here/multiprocessing.py", "open('planted', 'w').close()\n");
+    let mut command = project.command(&["run", "../w.toml", "--timeout", "60s"]);
+    let finished = crate::support::finished(output(command.current_dir(project.path("here"))));
+    assert!(!project.path("here/planted").exists(), "{}", finished.stderr);
+    assert_eq!(finished.json()["got"], json!([2]), "{}", finished.stderr);
+}
+
+#[test]
+fn a_module_that_replaces_itself_is_found_in_every_context() {
+    let module =
+        "import sys\nclass Task:\n    def run(self, n=0, **_): return {'n': n + 1}\nsys.modules[__name__] = Task()\n";
+    for pool in ["", "context = 'spawn'", "type = 'thread'"] {
+        let finished = two_tasks_of(module, pool);
+        assert_eq!(finished.json()["n"], 2, "{pool}: {}", finished.stderr);
+    }
+}
+
+#[test]
+fn an_error_of_a_task_that_has_removed_all_modules_arrives() {
+    for pool in ["", "type = 'thread'"] {
+        let module = "import sys\nclass E(Exception):\n    def __reduce__(self): raise ValueError\ndef run(**_):\n    sys.modules.clear()\n    raise E('mine')\n";
+        let output = two_tasks_of(module, pool).any_json();
+        assert_eq!(output["WorkflowException"]["errorMessage"], "mine", "{pool}: {output}");
     }
 }
 
@@ -114,11 +235,11 @@ const EXITS: [(&str, Option<&str>); 11] = [
     ),
     (
         "class E(Exception):\n    def __str__(self): raise SystemExit('out')\ndef run(**_): raise E('mine')",
-        Some("(E, whose text cannot be had: SystemExit)"),
+        Some("(E, whose text raises SystemExit)"),
     ),
     (
         "class E(Exception):\n    @property\n    def __traceback__(self): raise SystemExit('out')\ndef run(**_): raise E('mine')",
-        Some("E (saying more fails with SystemExit)"),
+        Some("E (its text or its pickle raises SystemExit)"),
     ),
     (
         "class M:\n    @property\n    def keys(self): raise SystemExit('out')\n    def __getitem__(self, key): return 1\ndef run(**_): return M()",

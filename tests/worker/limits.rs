@@ -235,3 +235,67 @@ def run(**_):
     assert_eq!(json.get("shared").map(|text| text.matches(one).count()), Some(1000));
     assert_eq!(json.get("one"), Some(r#"{"$type":"set","$repr":"{2}"}"#));
 }
+
+#[test]
+fn a_value_that_cannot_be_unpickled_is_described_as_that_and_spoils_no_other() {
+    let make = "
+import sys
+def refuse(): raise ValueError('no more of this')
+def leave(): sys.exit(3)
+class Refuses:
+    def __reduce__(self): return refuse, ()
+class Leaves:
+    def __reduce__(self): return leave, ()
+def run(**_): return dict(first={1}, refuses=Refuses(), leaves=[Leaves()], last={2})
+";
+    let mut python = Python::with(&[make], &[]);
+    let made = python.result(0, &Payload::new());
+    python.worker.send(pushflow::worker::Frame::describe(5, &made)).unwrap();
+    let Message::Described { json, .. } = python.message().unwrap() else { panic!("expected JSON") };
+    assert_eq!(json.get("first"), Some(r#"{"$type":"set","$repr":"{1}"}"#));
+    assert_eq!(json.get("last"), Some(r#"{"$type":"set","$repr":"{2}"}"#));
+    let broken = |reason| format!(r#"{{"$type":"object","$repr":"<a value that cannot be unpickled: {reason}>"}}"#);
+    assert_eq!(json.get("refuses"), Some(&*broken("ValueError: no more of this")));
+    assert_eq!(json.get("leaves"), Some(&*broken("SystemExit: 3")));
+}
+
+#[test]
+fn an_error_while_a_value_is_pickled_names_the_key_and_the_reason() {
+    let memory = "
+class Large:
+    def __reduce__(self): raise MemoryError
+def run(**_): return {'large': Large()}
+";
+    let without_text = "
+class Odd:
+    def __reduce__(self): raise ArithmeticError
+def run(**_): return {'odd': Odd()}
+";
+    let half = "def run(**_): return {'half \\ud800': 1}";
+    let mut python = Python::with(&[memory, without_text, half], &[]);
+    let (message, traceback) = error_of(&mut python, 0);
+    assert_eq!(message, "the value of 'large', a Large, cannot be pickled: out of memory");
+    assert!(traceback.contains("MemoryError"), "{traceback}");
+    assert_eq!(error_of(&mut python, 1).0, "the value of 'odd', a Odd, cannot be pickled: ArithmeticError");
+    assert_eq!(
+        error_of(&mut python, 2).0,
+        "run() returned the key 'half \\ud800', which cannot be written as UTF-8 and so cannot be passed on"
+    );
+}
+
+#[test]
+fn a_payload_with_more_memory_files_than_one_message_takes_arrives() {
+    let make = "
+import numpy
+def run(n, **_): return {f'image{n}': numpy.full(10_000, n, dtype='f8')}
+";
+    let sum = "def run(**images): return {'sum': int(sum(image[-1] for image in images.values()))}";
+    let mut python = Python::with(&[make, sum], &[]);
+    let mut all = Payload::new();
+    for n in 0..230 {
+        all.merge(&python.result(0, &payload(&[("n", Plain::Int(n))])));
+    }
+    python.worker.send(pushflow::worker::Frame::run(1, 1, &all, pushflow::worker::Next::Unknown)).unwrap();
+    let Message::Result { result, .. } = python.message().unwrap() else { panic!("a result was expected") };
+    assert_eq!(json(&result), format!(r#"{{"sum":{}}}"#, 229 * 230 / 2));
+}

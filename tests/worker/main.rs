@@ -14,10 +14,10 @@ use std::time::{Duration, Instant};
 
 use mio::net::UnixStream;
 use mio::{Events, Interest, Poll, Token};
-use pushflow::payload::{Key, Look, Payload, Plain, to_json};
+use pushflow::payload::{Key, Payload, Plain, RoutingValue, to_json};
 use pushflow::process::{Program, sys};
-use pushflow::worker::codec::{self, ReadBuffer};
-use pushflow::worker::{Channel, ChannelError, Frame, Message, Next, ProtocolError, Queue, bundle};
+use pushflow::worker::message::{self, ReadBuffer};
+use pushflow::worker::{Channel, ChannelError, Frame, MAX_FRAME, Message, Next, ProtocolError, Queue, bundle};
 
 /// How long a test waits for anything: many times what it takes on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(180);
@@ -36,12 +36,12 @@ struct Python {
 }
 
 impl Python {
-    fn with(scripts: &[&str], look_keys: &[&str]) -> Self {
-        Self::with_queue(scripts, look_keys, None)
+    fn with(scripts: &[&str], routing_keys: &[&str]) -> Self {
+        Self::with_queue(scripts, routing_keys, None)
     }
 
     /// The same, whose worker takes its tasks from this queue, if there is one.
-    fn with_queue(scripts: &[&str], look_keys: &[&str], queue: Option<(Queue, OwnedFd)>) -> Self {
+    fn with_queue(scripts: &[&str], routing_keys: &[&str], queue: Option<(Queue, OwnedFd)>) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let actors = (0..scripts.len() as i64).map(|index| (Plain::Int(index), Plain::Int(index)));
         let scripts = scripts.iter().enumerate().map(|(index, source)| {
@@ -55,8 +55,8 @@ impl Python {
             (text("paths"), Plain::List(vec![text(&folder.path().to_string_lossy())])),
             (text("scripts"), Plain::List(scripts.collect())),
             (text("actors"), Plain::Dict(actors.collect())),
-            (text("look_keys"), Plain::List(look_keys.iter().map(|key| text(key)).collect())),
-            (text("records"), Plain::Bool(look_keys.contains(&RECORDED))),
+            (text("routing_keys"), Plain::List(routing_keys.iter().map(|key| text(key)).collect())),
+            (text("records"), Plain::Bool(routing_keys.contains(&RECORDED))),
             (text("type"), text("process")),
             (text("gevent"), Plain::Bool(false)),
             (text("launched"), Plain::Bool(false)),
@@ -119,7 +119,7 @@ impl Python {
 
     fn result(&mut self, script: u32, payload: &Payload) -> Payload {
         match self.run(script, payload) {
-            Message::Result { task: 1, result } => result,
+            Message::Result { job: 1, result } => result,
             other => panic!("expected a result, got {other:?}"),
         }
     }
@@ -205,23 +205,23 @@ def run(**_):
     let keys = ["none", "text", "yes", "nyes", "one", "onef", "half", "word", "path", "list", "array", "nstr", "big"];
     let mut python = Python::with(&[script], &keys);
     let result = python.result(0, &Payload::new());
-    let looks: Vec<Look> = keys.iter().map(|key| result.get(&(*key).into()).unwrap().look()).collect();
-    let other = |truthy, text: Option<&str>| Look::Other { truthy, text: text.map(Into::into) };
+    let looks: Vec<RoutingValue> = keys.iter().map(|key| result.get(&(*key).into()).unwrap().routing_value()).collect();
+    let other = |truthy, text: Option<&str>| RoutingValue::Other { truthy, text: text.map(Into::into) };
     assert_eq!(
         looks,
         [
-            Look::Null { truthy: false },
-            Look::Null { truthy: true },
-            Look::Bool(true),
-            Look::Bool(true),
-            Look::Int(1),
-            Look::Int(1),
+            RoutingValue::Null { truthy: false },
+            RoutingValue::Null { truthy: true },
+            RoutingValue::Bool(true),
+            RoutingValue::Bool(true),
+            RoutingValue::Int(1),
+            RoutingValue::Int(1),
             other(true, Some("0.5")),
-            Look::Text("good".into()),
+            RoutingValue::Text("good".into()),
             other(true, Some("/a")),
             other(false, None),
             other(true, None),
-            Look::Text("x".into()),
+            RoutingValue::Text("x".into()),
             other(true, Some(&format!("1{}", "0".repeat(30)))),
         ]
     );
@@ -278,7 +278,7 @@ def run(**_): return dict(set={1}, array=numpy.arange(3), n=numpy.int64(3), f=nu
     let made = python.result(0, &Payload::new());
     assert!(made.iter().all(|(_, value)| to_json(value).is_none()));
     python.worker.send(Frame::describe(5, &made)).unwrap();
-    let Message::Described { task: 5, json } = python.message().unwrap() else { panic!("expected JSON") };
+    let Message::Described { job: 5, json } = python.message().unwrap() else { panic!("expected JSON") };
     assert_eq!(
         json.to_string(),
         r#"{"set":{"$type":"set","$repr":"{1}"},"array":{"$type":"numpy.ndarray","$repr":"array([0, 1, 2])"},"#
@@ -313,14 +313,14 @@ def run(**_):
     let mut python = Python::with(&[script], &[RECORDED]);
     let result = python.result(0, &Payload::new());
     let said = |key: &str| -> serde_json::Value {
-        serde_json::from_str(result.get(&key.into()).unwrap().form().unwrap()).unwrap()
+        serde_json::from_str(result.get(&key.into()).unwrap().json_repr().unwrap()).unwrap()
     };
     let exactly = |key: &str, how: &str| {
         let json = said(key);
         assert!(json["$type"].is_string() && json["$repr"].is_string(), "{json}");
         json[how].clone()
     };
-    assert_eq!(result.get(&"plain".into()).unwrap().form(), None);
+    assert_eq!(result.get(&"plain".into()).unwrap().json_repr(), None);
     assert_eq!(said("longer"), "x".repeat(3000));
     assert_eq!(exactly("set", "$items"), serde_json::json!([3]));
     assert_eq!((&said("pair")[0], &said("pair")[1]["$int"]), (&1.into(), &"1".into()));
@@ -339,7 +339,7 @@ def run(**_):
 #[test]
 fn where_nothing_is_recorded_no_form_is_made() {
     let mut python = Python::with(&["def run(**_): return {'set': {1}}"], &[]);
-    assert_eq!(python.result(0, &Payload::new()).get(&"set".into()).unwrap().form(), None);
+    assert_eq!(python.result(0, &Payload::new()).get(&"set".into()).unwrap().json_repr(), None);
 }
 
 #[test]
@@ -404,7 +404,7 @@ fn frame(kind: u8, body: &[u8]) -> Vec<u8> {
 fn decode(bytes: &[u8]) -> Result<Option<Message>, ProtocolError> {
     let mut data = ReadBuffer::default();
     data.extend(bytes);
-    codec::decode(&mut data, &mut VecDeque::new(), &|_, _| None)
+    message::decode(&mut data, &mut VecDeque::new(), &|_, _| None)
 }
 
 #[test]
@@ -417,7 +417,7 @@ fn a_thousand_mutated_frames_are_messages_or_errors_and_never_a_panic() {
         assert!(
             matches!(
                 message,
-                Message::Result { task: 7, .. } | Message::Error { task: 7, .. } | Message::Described { task: 7, .. }
+                Message::Result { job: 7, .. } | Message::Error { job: 7, .. } | Message::Described { job: 7, .. }
             ),
             "{message:?}"
         );
@@ -445,7 +445,7 @@ fn a_thousand_mutated_frames_are_messages_or_errors_and_never_a_panic() {
         }
         match decode(&frame) {
             // What is not whole yet waits for more: for no more than the longest frame.
-            Ok(None) => assert!(frame.len() < codec::MAX_FRAME),
+            Ok(None) => assert!(frame.len() < MAX_FRAME),
             Ok(Some(_)) => {}
             Err(error) => {
                 refused += 1;

@@ -34,7 +34,7 @@ impl Python {
 
     fn result_in(&self, message: Message, key: &str) -> (u64, i64) {
         match message {
-            Message::Result { task, result } => {
+            Message::Result { job: task, result } => {
                 let value = result.get(&key.into()).and_then(pushflow::payload::to_json).unwrap();
                 (task, value.as_i64().unwrap())
             }

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use crate::engine::{ActorEnd, Effect, Failure, FailureKind, Outcome, Status, TaskId};
 use crate::graph::{ActorId, Kind, Link, OnTimeout, Port, Workflow};
-use crate::payload::{Chunk, ERROR_INSTANCE_KEY, ERROR_KEY, Key, Look, Payload, Value};
+use crate::payload::{Chunk, ERROR_INSTANCE_KEY, ERROR_KEY, Key, Payload, RoutingValue, Value};
 
 /// A payload in the ledger: key to pickle.
 type Data = BTreeMap<Key, Vec<u8>>;
@@ -443,16 +443,16 @@ impl Ledger {
 }
 
 /// The values that random tasks return, by their made-up pickles, and what is known of each.
-pub(super) fn values() -> [(&'static str, Look); 8] {
+pub(super) fn values() -> [(&'static str, RoutingValue); 8] {
     [
-        ("None", Look::Null { truthy: false }),
-        ("'null'", Look::Null { truthy: true }),
-        ("True", Look::Bool(true)),
-        ("'true'", Look::Text("true".into())),
-        ("False", Look::Bool(false)),
-        ("7", Look::Int(7)),
-        ("'red'", Look::Text("red".into())),
-        ("[]", Look::Other { truthy: false, text: None }),
+        ("None", RoutingValue::Null { truthy: false }),
+        ("'null'", RoutingValue::Null { truthy: true }),
+        ("True", RoutingValue::Bool(true)),
+        ("'true'", RoutingValue::Text("true".into())),
+        ("False", RoutingValue::Bool(false)),
+        ("7", RoutingValue::Int(7)),
+        ("'red'", RoutingValue::Text("red".into())),
+        ("[]", RoutingValue::Other { truthy: false, text: None }),
     ]
 }
 

@@ -4,14 +4,14 @@
 //! Lengths are 64 bits, little endian. A value in shared memory is large and is not written.
 //!
 //! This format is written by hand, because histories of earlier versions contain it: a reader of it has to stay. With serde and
-//! postcard, the mirror types for [`Value`] and [`Look`] alone would be about as long as the reader and writer
+//! postcard, the mirror types for [`Value`] and [`RoutingValue`] alone would be about as long as the reader and writer
 //! below, and the old reader would be needed as well.
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 
 use crate::engine::{Failure, FailureKind};
-use crate::payload::{Key, Look, Payload, PythonError, Value};
+use crate::payload::{Key, Payload, PythonError, RoutingValue, Value};
 
 use super::recorded::Recorded;
 
@@ -117,19 +117,19 @@ fn put_value(out: &mut Vec<u8>, value: &Value) -> Option<()> {
         out.push(6);
         put_bytes(out, text.as_bytes());
     }
-    match value.known_look() {
+    match value.known_routing_value() {
         None => out.push(0),
-        Some(Look::Null { truthy }) => out.extend([1, u8::from(*truthy)]),
-        Some(Look::Bool(value)) => out.extend([2, u8::from(*value)]),
-        Some(Look::Int(value)) => {
+        Some(RoutingValue::Null { truthy }) => out.extend([1, u8::from(*truthy)]),
+        Some(RoutingValue::Bool(value)) => out.extend([2, u8::from(*value)]),
+        Some(RoutingValue::Int(value)) => {
             out.push(3);
             out.extend(value.to_le_bytes());
         }
-        Some(Look::Text(text)) => {
+        Some(RoutingValue::Text(text)) => {
             out.push(4);
             put_bytes(out, text.as_bytes());
         }
-        Some(Look::Other { truthy, text }) => {
+        Some(RoutingValue::Other { truthy, text }) => {
             out.extend([5, u8::from(*truthy), u8::from(text.is_some())]);
             put_bytes(out, text.as_deref().unwrap_or_default().as_bytes());
         }
@@ -188,14 +188,14 @@ fn take_value(from: &mut &[u8]) -> Option<Value> {
     }
     let look = match tag {
         0 => None,
-        1 => Some(Look::Null { truthy: take_byte(from)? != 0 }),
-        2 => Some(Look::Bool(take_byte(from)? != 0)),
-        3 => Some(Look::Int(i64::from_le_bytes(take(from, 8)?.try_into().ok()?))),
-        4 => Some(Look::Text(take_text(from)?.into())),
+        1 => Some(RoutingValue::Null { truthy: take_byte(from)? != 0 }),
+        2 => Some(RoutingValue::Bool(take_byte(from)? != 0)),
+        3 => Some(RoutingValue::Int(i64::from_le_bytes(take(from, 8)?.try_into().ok()?))),
+        4 => Some(RoutingValue::Text(take_text(from)?.into())),
         5 => {
             let (truthy, there) = (take_byte(from)? != 0, take_byte(from)? != 0);
             let text = take_text(from)?;
-            Some(Look::Other { truthy, text: there.then(|| text.into()) })
+            Some(RoutingValue::Other { truthy, text: there.then(|| text.into()) })
         }
         _ => return None,
     };
@@ -211,9 +211,9 @@ mod tests {
         let odd = Value::from_worker(
             Chunk::Inline((*b"\x80\x05.").into()),
             vec![Chunk::Inline((*b"buffer").into())],
-            Some(Look::Other { truthy: false, text: Some("x".into()) }),
+            Some(RoutingValue::Other { truthy: false, text: Some("x".into()) }),
         );
-        let path = Value::from_worker(Chunk::Inline((*b"\x80\x05.").into()), vec![], Some(Look::Int(2)))
+        let path = Value::from_worker(Chunk::Inline((*b"\x80\x05.").into()), vec![], Some(RoutingValue::Int(2)))
             .with_text(Some(OsStr::from_bytes(b"2.0\xff").into()));
         Payload::from_iter([
             ("name".into(), Plain::Tuple(vec![Plain::Bytes(vec![1, 2]), Plain::None]).to_value()),

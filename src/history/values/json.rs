@@ -13,7 +13,7 @@ const LONGEST_VALUE: usize = 16 << 10;
 /// and approximate maximum of a payload.
 const LONGEST_PAYLOAD: usize = 256 << 10;
 /// Approximate maximum of a payload with values that were written for records in MongoDB (at most 1 MiB each, see
-/// `worker/python/forms.py`).
+/// `worker/python/json_repr.py`).
 const LONGEST_SAID: usize = 8 << 20;
 /// How many characters of a long text are written.
 const SHOWN: usize = 200;
@@ -51,7 +51,7 @@ fn put_said(text: &mut String, key: &Key, form: &str) {
 }
 
 fn put(text: &mut String, key: &Key, value: &Value) {
-    if let Some(form) = value.form() {
+    if let Some(form) = value.json_repr() {
         return put_said(text, key, form);
     }
     put_key(text, key);

@@ -44,7 +44,7 @@ impl Recorded {
         if payload.iter().all(|(_, value)| small(value).is_some()) {
             return Recorded::Whole(payload.clone());
         }
-        let part = |value: &Value| match (small(value), value.form()) {
+        let part = |value: &Value| match (small(value), value.json_repr()) {
             (Some(_), _) => Part::Value(value.clone()),
             (None, Some(form)) => Part::Said(form.into()),
             (None, None) => {

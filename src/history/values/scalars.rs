@@ -16,7 +16,7 @@ pub(super) fn of_payload(payload: &Payload) -> Option<String> {
     let mut text = String::with_capacity(128);
     text.push('{');
     for (key, value) in payload.iter() {
-        if value.form().is_some() || !value.buffers().is_empty() {
+        if value.json_repr().is_some() || !value.buffers().is_empty() {
             return None;
         }
         put_key(&mut text, key);

@@ -380,7 +380,7 @@ impl Workers {
         let Connected { worker: (pool, worker), output, stream } = connected;
         let mut channel = Channel::new(stream);
         let setup = setup(&self.workflow, pool, self.pools[pool.index()].preload, false);
-        let sent = channel.send_raw(bundle::source("fresh.main", bundle::cache().as_deref())).and_then(|()| {
+        let sent = channel.send_raw(bundle::source("spawn_main.main", bundle::cache().as_deref())).and_then(|()| {
             let pipe = system.processes.announcements();
             channel.send(Frame::setup(&setup, Some(output.as_fd())).and_descriptor(pipe))
         });

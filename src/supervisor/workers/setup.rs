@@ -40,7 +40,7 @@ pub(in crate::supervisor) fn setup(workflow: &Workflow, pool: PoolId, preload: b
         (text("paths"), Plain::List(paths.into_iter().map(path).collect())),
         (text("scripts"), Plain::List(scripts)),
         (text("actors"), Plain::Dict(actors)),
-        (text("look_keys"), Plain::List(look_keys(workflow))),
+        (text("routing_keys"), Plain::List(routing_keys(workflow))),
         (text("announces"), Plain::Bool(true)),
         (text("queued"), Plain::Bool(queued)),
         (text("records"), Plain::Bool(workflow.record.record().is_some())),
@@ -54,7 +54,7 @@ pub(in crate::supervisor) fn setup(workflow: &Workflow, pool: PoolId, preload: b
 }
 
 /// The keys whose values Rust has to look into: items of routers, keys in commands, and the error.
-fn look_keys(workflow: &Workflow) -> Vec<Plain> {
+fn routing_keys(workflow: &Workflow) -> Vec<Plain> {
     let mut keys = vec![Plain::Text(ERROR_KEY.to_owned())];
     for actor in &workflow.actors {
         match &actor.kind {

@@ -71,7 +71,7 @@ impl Workers {
     ) -> Result<(), String> {
         let queue = new_queue(prefill)?;
         let Started { pid, pidfd, channel, output } =
-            self.start_interpreter(system, id.0, "fresh.main", "pushflow-worker", queue, leaf)?;
+            self.start_interpreter(system, id.0, "spawn_main.main", "pushflow-worker", queue, leaf)?;
         system.processes.add_child(pid, Child::Worker(id.0, id.1));
         let output = self.watch_output(id, output, system.event_loop)?;
         self.outputs.keep_last_lines(output);

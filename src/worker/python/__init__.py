@@ -1,12 +1,12 @@
-"""The Python side of pushflow: what a task may meet of it.
+"""The Python side of pushflow, and the exceptions that tasks may receive from it.
 
-This package is shipped inside the pushflow binary and needs the standard library only. Errors that pushflow makes reach
-the error links as instances of these classes.
+This package is part of the pushflow binary and needs only the standard library. Errors of pushflow reach error links as instances of
+these classes.
 """
 
 
 class PushflowError(Exception):
-    """An error that pushflow made, not a task."""
+    """An error of pushflow, not of a task."""
 
 
 class WorkflowStopped(PushflowError):
@@ -22,23 +22,27 @@ class TaskTimeout(PushflowError, TimeoutError):
 
 
 class WorkerLost(PushflowError):
-    """The worker process of the task died, or broke the protocol."""
+    """The worker process of the task died, or violated the protocol."""
 
 
 class OutOfMemory(PushflowError, MemoryError):
-    """The kernel killed the task, for the memory limit or for the host's memory."""
+    """The kernel killed the task because of its memory limit, or because the host ran out of memory."""
 
 
 class ProgramFailed(PushflowError):
-    """A program could not be started, was killed, or ended with an exit code that is an error."""
+    """A program could not be started, was killed, or exited with an exit code that is an error."""
 
 
 class NoRoute(PushflowError):
-    """A router had no port for its value."""
+    """A router has no port for its value."""
+
+
+class PayloadTooLong(PushflowError, ValueError):
+    """The keys and small values of the payload together are too long to be sent to a worker."""
 
 
 class TaskError(PushflowError):
-    """Stands for an exception that cannot be pickled: the same text, and the class it had."""
+    """Stands for an exception that cannot be pickled: it has the same text, and the name of its class."""
 
     def __init__(self, message, class_name=None):
         super().__init__(message)

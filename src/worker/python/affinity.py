@@ -3,6 +3,8 @@
 A thread is pinned only while it waits. While a task runs, its thread, and what it starts, may use all CPUs that it could use before.
 """
 
+from pushflow.lowlevel_imports import standard
+
 #: Size of a set of CPUs in bytes, as in glibc's cpu_set_t. The kernel refuses a set that is too small for the host.
 SIZE = 128
 
@@ -39,8 +41,7 @@ class Affinity:
 def _calls():
     """sched_getaffinity(2) and sched_setaffinity(2) of the calling thread, without Python sets: they are called for each task."""
     try:
-        import ctypes
-
+        ctypes = standard("ctypes")
         libc = ctypes.CDLL(None)
         return libc.sched_getaffinity, libc.sched_setaffinity, ctypes.create_string_buffer
     except Exception:

@@ -1,6 +1,6 @@
-# What an interpreter of pushflow runs first. `python -c` reads it from the connection, whose number is `fd`: see bundle.rs.
+# The first code in an interpreter of pushflow. `python -c` reads it from the connection, the descriptor `fd`: see bundle.rs.
 import sys
-# `python -c` puts the current folder first: nothing may be imported that somebody has left there.
+# `python -c` puts the current folder first. It may contain anybody's modules.
 if sys.path[:1] == [""] and not getattr(sys.flags, "safe_path", False): del sys.path[0]
 if sys.version_info < (3, 8):
     import os, struct
@@ -12,7 +12,7 @@ try:
 except ImportError:
     from socket import socket
 if fd is not None: s = socket(fileno=fd)
-# It waits without end, also where `socket.setdefaulttimeout` was called, in a sitecustomize.py for example.
+# It waits without limit, even if something has called `socket.setdefaulttimeout` (a sitecustomize.py).
 s.settimeout(None)
 def read(n):
     b = b""

@@ -1,66 +1,67 @@
-"""Announces the processes that tasks start: a record each, down a pipe that the supervisor reads.
+"""Announces the processes that tasks start to the supervisor: a record for each, through a pipe.
 
-What Python starts goes through a few functions, and those are wrapped: a task that starts nothing pays nothing. (Audit
-hooks would be called for every event of the interpreter, before there is a process number, and could not be taken
-away.) A forked child announces itself, whatever forked it, and inherits the pipe; what a program starts is found by the
-supervisor. The record is `<BBHIII`, see `src/supervisor/announced.rs`.
+Python starts processes with a few functions, which are wrapped here, so tasks that start nothing are not slower. (An audit hook would
+be called for every event of the interpreter, before the process has a pid, and could not be removed.) A forked child announces
+itself and inherits the pipe. The supervisor finds by itself what programs start. The record is `<BBHIII`: `Announcement` in
+`src/supervisor`.
 """
 
 import os
+import posix
 import sys
 from os import environ
 
 from pushflow.descriptors import Descriptor
-from pushflow.light import Struct
+from pushflow.lowlevel_imports import Struct
 
-RECORD = Struct("<BBHIII")  # how, flags, the task's last two bytes, child or 0, parent, worker
+RECORD = Struct("<BBHIII")  # how, flags, the last two bytes of the job's id, child or 0, parent, worker
 FORKED, PROGRAM, PROCESS, SHELL, WORKER = 1, 2, 3, 4, 5
 DAEMONIC, NOT_DAEMONIC = 1, 2
 
 
 class _Pipe:
-    """The end for writing: a daemon closes all it has inherited, and so may close this."""
+    """The writing end. A daemon may close it, as it closes all that it has inherited."""
 
     end = None
     worker = 0
-    #: Whose processes these are, where that must be said, and whether it has started any.
-    task = 0
+    #: The job whose task runs, if the supervisor must be told, and whether it has started a process.
+    job = 0
     started = False
 
 
 def receive(fd):
-    """The pipe for all that this process and its forks announce."""
+    """Takes the pipe for the announcements of this process and its forked children."""
     _Pipe.end = Descriptor(fd)
 
 
 def announce(how, pid, flags=0, parent=None):
-    """Tells the supervisor of a process. What cannot be told is found without."""
+    """Announces a process. The supervisor also finds processes whose announcement fails."""
     _Pipe.started = True
     if _Pipe.end is None or not (_Pipe.worker or how == WORKER):
         return
     try:
         if _Pipe.end.is_ours():
-            os.write(_Pipe.end.fd, RECORD.pack(how, flags, _Pipe.task, pid, parent or os.getpid(), _Pipe.worker))
+            posix.write(_Pipe.end.fd, RECORD.pack(how, flags, _Pipe.job, pid, parent or posix.getpid(), _Pipe.worker))
     except OSError:
         pass
 
 
 def watch_worker():
-    """This process is a worker: what comes below it from now on is a task's."""
-    _Pipe.worker = os.getpid()
-    # What tasks start inherits it: so the supervisor knows whose a process is that has left everything else behind.
+    """Makes this process a worker: all further processes below it belong to tasks."""
+    _Pipe.worker = posix.getpid()
+    # Processes of tasks inherit it. It identifies those that have left their parent, group and session.
     environ["PUSHFLOW_ORIGIN"] = str(_Pipe.worker)
-    os.register_at_fork(after_in_parent=_has_forked, after_in_child=_forked)
+    posix.register_at_fork(after_in_parent=_has_forked, after_in_child=_forked)
 
 
-def begin(task):
-    """What is started from now on is this task's."""
-    _Pipe.task = task & 0xFFFF
+def begin(job):
+    """Further processes belong to the task of this job."""
+    _Pipe.job = job & 0xFFFF
     _Pipe.started = False
 
 
 def started():
-    """Whether the task has started anything."""
+    """Whether the task has started a process."""
     return _Pipe.started
 
 
@@ -69,19 +70,19 @@ def _has_forked():
 
 
 def _forked():
-    announce(FORKED, os.getpid(), parent=os.getppid())
+    announce(FORKED, posix.getpid(), parent=posix.getppid())
 
 
 def install():
-    """Wraps what starts processes: before the modules of tasks take the functions into their own names."""
+    """Wraps the functions that start processes, before modules of tasks import them."""
     try:
         import _posixsubprocess
     except ImportError:
         pass
     else:
         original = _posixsubprocess.fork_exec
-        _posixsubprocess.fork_exec = _announcing(original)
-        # Since Python 3.11 subprocess has the function under a name of its own.
+        _posixsubprocess.fork_exec = _announcing(_without_current_folder(original))
+        # Since Python 3.11 subprocess imports the function under another name.
         subprocess = sys.modules.get("subprocess")
         if getattr(subprocess, "_fork_exec", None) is original:
             subprocess._fork_exec = _posixsubprocess.fork_exec
@@ -91,7 +92,7 @@ def install():
     system = os.system
 
     def announced_system(command):
-        # Its number stays in C; that there was something is enough to look.
+        # The pid is not known here. The supervisor searches for the process.
         announce(SHELL, 0)
         return system(command)
 
@@ -112,6 +113,30 @@ def _announcing(start):
     return _like(announced, start)
 
 
+#: What multiprocessing and billiard execute with `python -c`: spawned children, forkservers and resource trackers.
+_COMMANDS = tuple(
+    f"from {package}.{module} import"
+    for package in ("multiprocessing", "billiard")
+    for module in ("spawn", "forkserver", "resource_tracker", "semaphore_tracker")
+)
+_REMOVE_CURRENT_FOLDER = "import sys; sys.path[:1] == [''] and sys.path.pop(0); "
+
+
+def _without_current_folder(fork_exec):
+    """Removes the current folder from `sys.path` in interpreters of multiprocessing: `python -c` puts it first, and it may contain
+    anybody's `multiprocessing.py`. Their children get the parent's `sys.path` afterwards."""
+
+    def fork_exec_without(arguments, *others):
+        if type(arguments) is list or type(arguments) is tuple:
+            arguments = [
+                _REMOVE_CURRENT_FOLDER + argument if type(argument) is str and argument.startswith(_COMMANDS) else argument
+                for argument in arguments
+            ]
+        return fork_exec(arguments, *others)
+
+    return _like(fork_exec_without, fork_exec)
+
+
 def _like(wrapper, original):
     wrapper.__name__ = original.__name__
     wrapper.__qualname__ = original.__name__
@@ -121,7 +146,7 @@ def _like(wrapper, original):
 
 
 def _tell_flags(module):
-    """Lets `Process.start` of multiprocessing or billiard tell whether the process is daemonic."""
+    """Makes `Process.start` of multiprocessing or billiard announce whether the process is daemonic."""
     start = module.BaseProcess.start
 
     def announced(self):
@@ -129,13 +154,13 @@ def _tell_flags(module):
         try:
             announce(PROCESS, self.pid, DAEMONIC if self.daemon else NOT_DAEMONIC)
         except Exception:
-            pass  # it runs, which is what was asked for
+            pass  # the process runs nevertheless
 
     module.BaseProcess.start = _like(announced, start)
 
 
 class _WhenImported:
-    """Finds modules as the others do, and wraps what is in the wanted ones once they are imported."""
+    """A finder in `sys.meta_path` that wraps functions of the wanted modules when they are imported."""
 
     def __init__(self, wanted):
         self.wanted = wanted
@@ -160,5 +185,5 @@ class _WhenImported:
         try:
             spec.loader.exec_module = exec_module
         except AttributeError:
-            pass  # a loader without attributes: the flags stay unknown
+            pass  # the loader has no such attribute: the flags stay unknown
         return spec

@@ -1,25 +1,25 @@
-"""Descriptors that pushflow opens in a process where tasks may close any of them, and open others of the same number."""
+"""Descriptors of pushflow in a process whose tasks may close any descriptor, and reuse its number."""
 
-# Before gevent patches it: what is closed here must be closed at once.
-from os import close, fstat
+# Not from `os`, where gevent or a task may have replaced the functions.
+from posix import close, fstat
 
 
 class Descriptor:
-    """A number, and which open file it stands for."""
+    """A descriptor, and the identity of its open file."""
 
     def __init__(self, fd):
         self.fd = fd
         self.file = _file(fd)
 
     def is_ours(self):
-        """Whether the number still stands for this file."""
+        """Whether the descriptor still refers to this file."""
         try:
             return self.fd is not None and _file(self.fd) == self.file
         except OSError:
             return False  # a task has closed it
 
     def close(self):
-        """Closes it, once, and never what has its number by now."""
+        """Closes it once, and never a file that has reused its number."""
         if self.is_ours():
             close(self.fd)
         self.fd = None

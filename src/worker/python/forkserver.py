@@ -1,57 +1,61 @@
-"""The forkserver of a pool: imports the task modules once and forks a worker on demand.
+"""The forkserver of a pool: imports the task modules once, and forks a worker when the supervisor asks for one.
 
-Workers are forked twice, so that the supervisor, which is their subreaper, becomes their parent.
+It forks twice, so that the supervisor, which is the subreaper, becomes the parent of the worker.
 """
 
-import os
+import posix
 import sys
 
-# Before gevent patches them, or a module: what is closed here must be closed at once.
-from os import close, pipe, read
+# Not from `os`, where gevent or a module may have replaced the functions: these must close and read at once.
+from posix import close, pipe, read
 
 from pushflow import children, setup, title, wire, worker
-from pushflow.light import connected, signal
+from pushflow.lowlevel_imports import connected, signal
 
 
 def main(sock):
     """Serves until the supervisor closes the connection."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    setup.settle(sock)
+    setup.init_interpreter(sock)
     title.write("pushflow-forkserver")
     channel = wire.Channel(sock)
-    # Also in what the modules of tasks fork while they are imported.
-    os.register_at_fork(after_in_child=channel.close)
+    # Before the modules of tasks are imported: they may fork as well.
+    posix.register_at_fork(after_in_child=channel.close)
     try:
-        kind, _, body = channel.receive()
+        _, _, body = channel.receive()
         told = setup.Setup(body)
         told.take_pipe(channel)
         worker.die_with(told.supervisor)
         told.prepare()
         if told.preload:
             told.scripts.preload()
-            # Interrupts are for workers, whatever the modules have done with the signal.
+            # SIGINT interrupts tasks in workers. A module may have changed its handler here.
             signal.signal(signal.SIGINT, signal.SIG_IGN)
             setup.keep_standard_streams()
             if not told.notice_gevent():
                 tell_of_threads(channel, told)
-        channel.send(wire.READY, 0, wire.COUNT.pack(os.getpid()))
+        channel.send(wire.READY, 0, wire.COUNT.pack(posix.getpid()))
         while True:
-            kind, _, body = channel.receive()
-            connection, output = channel.take_fd(), channel.take_fd()
-            queue, leaf = (channel.take_fd() if comes else None for comes in body)
+            _, _, body = channel.receive()
+            try:
+                connection, output = channel.take_fd(), channel.take_fd()
+                queue, leaf = (channel.take_fd() if comes else None for comes in body)
+            except OSError as error:
+                channel.send(wire.FAILED, 0, f"cannot start a worker: {error}".encode())
+                continue
             spawn(channel, told, connection, output, queue, leaf)
     except setup.Missing as missing:
         channel.send(wire.FAILED, 0, str(missing).encode())
-        os._exit(0)
+        posix._exit(0)
     except wire.Gone:
-        # The interpreter's own end takes long with large modules, and what it would do is for the workers to do.
-        os._exit(0)
+        # With large modules the end of an interpreter takes long. What it would do is done by the workers.
+        posix._exit(0)
 
 
 def tell_of_threads(channel, told):
-    """Says so if the modules have started threads, and leaves: a fork has no threads, and keeps the locks they held.
+    """Reports threads that the modules have started, and exits: a forked process has no threads, but the locks that they held.
 
-    Threads that Python does not know of are those of libraries, which are prepared for forks.
+    Threads that Python does not know belong to libraries, which are prepared for forks.
     """
     threading = sys.modules.get("threading")
     if threading is None:
@@ -60,14 +64,14 @@ def tell_of_threads(channel, told):
     if threads:
         channel.send(wire.THREADED, 0, ", ".join(threads).encode("utf-8", "backslashreplace"))
         if not told.inherit:
-            os._exit(0)
+            posix._exit(0)
 
 
 def spawn(channel, told, connection, output, queue, leaf):
-    """Forks a worker whose connection, output, queue and cgroup these descriptors are, the last two if it has them."""
+    """Forks a worker with these descriptors: its connection, its output, and its queue and its cgroup if it has them."""
     given = [fd for fd in (output, connection, queue, leaf) if fd is not None]
-    # The worker waits for the end of this pipe, which comes when the process between is gone and reaped: only then
-    # is the supervisor its parent, and a parent-death signal means the supervisor's death.
+    # The worker waits for the end of this pipe. It comes when the intermediate process is gone and reaped: only then the
+    # supervisor is the worker's parent, and a parent-death signal means the supervisor's death.
     ends = ()
     try:
         adopted, go = ends = pipe()
@@ -92,7 +96,7 @@ def _fork_again(told, connection, output, queue, leaf, adopted, go):
     try:
         pid = told.fork()
         if pid:
-            # Before this process ends, and with it the worker's parent: so it is never taken for an orphan of a task.
+            # Before the worker's parent ends, so that the supervisor never takes the worker for an orphan of a task.
             children.announce(children.WORKER, pid)
             status = 0
             return
@@ -102,4 +106,4 @@ def _fork_again(told, connection, output, queue, leaf, adopted, go):
         queue = None if queue is None else connected(queue)
         worker.become_worker(wire.Channel(connected(connection), queue), output, told, leaf)
     finally:
-        os._exit(status)
+        posix._exit(status)

@@ -1,13 +1,13 @@
-"""Tasks in greenlets of one process, and workers that gevent has patched."""
+"""Executes tasks in greenlets of one process, and makes workers work that gevent has patched."""
 
 import os
 
-from pushflow import crowd, identity, worker
-from pushflow.crowd import Interrupt
+from pushflow import concurrent_worker, identity, worker
+from pushflow.concurrent_worker import Interrupt
 
 
 def patch(wanted_by):
-    """Patches the standard library: the first thing, before any module of the workflow is imported."""
+    """Patches the standard library. Must be called before any module of the workflow is imported."""
     identity.require("gevent", wanted_by)
     from gevent import monkey
 
@@ -16,21 +16,21 @@ def patch(wanted_by):
 
 
 def mend():
-    """Makes what gevent has not patched of multiprocessing and billiard fit to what it has."""
+    """Adapts the parts of multiprocessing and billiard that gevent does not patch."""
     for package in ("multiprocessing", "billiard"):
         _mend_connections(package)
         _mend_locks(package)
 
 
-#: A pipe with room has room for so much (PIPE_BUF, pipe(7)).
+#: A writable pipe has room for at least this many bytes (PIPE_BUF, pipe(7)).
 CHUNK = 4096
 
 
 def _mend_connections(package):
-    """Lets the connections of managers, pools and queues wait for other processes without holding up the other greenlets.
+    """Makes the connections of managers, pools and queues wait for other processes without blocking the other greenlets.
 
-    A connection reads and writes its bare descriptor with `os.read` and `os.write`. On a socket of gevent, which never blocks, they
-    raise BlockingIOError; on a pipe they block the whole process, and a `Pool`, whose threads are greenlets here, waits for itself
+    A connection reads and writes its descriptor with `os.read` and `os.write`. On a socket of gevent, which never blocks, these raise
+    BlockingIOError. On a pipe they block the whole process, so that a `Pool`, whose threads are greenlets here, waits for itself
     (gevent 26.9, Python 3.11).
     """
     from importlib import import_module
@@ -78,7 +78,7 @@ def _wait_until_ready(fd, events):
 
 
 def _mend_locks(package):
-    """Lets a greenlet wait for a lock of processes without holding up the other greenlets: one of them may have it."""
+    """Makes a greenlet wait for a lock between processes without blocking the other greenlets: one of them may hold it."""
     from importlib import import_module
 
     try:
@@ -124,14 +124,14 @@ def _acquire_in_thread(lock, timeout):
 
 
 def original(name):
-    """A function of `os` as it was before it was patched."""
+    """Returns a function of `os` as it was before gevent patched it."""
     from gevent.monkey import get_original
 
     return get_original("os", name)
 
 
 def fork():
-    """Forks; the child has an event loop of its own."""
+    """Forks. The child has its own event loop."""
     pid = original("fork")()
     if pid == 0:
         from gevent import reinit
@@ -141,7 +141,7 @@ def fork():
 
 
 def wait_for(channel):
-    """Lets other greenlets run until the connection has something to read."""
+    """Returns a function that lets other greenlets run until a socket of the channel is readable."""
     from gevent import get_hub
 
     def wait(sock):
@@ -158,15 +158,15 @@ def wait_for(channel):
 
 
 class PatchedWorker(worker.Worker):
-    """A worker with one task at a time; what tasks leave running goes on while it waits for the next one."""
+    """A worker with one task at a time. Greenlets that tasks have left behind run while it waits for the next task."""
 
     def serve(self):
         self.channel.wait = wait_for(self.channel)
         super().serve()
 
 
-class Greenlets(crowd.Crowd):
-    """Each task in a greenlet of its own."""
+class Greenlets(concurrent_worker.ConcurrentWorker):
+    """Executes each task in its own greenlet."""
 
     def __init__(self, *arguments):
         super().__init__(*arguments)
@@ -180,11 +180,11 @@ class Greenlets(crowd.Crowd):
         self.channel.wait = wait_for(self.channel)
         super().serve()
 
-    def start(self, *job):
+    def start(self, job, *others):
         from gevent import Greenlet
 
-        greenlet = Greenlet(self.execute, *job)
-        self.tasks[greenlet] = job[0]
+        greenlet = Greenlet(self.execute, job, *others)
+        self.tasks[greenlet] = job
         greenlet.rawlink(lambda ended: self.tasks.pop(ended, None))
         greenlet.start()
 
@@ -193,16 +193,16 @@ class Greenlets(crowd.Crowd):
 
         return self.tasks.get(getcurrent())
 
-    def call(self, task, run, args, kwargs):
+    def call(self, job, run, args, kwargs):
         from gevent import getcurrent
 
-        self.running[task] = getcurrent()
+        self.running[job] = getcurrent()
         try:
             return run(*args, **kwargs)
         finally:
-            self.running.pop(task, None)
+            self.running.pop(job, None)
 
-    def interrupt(self, task):
-        greenlet = self.running.get(task)
+    def interrupt(self, job):
+        greenlet = self.running.get(job)
         if greenlet is not None:
             greenlet.kill(Interrupt, block=False)

@@ -1,25 +1,24 @@
-"""What multiprocessing and billiard think of a worker: its daemonic flag, and what a fork must not leave to it.
+"""The identity of a worker in multiprocessing and billiard: its daemonic flag, its name, its parent and its children.
 
-Workers of the types `process` and `ndprocess` are main processes of their own: what tasks start with multiprocessing
-works as it does in a script. Those of the other types are what the workers of a `multiprocessing.Pool` or
-`billiard.Pool` are.
+Workers of the types `process` and `ndprocess` are main processes: multiprocessing works in tasks as it does in scripts. Workers of the
+other types look like the workers of a `multiprocessing.Pool` or `billiard.Pool`.
 """
 
-import os
+import posix
 import sys
 from itertools import count
 
-#: Types whose workers are named, and have the parent, that a `Pool` of this package gives them.
+#: Types whose workers have the name and the parent that a `Pool` of this package gives its workers.
 PACKAGES = {"multiprocessing": "multiprocessing", "ndmultiprocessing": "multiprocessing", "billiard": "billiard"}
 DAEMONIC = frozenset(("multiprocessing", "billiard"))
 
 
 class Missing(Exception):
-    """The interpreter lacks a package that the pool needs."""
+    """The interpreter does not have a package that the pool needs."""
 
 
 def require(package, wanted_by):
-    """Imports a package, or says what to install where."""
+    """Imports a package. If that fails, the message says how to install it."""
     try:
         return __import__(package)
     except ImportError as error:
@@ -32,14 +31,14 @@ def require(package, wanted_by):
 
 
 def prepare(pool_type):
-    """Imports what the workers of this type need: once, before they are forked."""
+    """Imports the package of this type, once, before workers are forked."""
     package = PACKAGES.get(pool_type)
     if package is not None:
         require(package, f"the pool type `{pool_type}`")
 
 
 def assume(pool_type, supervisor):
-    """Makes this process a worker of that type, in the eyes of Python."""
+    """Gives this process the identity of a worker of this type."""
     _forget("multiprocessing")
     _forget("billiard")
     package = PACKAGES.get(pool_type)
@@ -47,19 +46,19 @@ def assume(pool_type, supervisor):
         _become_billiards(supervisor)
     elif package == "multiprocessing":
         _become_multiprocessings(pool_type in DAEMONIC, supervisor)
-    # Python's own generator is seeded anew in each forked process (random.py); numpy's global one is not.
+    # Python seeds its own random generator in each forked process (random.py); numpy does not seed its global one.
     random = sys.modules.get("numpy.random")
     if random is not None:
         random.seed()
 
 
 def _forget(package):
-    """Drops what the process that forked this one has started: those are not our children."""
+    """Forgets the children of the process that forked this one."""
     process = sys.modules.get(f"{package}.process")
     if process is not None:
         process._children = set()
         process._process_counter = count(1)
-        # A folder for sockets, which the process that made it removes.
+        # A folder for sockets, which the process that created it removes.
         process._current_process._config.pop("tempdir", None)
     util = sys.modules.get(f"{package}.util")
     if util is not None:
@@ -67,14 +66,14 @@ def _forget(package):
         util._run_after_forkers()
     server = getattr(sys.modules.get(f"{package}.forkserver"), "_forkserver", None)
     if getattr(server, "_forkserver_pid", None) is not None:
-        # It belongs to the process that forked this one: waiting for it fails here.
+        # It is a child of the process that forked this one. Waiting for it would fail here.
         server.__init__()
 
 
 def _become_multiprocessings(daemonic, supervisor):
     from multiprocessing import Process, process
 
-    ours = Process(name=f"PoolWorker-{os.getpid()}", daemon=daemonic)
+    ours = Process(name=f"PoolWorker-{posix.getpid()}", daemon=daemonic)
     ours._parent_pid = supervisor
     process._dangling.discard(ours)
     process._current_process = ours
@@ -87,26 +86,26 @@ def _become_billiards(supervisor):
 
     from billiard import Process, process
 
-    ours = Process(name=f"PoolWorker-{os.getpid()}", daemon=True)
+    ours = Process(name=f"PoolWorker-{posix.getpid()}", daemon=True)
     ours._parent_pid = supervisor
     process._dangling.discard(ours)
-    # Sets multiprocessing's as well: it refuses children then, which billiard allows.
+    # It sets that of multiprocessing as well, which then refuses to start children. billiard allows them.
     process._set_current_process(ours)
     process._process_counter = count(1)
     _set_parent(multiprocessings, supervisor)
 
 
 def _set_parent(process, supervisor):
-    """`multiprocessing.parent_process()`, with a descriptor that tells of its end."""
+    """Sets `multiprocessing.parent_process()`, with a descriptor that tells when it ends."""
     try:
-        sentinel = os.pidfd_open(supervisor)
+        sentinel = posix.pidfd_open(supervisor)
     except (AttributeError, OSError):
         return
     process._parent_process = process._ParentProcess("MainProcess", supervisor, sentinel)
 
 
 def flags():
-    """What multiprocessing and billiard say of this process, None where a package is not there."""
+    """Returns the daemonic flag in multiprocessing and billiard; None if a package is not installed."""
     said = {}
     for package in ("multiprocessing", "billiard"):
         try:

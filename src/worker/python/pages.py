@@ -1,56 +1,65 @@
-"""Buffers that came with a task and leave with its result: only the pages that the task has written travel back.
+"""Changed-page transfer: of a buffer that came with a task and returns with its result, only the pages that the task has written travel
+back.
 
-Such a buffer is a private mapping of a memory file. A page that is written becomes a page of the process's own, and
-the kernel tells which are (/proc/self/pagemap, Documentation/admin-guide/mm/pagemap.rst). What the supervisor gets is
-which of the files it was, and runs of bytes that are different in it.
+Such a buffer is a private mapping of a memory file. When a page is written, the process gets its own copy, and the kernel tells which
+pages are copies (/proc/self/pagemap, Documentation/admin-guide/mm/pagemap.rst). The supervisor receives the number of the file, and
+the runs of bytes that are different.
+
+`PUSHFLOW_CHANGED_PAGES=off` in the environment of the worker disables it. It is read when this module is imported.
 """
 
 import mmap
-import os
+import posix
 import sys
+from ctypes import addressof, c_char
 
-from pushflow.light import Struct
+from pushflow.lowlevel_imports import Struct
+
+#: Whether the transfer is enabled.
+ENABLED = posix.environ.get(b"PUSHFLOW_CHANGED_PAGES") != b"off"
 
 RUN = Struct("<QQ")  # where in the buffer, how many bytes; the bytes follow
 
 ENTRY = 8
-#: The byte of a page's entry with the flags: present, swapped out, and whether the page is a file's.
+#: The byte of a page's entry that has the flags: present, swapped out, and page of a file.
 FLAGS = 7 if sys.byteorder == "little" else 0
 PRESENT, SWAPPED, OF_A_FILE = 0x80, 0x40, 0x20
 OWN = bytes(bool(flags & (PRESENT | SWAPPED)) and not flags & OF_A_FILE for flags in range(256))
 
 
 def addresses(given):
-    """Where the mapped buffers of a task are: address -> their number, their mapping, weakly, and their length. `given`: for each
-    buffer its mapping, weakly, where in it the buffer is, and its length."""
+    """Returns the mapped buffers of a task by address: their number, their mapping (a weak reference) and their length. `given` has the
+    mapping (a weak reference), the offset and the length of each buffer."""
     found = {}
+    if not ENABLED:
+        return found
     try:
         for number, (mapping, offset, length) in enumerate(given):
             alive = mapping() if mapping is not None else None
             if alive is not None:
                 found[_address(alive) + offset] = number, mapping, length
     except Exception:
-        pass  # no ctypes in this Python: new files are right in any case
+        pass  # new files are always correct
     return found
 
 
 def returned(buffer, given):
-    """The number of the given buffer that this one is, whole, and what has changed in it; None if it is none of them, or if so much
-    has changed that a new file is less work. `given`: what `addresses` has found."""
+    """Returns the number of the given buffer that this one is, and its changes. Returns None if it is none of them, or if so much has
+    changed that a new file is less work. `given` is the result of `addresses`."""
     try:
         address = _address(buffer)
         number, mapping, length = given[address]
-        # A mapping that has gone may have left its address to another one.
+        # Another mapping may have got the address of one that is gone.
         if length == buffer.nbytes and mapping() is not None:
             changes = _changes(buffer, address)
             return None if changes is None else (number, changes)
     except Exception:
-        pass  # another buffer, or no pagemap for this process: a new file is right in any case
+        pass  # it is another buffer, or this process has no pagemap: a new file is always correct
     return None
 
 
 def apply(mapping, changes):
-    """Writes what has changed into a mapping."""
+    """Writes changes into a mapping."""
     at = 0
     while at < len(changes):
         start, length = RUN.unpack_from(changes, at)
@@ -60,8 +69,6 @@ def apply(mapping, changes):
 
 
 def _address(writable):
-    from ctypes import addressof, c_char
-
     return addressof(c_char.from_buffer(writable))
 
 
@@ -69,11 +76,11 @@ def _changes(buffer, address):
     page = mmap.PAGESIZE
     size = buffer.nbytes
     pages = -(-size // page)
-    pagemap = os.open("/proc/self/pagemap", os.O_RDONLY | os.O_CLOEXEC)
+    pagemap = posix.open("/proc/self/pagemap", posix.O_RDONLY | posix.O_CLOEXEC)
     try:
-        entries = os.pread(pagemap, pages * ENTRY, address // page * ENTRY)
+        entries = posix.pread(pagemap, pages * ENTRY, address // page * ENTRY)
     finally:
-        os.close(pagemap)
+        posix.close(pagemap)
     own = entries[FLAGS::ENTRY].translate(OWN)
     if len(own) != pages:
         return None

@@ -1,131 +1,130 @@
-"""What the supervisor says first to an interpreter, and what each interpreter of pushflow has in common."""
+"""The setup that the supervisor sends first to an interpreter, and what all interpreters of pushflow have in common."""
 
-import os
+import posix
 import sys
-from os import environ, fork, waitpid
+from os import environ
+from posix import fork, waitpid
 
-from pushflow import billiards, children, identity, streams, tasks, title, wire, worker
+import pushflow
+
+from pushflow import billiard_fixes, children, identity, lowlevel_imports, payload_codec, streams, tasks, title, worker
 from pushflow.identity import Missing  # noqa: F401
-from pushflow.light import connected, pickle
+from pushflow.lowlevel_imports import connected, loads
 
 
 class Setup:
-    """The workflow's modules, where they are, and what kind of worker is wanted."""
+    """The modules of the workflow, their folders, and the kind of worker."""
 
     def __init__(self, body):
-        setup = pickle.loads(body)
-        sys.path[:0] = setup["paths"]
+        setup = loads(body)
+        self.paths = setup["paths"]
         self.supervisor = setup["supervisor"]
         self.scripts = tasks.Scripts(setup["scripts"], setup["actors"])
-        self.look_keys = frozenset(setup["look_keys"])
+        #: The keys whose values are sent with their routing values.
+        self.routing_keys = frozenset(setup["routing_keys"])
         self.preload = setup["preload"]
-        #: Whether workers are to have what the modules have made of the process that they are forked from.
+        #: Whether workers are forked from the process that has imported the modules, whatever these have done to it.
         self.inherit = setup["inherit"]
         self.type = setup["type"]
         self.gevent = setup["gevent"]
-        #: Whether another process stands between the supervisor and this one.
+        #: Whether a launcher has started this process.
         self.launched = setup["launched"]
-        #: Whether a pipe for announcements comes along.
+        #: Whether the frame has a pipe for announcements,
         self.announces = setup.get("announces", False)
-        #: Whether the worker's queue comes along, after it.
+        #: and the worker's queue after it.
         self.queued = setup.get("queued", False)
         if setup.get("records", False):
-            from pushflow import forms
-
-            wire.form = forms.form
+            payload_codec.json_repr = pushflow.json_repr.of
 
     def take_pipe(self, channel):
-        """Takes the pipe for announcements."""
+        """Takes the pipe for announcements from the channel."""
         if self.announces:
             children.receive(channel.take_fd())
 
     def take_queue(self, channel):
-        """Takes the worker's queue, the last descriptor of the frame."""
+        """Takes the worker's queue, the last descriptor of the frame, from the channel."""
         if self.queued:
             channel.use_queue(connected(channel.take_fd()))
 
     def prepare(self):
-        """Imports what the workers need, before any module of the workflow. Raises Missing."""
-        if self.gevent:
-            from pushflow import greenlets
-
-            greenlets.patch(f"the pool type `{self.type}`" if self.type == "gevent" else "`gevent = true`")
-        elif self.type == "thread":
-            from pushflow import threads
-
-            threads.patch()
+        """Imports what the workers need, and then adds the folders of the workflow to `sys.path`. Raises Missing."""
+        # First without those folders: a file in them may have the name of a module that is imported here.
+        try:
+            self.import_for_type()
+        except Missing:
+            sys.path[:0] = self.paths
+            self.import_for_type()
+        else:
+            lowlevel_imports.keep(self.paths)
+            sys.path[:0] = self.paths
         children.install()
+
+    def import_for_type(self):
+        if self.gevent:
+            pushflow.greenlets.patch(f"the pool type `{self.type}`" if self.type == "gevent" else "`gevent = true`")
+        elif self.type == "thread":
+            pushflow.threads.patch()
         identity.prepare(self.type)
 
     def notice_gevent(self):
-        """Whether the modules have patched the standard library themselves; it is as with `gevent = true` from then on."""
+        """Whether the modules have patched the standard library themselves; then the pool works as with `gevent = true`."""
         if not self.gevent and patched_by_gevent():
-            from pushflow import greenlets
-
-            greenlets.mend()
+            pushflow.greenlets.mend()
             self.gevent = True
         return self.gevent
 
     def fork(self):
-        """Forks, also where gevent has patched `os.fork`: its own would watch for the child's end."""
+        """Forks, without the `os.fork` of gevent, which would watch the child."""
         if self.gevent:
-            from pushflow import greenlets
-
-            return greenlets.fork()
+            return pushflow.greenlets.fork()
         return fork()
 
     def wait_for(self, pid):
-        """Waits for a child that was forked so."""
+        """Waits for a child of `fork`."""
         if self.gevent:
-            from pushflow import greenlets
-
-            wait = greenlets.original("waitpid")
+            wait = pushflow.greenlets.original("waitpid")
         else:
             wait = waitpid
         try:
             wait(pid, 0)
         except ChildProcessError:
-            pass  # a module ignores SIGCHLD, or reaps all children: the child is gone all the same
+            pass  # a module ignores SIGCHLD, or reaps all children: the child is gone in any case
 
     def engine(self):
-        """What executes the tasks in a worker of this type."""
+        """Returns the class that executes the tasks."""
         shared = self.type in ("thread", "gevent")
         if self.gevent:
-            from pushflow import greenlets
-
-            return greenlets.Greenlets if shared else greenlets.PatchedWorker
+            return pushflow.greenlets.Greenlets if shared else pushflow.greenlets.PatchedWorker
         if shared:
-            from pushflow import threads
-
-            return threads.Threads
+            return pushflow.threads.Threads
         return worker.Worker
 
 
-def settle(sock):
-    """What holds for every interpreter, before it does anything."""
-    # The descriptor was inherited, which is enough: programs that tasks start must not hold the connection.
-    os.set_inheritable(sock.fileno(), False)
-    title.settle(sys.argv)
+def init_interpreter(sock):
+    """Prepares an interpreter of pushflow."""
+    # This process has inherited the descriptor. Programs that tasks start must not inherit it.
+    posix.set_inheritable(sock.fileno(), False)
+    title.init(sys.argv)
     sys.argv = ["pushflow-worker"]
     sys.breakpointhook = refuse_breakpoint
-    billiards.Mender.install()
-    streams.settle()
+    billiard_fixes.ImportHook.install()
+    streams.init()
     import faulthandler
 
     faulthandler.enable()
 
 
 def keep_standard_streams():
-    """Opens what a module has closed of standard input, output and error: what a worker is given would get these numbers."""
+    """Reopens standard input, output and error if a module has closed them: other files of a worker would get their numbers."""
     for name in ("stdin", "stdout", "stderr"):
         if not hasattr(sys, name):
-            # As where there is none: Python's own modules count on the name.
+            # Python's own modules expect the name to exist.
             setattr(sys, name, None)
     for fd in (0, 1, 2):
         try:
-            os.fstat(fd)
+            posix.fstat(fd)
         except OSError:
-            os.set_inheritable(os.open("/dev/null", os.O_RDWR), True)
+            posix.set_inheritable(posix.open("/dev/null", posix.O_RDWR), True)
 
 
 def patched_by_gevent():
@@ -135,10 +134,10 @@ def patched_by_gevent():
 
 
 def refuse_breakpoint(*args, **kwargs):
-    """In place of pdb, which would read from a standard input that has nothing."""
+    """Replaces pdb, which would read from an empty standard input."""
     if environ.get("PYTHONBREAKPOINT"):
         return sys.__breakpointhook__(*args, **kwargs)
     raise RuntimeError(
-        "breakpoint() needs a terminal, and a task has none: call run() in a Python of your own, "
-        "or name a debugger that needs no terminal in PYTHONBREAKPOINT"
+        "breakpoint() needs a terminal, and a task has none: call run() in your own Python, "
+        "or set PYTHONBREAKPOINT to a debugger that needs no terminal"
     )

@@ -1,19 +1,21 @@
-"""Standard output and error of a worker: what tasks print arrives by lines, each written with one write(2).
+"""Standard output and error of a worker: each line is written with one write(2).
 
-So what another process prints never comes between the parts of a line. A line that has no end yet is written when it is flushed,
-before its process forks (the child would print it again), and when its task or its process ends, also by `os._exit`.
+So the output of another process never appears within a line. An incomplete line is written when it is flushed, before the process forks
+(the child would print it again), and when the task or the process ends, also by `os._exit`.
 """
 
 import io
 import os
 import sys
 
-#: The streams that this interpreter began with, whatever tasks make of `sys.stdout` and `sys.stderr`.
+from pushflow.lowlevel_imports import standard
+
+#: The streams at the start of this interpreter, whatever tasks do with `sys.stdout` and `sys.stderr`.
 _first = ()
 
 
-def settle():
-    """Makes the streams line-buffered, also under PYTHONUNBUFFERED, where each part of a `print` would be written by itself."""
+def init():
+    """Makes the streams line-buffered, also with PYTHONUNBUFFERED, which would write each part of a `print` separately."""
     global _first
     sys.stdout = sys.__stdout__ = _by_lines(sys.stdout)
     sys.stderr = sys.__stderr__ = _by_lines(sys.stderr)
@@ -24,8 +26,8 @@ def settle():
 
 def _by_lines(stream):
     if not isinstance(stream, io.TextIOWrapper):
-        return stream  # there is none, or the interpreter was set up with one of another kind
-    # A file of its own for the same descriptor: the end of the stream that it replaces closes nothing.
+        return stream  # there is none, or the interpreter was started with another kind of stream
+    # A separate file for the same descriptor: closing the stream that it replaces does not close it.
     file = _Whole(stream.fileno(), "w", closefd=False)
     file.name = stream.name
     lines = io.TextIOWrapper(file, stream.encoding, stream.errors, "\n", line_buffering=True)
@@ -34,10 +36,10 @@ def _by_lines(stream):
 
 
 class _Whole(io.FileIO):
-    """Writes all that it is given, though a signal comes in between, or a task has told the pipe not to block.
+    """Writes all data, also after a signal or if a task has made the pipe non-blocking.
 
-    The text above it is what collects the parts of a line. A BufferedWriter would have a lock, which a fork leaves locked for good
-    if another thread writes at that moment.
+    The TextIOWrapper collects the parts of a line. A BufferedWriter has a lock, which stays locked in a forked child if another thread
+    is writing at that moment.
     """
 
     def write(self, data):
@@ -46,9 +48,7 @@ class _Whole(io.FileIO):
         while left:
             count = super().write(left)
             if count is None:
-                from select import select
-
-                select((), (self,), ())
+                standard("select").select((), (self,), ())
             else:
                 left = left[count:]
         return size
@@ -58,7 +58,7 @@ _exit_at_once = os._exit
 
 
 def _exit(status):
-    """Exit to the system with specified status, without normal exit processing: but for what has been printed."""
+    """Exit to the system with specified status, without normal exit processing. Printed text is written."""
     flush()
     _exit_at_once(status)
 
@@ -67,10 +67,10 @@ _exit.__module__ = "os"
 
 
 def flush():
-    """Writes what has been printed and has no end yet."""
+    """Writes incomplete lines."""
     streams = getattr(sys, "stdout", None), getattr(sys, "stderr", None)
     for stream in streams if streams == _first else streams + _first:
         try:
             stream.flush()
         except BaseException:
-            pass  # there is none, a task has closed it, or it is the task's own and raises what it likes
+            pass  # there is none, a task has closed it, or it belongs to the task and raises

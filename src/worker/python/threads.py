@@ -1,10 +1,19 @@
-"""Tasks in threads of one process."""
+"""Executes tasks in threads of one process."""
 
+import threading
 import time
 
-from pushflow import affinity, crowd, setup, wire, worker
-from pushflow.crowd import Interrupt
+from pushflow import affinity, concurrent_worker, setup, wire, worker
+from pushflow.concurrent_worker import Interrupt
+from pushflow.lowlevel_imports import standard
 
+try:
+    # The C part of `queue`.
+    from _queue import SimpleQueue
+except ImportError:
+    from queue import SimpleQueue
+
+ctypes = standard("ctypes")
 
 PATCHED = (
     "a module of the workflow calls gevent.monkey.patch_all(), which makes greenlets of threads: "
@@ -12,36 +21,27 @@ PATCHED = (
 )
 
 
-class Threads(crowd.Crowd):
-    """Each task in a thread, which takes another one afterwards: starting a thread takes longer than many tasks do."""
+class Threads(concurrent_worker.ConcurrentWorker):
+    """Executes each task in a thread. Threads are reused: starting one takes longer than many tasks do."""
 
     def __init__(self, *arguments):
         super().__init__(*arguments)
-        import threading
-
-        try:
-            # What `queue` has it from, where a script beside the workflow may be called queue.py.
-            from _queue import SimpleQueue
-        except ImportError:
-            from queue import SimpleQueue
-
-        self.threading = threading
-        #: What the threads take from.
+        #: The queue of tasks for the threads.
         self.waiting = SimpleQueue()
-        #: As many entries as there are threads without a task.
+        #: One entry for each idle thread.
         self.free = []
         self.importing = threading.RLock()
         self.sending = threading.RLock()
         self.interrupting = threading.Lock()
         self.here = threading.local()
-        #: task -> the lock that it sleeps on
+        #: job -> the lock that its task sleeps on
         self.sleeping = {}
-        #: Whether a module has made greenlets of all further threads.
+        #: Whether a module has patched `threading` with gevent: further threads would be greenlets.
         self.patched = False
         _sleeper[:] = [self]
 
-    def find(self, script):
-        run = super().find(script)
+    def find(self, actor):
+        run = super().find(actor)
         if setup.patched_by_gevent():
             self.patched = True
             raise RuntimeError(PATCHED)
@@ -49,14 +49,14 @@ class Threads(crowd.Crowd):
 
     def start(self, *job):
         if self.patched:
-            # A new thread would be a greenlet, and never run.
+            # A new thread would be a greenlet that never runs.
             return self.answer(job[0], worker.error_reply(RuntimeError(PATCHED), False, []))
         self.waiting.put(job)
         try:
             self.free.pop()
         except IndexError:
-            # Not waited for at the end: the supervisor lets a process go when all of its tasks have answered.
-            self.threading.Thread(target=self.work, name="pushflow-task", daemon=True).start()
+            # A daemon, which is not waited for: the supervisor ends a process only after the answers of all its tasks.
+            threading.Thread(target=self.work, name="pushflow-task", daemon=True).start()
 
     def work(self):
         own = self.here.affinity = affinity.Affinity()
@@ -68,62 +68,62 @@ class Threads(crowd.Crowd):
     def done(self, cpu):
         if cpu != wire.ANYWHERE:
             self.here.affinity.pin(cpu)
-        # Before the answer is sent: the next task may come right after it.
+        # Before the answer is sent, because the next task may follow immediately.
         self.free.append(None)
 
     def current(self):
-        return getattr(self.here, "task", None)
+        return getattr(self.here, "job", None)
 
-    def execute(self, task, *job):
-        self.here.task = task
-        super().execute(task, *job)
+    def execute(self, job, *others):
+        self.here.job = job
+        super().execute(job, *others)
 
-    def call(self, task, run, args, kwargs):
+    def call(self, job, run, args, kwargs):
         try:
-            self.running[task] = self.threading.get_ident()
+            self.running[job] = threading.get_ident()
             return run(*args, **kwargs)
         finally:
-            # An interrupt that was asked for and has not been raised yet must not reach what comes after the task.
             with self.interrupting:
-                self.running.pop(task, None)
-                _raise_in(self.threading.get_ident(), None)
+                interrupted = self.running.pop(job, None) is None
+            if interrupted:
+                _receive_interrupt()
 
-    def interrupt(self, task):
+    def interrupt(self, job):
         with self.interrupting:
-            thread = self.running.pop(task, None)
+            thread = self.running.pop(job, None)
             if thread is None:
                 return
             _raise_in(thread, Interrupt)
-            lock = self.sleeping.pop(task, None)
+            lock = self.sleeping.pop(job, None)
             if lock is not None:
                 lock.release()
 
     def sleep(self, seconds):
-        """Like time.sleep, in a task: an interrupt ends it."""
-        task = self.current()
-        if self.forked or task is None or not 0 < seconds <= self.threading.TIMEOUT_MAX:
+        """Does what time.sleep does; an interrupt of the task ends it."""
+        job = self.current()
+        if self.forked or job is None or not 0 < seconds <= threading.TIMEOUT_MAX:
             return _sleep(seconds)
-        lock = self.threading.Lock()
+        lock = threading.Lock()
         lock.acquire()
         with self.interrupting:
-            if task in self.running:
-                self.sleeping[task] = lock
+            if job in self.running:
+                self.sleeping[job] = lock
         try:
-            if task in self.sleeping:
+            if job in self.sleeping:
                 lock.acquire(timeout=seconds)
             else:
                 _sleep(seconds)
         finally:
-            self.sleeping.pop(task, None)
+            self.sleeping.pop(job, None)
 
 
-#: The one that executes tasks in this process.
+#: The `Threads` of this process.
 _sleeper = []
 _sleep = time.sleep
 
 
 def patch():
-    """Makes time.sleep end when its task is interrupted: an exception reaches a thread only between two steps of Python."""
+    """Makes an interrupt end time.sleep: otherwise the exception is raised only after it."""
 
     def sleep(seconds):
         if _sleeper and isinstance(seconds, (int, float)):
@@ -135,8 +135,18 @@ def patch():
 
 
 def _raise_in(thread, exception):
-    """Raises an exception in a thread as soon as it executes Python, or takes that back (PyThreadState_SetAsyncExc)."""
-    import ctypes
+    """Raises an exception in a thread at its next step of Python code (PyThreadState_SetAsyncExc)."""
+    ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), ctypes.py_object(exception))
 
-    what = ctypes.py_object(exception) if exception is not None else None
-    ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), what)
+
+def _receive_interrupt():
+    """Receives an interrupt of this thread that is pending: it must not be raised after the end of its task.
+
+    It is not withdrawn, because PyThreadState_SetAsyncExc without an exception makes Python 3.11 loop for ever where a trace or profile
+    function is set (a debugger, coverage).
+    """
+    try:
+        for _ in range(100):
+            pass  # Python checks for pending exceptions in each round
+    except Interrupt:
+        pass

@@ -1,21 +1,21 @@
-"""The title of a process: what `ps` and `systemctl status` show instead of its command line."""
+"""The title of a process, which `ps` and `systemctl status` show instead of its command line."""
 
 from posix import O_CLOEXEC, O_RDONLY, O_WRONLY, close, open, pwrite, read
 
-#: What follows the kind of a process: the workflow's name.
+#: The name of the workflow, which follows the kind of process.
 _name = ""
-#: Where the command line is in this process's memory, and how long; forks have it at the same place.
+#: The address and the length of the command line in memory. They are the same in forked processes.
 _area = None
 
 
-def settle(arguments):
-    """The last argument of an interpreter of pushflow is its first title: `KIND: NAME`."""
+def init(arguments):
+    """Takes the name from the last argument of the interpreter, which is its first title: `KIND: NAME`."""
     global _name
     _name = arguments[-1].partition(": ")[2]
 
 
 def write(kind):
-    """Writes the title over the command line. Where that cannot be done, the command line stays."""
+    """Overwrites the command line with the title. If that is impossible, the command line stays."""
     global _area
     try:
         if _area is None:
@@ -24,8 +24,8 @@ def write(kind):
         title = (f"{kind}: {_name}" if _name else kind).encode("utf-8", "surrogateescape")[: length - 2]
         memory = open("/proc/self/mem", O_WRONLY | O_CLOEXEC)
         try:
-            # A last byte that is not zero tells the kernel that this is a title, which ends at its first zero byte
-            # (get_mm_cmdline in fs/proc/base.c).
+            # If the last byte is not zero, the kernel shows the title up to its first zero byte (get_mm_cmdline in
+            # fs/proc/base.c).
             pwrite(memory, title.ljust(length - 1, b"\0") + b" ", start)
         finally:
             close(memory)
@@ -34,12 +34,12 @@ def write(kind):
 
 
 def _find():
-    """The fields arg_start and arg_end (proc(5), /proc/pid/stat)."""
+    """Returns the area between arg_start and arg_end (proc(5), /proc/pid/stat)."""
     stat = open("/proc/self/stat", O_RDONLY | O_CLOEXEC)
     try:
         fields = read(stat, 4096).rpartition(b")")[2].split()
     finally:
         close(stat)
-    # The first field after the name is the third one.
+    # The first field after the name has the number 3.
     start, end = int(fields[48 - 3]), int(fields[49 - 3])
     return start, end - start

@@ -1,13 +1,13 @@
-"""A worker in an interpreter of its own: started by the supervisor, or by a launcher in front of it."""
+"""A worker in a fresh interpreter, which the supervisor or a launcher has started (context `spawn`)."""
 
-import os
+from posix import _exit
 
 from pushflow import setup, wire, worker
 
 
 def main(sock):
     """Becomes a worker. Never returns."""
-    setup.settle(sock)
+    setup.init_interpreter(sock)
     channel = wire.Channel(sock)
     try:
         _, _, body = channel.receive()
@@ -18,7 +18,7 @@ def main(sock):
         told.prepare()
     except setup.Missing as missing:
         channel.send(wire.FAILED, 0, str(missing).encode())
-        os._exit(0)
+        _exit(0)
     except wire.Gone:
-        os._exit(0)
+        _exit(0)
     worker.become_worker(channel, output, told)

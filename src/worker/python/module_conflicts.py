@@ -1,18 +1,20 @@
-"""Warns where a script would import a module of its own folder and gets one of the same name from another script's folder.
+"""Warns if a script means to import a module of its own folder, and gets one of the same name from the folder of another script.
 
-The folder of each script is on `sys.path`, and Python keeps one module of a name: where two folders have a `helper.py`, both scripts get
-the first one's. Only workflows with scripts in several folders are looked at.
+The folder of each script is on `sys.path`, and Python keeps one module of each name. If two folders have a `helper.py`, both scripts get
+the first one. Only workflows with scripts in several folders are checked.
 """
 
 import os
 import sys
 
-#: What has been said.
+from pushflow.lowlevel_imports import standard
+
+#: The pairs of file and module that a warning was printed for.
 _said = set()
 
 
 def warn(module, folders):
-    """Looks at what a script imports, also in its functions, and the modules beside it that have been imported."""
+    """Checks the imports of a script, also those in its functions, and of the imported modules beside it."""
     folder = os.path.dirname(module.__file__)
     others = folders - {folder}
     shared = _names(folder) & set().union(*map(_names, others))
@@ -26,13 +28,13 @@ def warn(module, folders):
                 _said.add((user.__file__, name))
                 print(
                     f"pushflow: warning: {user.__file__} imports {name} and gets {got}, not the one in its own folder: Python "
-                    f"keeps one module of a name. Rename one of the two, or write `from .{name} import …`",
+                    f"keeps one module of each name. Rename one of the two, or write `from .{name} import …`",
                     file=sys.stderr,
                 )
 
 
 def _names(folder):
-    """The names of modules and packages in a folder."""
+    """Returns the names of the modules and packages in a folder."""
     try:
         entries = os.listdir(folder)
     except OSError:
@@ -47,12 +49,10 @@ def _folder_of(module):
 
 
 def _file_of(name):
-    """The file, or the folder, of a module that is imported or would be."""
+    """Returns the file, or the folder, of a module that is imported or would be imported."""
     module = sys.modules.get(name)
     if module is None:
-        from importlib.machinery import PathFinder
-
-        spec = PathFinder.find_spec(name)
+        spec = standard("importlib.machinery").PathFinder.find_spec(name)
         file = getattr(spec, "origin", None)
     else:
         file = getattr(module, "__file__", None)
@@ -62,9 +62,8 @@ def _file_of(name):
 
 
 def _imported(module):
-    """The first names of what the code of a module imports, but for what it imports from its own package."""
-    import ast
-
+    """Returns the top-level names that the code of a module imports, except those of its own package."""
+    ast = standard("ast")
     loader = getattr(module.__spec__, "loader", None)
     source = loader.get_source(module.__name__) if hasattr(loader, "get_source") else None
     names = set()

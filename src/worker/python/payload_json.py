@@ -1,25 +1,28 @@
-"""Values as JSON, for people and programs that are not Python: in short where JSON has no form for a value.
+"""Payloads as JSON, for people and for programs in other languages. A value that JSON cannot express is written as its type and its
+`repr`.
 
-The text of one value is bounded in depth, and in what is written again because the value refers to it more than once: a few hundred
-bytes of lists in lists can stand for more than any memory holds. Rust keeps to the same limits (`src/payload/json.rs`).
+The text of a value is bounded in depth, and in the parts that are repeated because the value refers to them more than once: a few
+hundred bytes of nested lists can describe more than any memory holds. Rust has the same limits (`src/payload/json.rs`).
 """
 
 from json import JSONEncoder
 from math import isfinite
+from numbers import Integral, Real
 
-from pushflow import wire
+from pushflow.memory_files import COUNT, Files
+from pushflow.routing_value import MOST_BITS, is_numpy_bool, is_unicode
 
-#: A value is written down to this depth: serde_json reads 128 levels, and Python about 1,000.
+#: The depth of the JSON of a value. serde_json reads 128 levels, and Python about 1,000.
 MOST_DEPTH = 100
-#: So many parts are written that have been written before.
+#: The number of parts of a value that may be written again,
 MOST_REPEATED = 1 << 18
-#: And so many of all values of a payload.
+#: and the number for all values of a payload.
 MOST_REPEATED_IN_ALL = 1 << 19
-#: The JSON of a whole payload is no longer. A value that would make it so is said in short.
+#: The JSON of a payload is no longer than this, in bytes. A value that would make it longer is written as its type and its repr.
 MOST_JSON = 192 << 20
-#: Integers are looked at more closely from here on.
+#: Smaller integers need no further checks.
 SMALL = 1 << 64
-#: A repr that stands for a value is no longer, in characters.
+#: The longest repr that stands for a value, in characters.
 LONGEST_REPR = 2000
 
 
@@ -27,33 +30,33 @@ _ENCODER = JSONEncoder(ensure_ascii=False, separators=(",", ":"))
 
 
 class _Again:
-    """How many parts of a payload have been written that had been written before."""
+    """Counts the parts of a payload that have been written again."""
 
     parts = 0
 
 
 class TooMuch(Exception):
-    """The value is nested too deeply, or too long when it is written out."""
+    """The value is nested too deeply, or its JSON is too long."""
 
 
-def describe(entries, fds):
-    """A payload as JSON: each key, and the text of its value. What one value makes impossible (it contains itself, is huge) harms
-    no other. Memory files are appended to `fds`."""
-    files = wire.Files(fds)
-    parts = [wire.COUNT.pack(len(entries))]
+def pack(entries, broken, fds):
+    """Packs a payload as JSON: each key, and the text of its value. A value that has no JSON (it contains itself, is huge) does not
+    affect the others. `broken` has the errors of values that could not be unpickled. Memory files are appended to `fds`."""
+    files = Files(fds)
+    parts = [COUNT.pack(len(entries))]
     room = MOST_JSON
     again = _Again()
     for key, value in entries.items():
-        text = _text(value, room, again)
+        text = _dumped(_unpicklable(broken[key])) if key in broken else _text(value, room, again)
         room -= len(text)
         key = _written(key, entries).encode("utf-8", "backslashreplace")
-        parts += wire.COUNT.pack(len(key)), key, files.piece(text, len(text))
+        parts += COUNT.pack(len(key)), key, files.piece(text, len(text))
     files.finish()
     return b"".join(parts)
 
 
 def _written(key, entries):
-    """A key as JSON has it: a name that is written like a position that is there too gets quotes."""
+    """Returns the key for JSON. A name that looks like a position that exists as well gets quotes."""
     if isinstance(key, str) and key.isascii() and key.isdigit() and len(key) < 7 and int(key) in entries and str(int(key)) == key:
         return f"'{key}'"
     return str(key)
@@ -64,7 +67,7 @@ def _text(value, room, again):
         text = _dumped(_Form(room, again).of(value))
         if len(text) <= room:
             return text
-    except BaseException:  # too much of it, or one of its methods raises
+    except BaseException:  # it is too much, or one of its methods raises
         pass
     return _dumped(in_words(value))
 
@@ -74,17 +77,17 @@ def _dumped(form):
 
 
 class _Form:
-    """One value as what JSON is written from."""
+    """Converts one value to what JSON is written from."""
 
     def __init__(self, room, again):
         self.room = room
         self.again = again
-        #: The containers that have been written.
+        #: The ids of the containers that have been written.
         self.seen = set()
         self.repeated = 0
 
     def of(self, value, depth=0):
-        """A value as JSON has it; what JSON cannot say is written as its type and its repr."""
+        """Converts a value. What JSON cannot express becomes its type and its repr."""
         kind = type(value)
         if value is None or kind is bool or (kind is float and isfinite(value)):
             return value
@@ -93,22 +96,20 @@ class _Form:
         if kind is list or kind is tuple:
             self.enter(value, depth)
             return [self.of(item, depth + 1) for item in value]
-        from numbers import Integral, Real
-
-        if isinstance(value, str) and _is_unicode(value):
+        if isinstance(value, str) and is_unicode(value):
             return self.text(str.__str__(value))
         if isinstance(value, Integral):
             number = int(value)
-            return number if number.bit_length() < wire.MOST_BITS else in_words(number)
+            return number if number.bit_length() < MOST_BITS else in_words(number)
         if isinstance(value, Real) and float(value) == value and value - value == 0:
             return float(value)
         if isinstance(value, (list, tuple)) and not hasattr(value, "_fields"):
             self.enter(value, depth)
             return [self.of(item, depth + 1) for item in value]
-        if isinstance(value, dict) and all(isinstance(key, str) and _is_unicode(key) for key in value):
+        if isinstance(value, dict) and all(isinstance(key, str) and is_unicode(key) for key in value):
             self.enter(value, depth)
             return {self.text(str.__str__(key)): self.of(item, depth + 1) for key, item in value.items()}
-        if kind.__module__ == "numpy" and kind.__name__ in ("bool", "bool_"):
+        if is_numpy_bool(value):
             return bool(value)
         return in_words(value)
 
@@ -129,8 +130,18 @@ class _Form:
         self.seen.add(id(container))
 
 
+def _unpicklable(error):
+    """Stands for a value that could not be unpickled."""
+    try:
+        reason = f"{type(error).__name__}: {error}"
+    except BaseException:
+        reason = type(error).__name__
+    text = f"<a value that cannot be unpickled: {reason}>".encode("utf-8", "backslashreplace").decode()
+    return {"$type": "object", "$repr": text if len(text) <= LONGEST_REPR else f"{text[:LONGEST_REPR]}…"}
+
+
 def in_words(value, most=LONGEST_REPR):
-    """The type of a value, and the beginning of its repr."""
+    """Returns the type of a value, and the beginning of its repr."""
     return {"$type": name(value), "$repr": short_repr(value, most)}
 
 
@@ -140,7 +151,7 @@ def name(value):
 
 
 def short_repr(value, most=LONGEST_REPR):
-    """The repr of a value; of a longer one the beginning."""
+    """Returns the repr of a value, or the beginning of a longer one."""
     writer = _Repr(most)
     writer.write(value)
     text = "".join(writer.parts)
@@ -151,13 +162,13 @@ def short_repr(value, most=LONGEST_REPR):
 
 
 class _Repr:
-    """Writes a repr up to a length. Python's own writes all of it, and a part as often as the value refers to it."""
+    """Writes a repr up to a length. Python's own `repr` writes all of it, and repeats a part each time that the value refers to it."""
 
     def __init__(self, most):
         self.most = most
         self.parts = []
         self.written = 0
-        #: The length of the whole repr of the last part that was no container.
+        #: The length of the complete repr of the last part that is no container.
         self.length = 0
         #: The containers that are being written.
         self.path = []
@@ -179,10 +190,10 @@ class _Repr:
         elif kind is dict:
             self.series(value, "{", "}", value.items(), self.pair)
         elif kind in (str, bytes, bytearray) and len(value) > self.most:
-            # Of what is cut off nothing is written.
+            # The rest would be cut off.
             self.length = len(value) + 2
             self.put(repr(value[: self.most + 1]))
-        elif kind is int and value.bit_length() >= wire.MOST_BITS:
+        elif kind is int and value.bit_length() >= MOST_BITS:
             self.put(f"<an integer of {value.bit_length() // 8 + 1} bytes>")
         else:
             self.atom(value)
@@ -216,12 +227,3 @@ class _Repr:
                 between = ", "
             self.path.pop()
         self.put(closing)
-
-
-def _is_unicode(text):
-    """Whether it is text: half of a surrogate pair, as in names of files that are no UTF-8, is not."""
-    try:
-        str.encode(text)
-    except UnicodeEncodeError:
-        return False
-    return True
