@@ -25,5 +25,7 @@ pub mod service;
 pub mod stop_policy;
 pub mod supervisor;
 pub mod systemd;
+#[cfg(test)]
+mod test_seed;
 pub mod text;
 pub mod worker;

@@ -149,7 +149,7 @@ fn paths(instance: &Instance, nodes: &BTreeSet<usize>) -> BTreeMap<usize, String
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(2000))]
+    #![proptest_config(crate::test_seed::property_test(2000))]
 
     #[test]
     fn payloads_and_errors_arrive_where_they_do_in_pypushflow(instance in instances()) {

@@ -269,7 +269,7 @@ fn pictures_of_ordinary_size_do_not_take_long() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(48))]
+    #![proptest_config(crate::test_seed::property_test(48))]
 
     #[test]
     fn any_graph_can_be_drawn(

@@ -34,6 +34,8 @@ fn bytes_like_a_pickle() -> impl Strategy<Value = Vec<u8>> {
 }
 
 proptest! {
+    #![proptest_config(crate::test_seed::property_test(256))]
+
     #[test]
     fn what_json_has_a_form_for_is_the_same_value_in_json(plain in json_value()) {
         let json = to_json(&plain.to_value());

@@ -112,6 +112,8 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(crate::test_seed::property_test(256))]
+
         #[test]
         fn every_name_comes_back_from_its_instance(name in "[^/]*") {
             prop_assert_eq!(name_of_instance(&instance(&name)), name);

@@ -5,6 +5,7 @@ use std::fs;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::bus::{Bus, Installed};
+use crate::seed::Random;
 use crate::support::process::Process;
 use crate::{file, history};
 
@@ -76,16 +77,12 @@ fn two_hundred_kills_lose_no_run_and_make_none_run_or_end_twice() {
     let listener = Told::start(&bus, &["-c", LISTENER]);
     let clients: Vec<_> =
         (0..8).map(|index| Told::start(&bus, &["-c", CLIENT, &format!("c{index}"), &notes_path])).collect();
-    let mut chance = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().subsec_nanos() | 1;
-    eprintln!("the moments follow from {chance}");
+    let mut random = Random::new(SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_nanos() as u64);
     for _ in 0..KILLS {
         let service = bus.start(&project, "w");
-        // Xorshift: before it is on the bus, while runs are accepted, begin and end.
-        chance ^= chance << 13;
-        chance ^= chance >> 17;
-        chance ^= chance << 5;
-        std::thread::sleep(Duration::from_millis(u64::from(20 + chance % 500)));
-        // Killed as it goes.
+        // A moment before it is on the bus, or while runs are accepted, begin and end.
+        std::thread::sleep(Duration::from_millis(20 + random.below(500)));
+        // This kills it.
         drop(service);
     }
     let accepted: Vec<String> = clients.into_iter().flat_map(Told::end).collect();

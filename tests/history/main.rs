@@ -15,6 +15,8 @@ mod kills;
 mod million;
 mod needs_root;
 mod reading;
+#[path = "../binary/seed.rs"]
+mod seed;
 #[path = "../binary/support.rs"]
 #[allow(dead_code)]
 mod support;

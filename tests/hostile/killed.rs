@@ -9,6 +9,7 @@ use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::Pid;
 
 use crate::scene::Scene;
+use crate::seed::Random;
 use crate::support::process::status_after;
 
 /// Starts daemons, other sessions and plain children, again and again.
@@ -18,14 +19,6 @@ const BUSY: &str = "
         subprocess.Popen(['sh', '-c', 'sleep 1000 & setsid sleep 1000'], start_new_session=True)
         time.sleep(0.01)
     time.sleep(1000)";
-
-/// The next of a series of numbers that look like chance, the same in each run of the test (xorshift).
-fn next(state: &mut u64) -> u64 {
-    *state ^= *state << 13;
-    *state ^= *state >> 7;
-    *state ^= *state << 17;
-    *state
-}
 
 fn children_of(pid: i32) -> Vec<i32> {
     let processes = fs::read_dir("/proc").unwrap().flatten();
@@ -46,13 +39,13 @@ enum Whom {
 }
 
 fn kill_at_random_moments(whom: Whom, times: usize, seed: u64) {
-    let mut state = seed;
+    let mut random = Random::new(seed);
     for round in 0..times {
         let scene = Scene::task(BUSY, "grace = '300ms'");
         let mut command = scene.command(&["-q"]);
         command.process_group(0).stdout(Stdio::null()).stderr(Stdio::null());
         // The moments are what is tested: from before there is a supervisor to when many processes are there.
-        let moment = Duration::from_micros(next(&mut state) % 300_000);
+        let moment = Duration::from_micros(random.below(300_000));
         let status = status_after(&mut command, |guardian| {
             std::thread::sleep(moment);
             match whom {
@@ -65,7 +58,7 @@ fn kill_at_random_moments(whom: Whom, times: usize, seed: u64) {
                 }
             }
         });
-        let context = format!("{whom:?} killed in round {round} of seed {seed}, after {moment:?}: {status}");
+        let context = format!("{whom:?} killed in round {round}, after {moment:?}: {status}");
         match whom {
             // The guardian has waited for everything.
             Whom::Supervisor if status.code().is_some() => {

@@ -15,6 +15,8 @@ mod killed;
 mod matrix;
 mod needs_root;
 mod scene;
+#[path = "../binary/seed.rs"]
+mod seed;
 mod signals;
 mod strays;
 mod stubborn;

@@ -5,6 +5,8 @@
 mod limits;
 mod memory;
 mod queue;
+#[path = "../binary/seed.rs"]
+mod seed;
 
 use std::collections::VecDeque;
 use std::io::ErrorKind;
@@ -40,8 +42,22 @@ impl Python {
         Self::with_queue(scripts, routing_keys, None)
     }
 
+    /// The same, with this variable in the environment of its processes.
+    fn in_environment(scripts: &[&str], variable: (&str, &str)) -> Self {
+        Self::start(scripts, &[], None, Some(variable))
+    }
+
     /// The same, whose worker takes its tasks from this queue, if there is one.
     fn with_queue(scripts: &[&str], routing_keys: &[&str], queue: Option<(Queue, OwnedFd)>) -> Self {
+        Self::start(scripts, routing_keys, queue, None)
+    }
+
+    fn start(
+        scripts: &[&str],
+        routing_keys: &[&str],
+        queue: Option<(Queue, OwnedFd)>,
+        variable: Option<(&str, &str)>,
+    ) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let actors = (0..scripts.len() as i64).map(|index| (Plain::Int(index), Plain::Int(index)));
         let scripts = scripts.iter().enumerate().map(|(index, source)| {
@@ -69,7 +85,10 @@ impl Python {
         sys::become_subreaper().unwrap();
         let (ours, theirs) = sys::connection().unwrap();
         let printed = std::io::stderr().as_fd().try_clone_to_owned().unwrap();
-        let (forkserver, _) = Program::new(python(), printed.as_fd())
+        let environment = variable.map(|(name, value)| format!("{name}={value}"));
+        let (forkserver, _) = Program::new("/usr/bin/env", printed.as_fd())
+            .args(environment)
+            .args([python().to_string_lossy().into_owned()])
             .args(bundle::arguments(theirs.as_raw_fd(), "pushflow-forkserver: test"))
             .inherit(theirs.as_fd())
             .start()
@@ -422,12 +441,8 @@ fn a_thousand_mutated_frames_are_messages_or_errors_and_never_a_panic() {
             "{message:?}"
         );
     }
-    // A linear congruential generator: the same mutations in each run (Knuth, MMIX).
-    let mut state = 1_u64;
-    let mut random = |below: usize| {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (state >> 33) as usize % below
-    };
+    let mut numbers = seed::Random::new(0x9e37_79b9_7f4a_7c15);
+    let mut random = |below: usize| numbers.below(below as u64) as usize;
     let mut refused = 0;
     for round in 0..1_000 {
         let mut frame = frames[round % frames.len()].clone();

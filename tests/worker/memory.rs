@@ -146,3 +146,29 @@ def run(part, other, twice, **_):
     assert!(twice.len() == 2 && twice.iter().all(|buffer| same_file(buffer, only_buffer(&made))), "{twice:?}");
     assert!(python.result(2, &returned).is_empty());
 }
+
+#[test]
+fn without_changed_page_transfer_the_outcome_is_the_same_and_a_whole_array_is_sent() {
+    let change = "
+import sys
+def run(image, **_):
+    image[0] += 1
+    image[60000] = 0
+    return {'image': image, 'transfer': sys.modules['pushflow'].pages.ENABLED}
+";
+    let mut outcomes = Vec::new();
+    for switch in ["on", "off"] {
+        let mut python = Python::in_environment(&[MAKE, change, SUM], ("PUSHFLOW_CHANGED_PAGES", switch));
+        let made = python.result(0, &Payload::new());
+        let changed = python.result(1, &made);
+        let is_used = match only_buffer(&changed) {
+            Chunk::Changed(original, _) => Arc::ptr_eq(&original.file, &only_buffer(&made).memory().unwrap().file),
+            other => same_file(other, only_buffer(&made)),
+        };
+        assert_eq!(is_used, switch == "on");
+        assert_eq!(pushflow::payload::json_text(changed.get(&"transfer".into()).unwrap()), Some(is_used.to_string()));
+        outcomes.push((json(&python.result(2, &changed)), json(&python.result(2, &made))));
+    }
+    assert_eq!(outcomes[0], outcomes[1]);
+    assert_eq!(outcomes[0].0, r#"{"first":1.0,"last":131074.0,"sum":8590202276.0}"#);
+}

@@ -2,7 +2,6 @@
 
 use proptest::prelude::*;
 use proptest::sample::Index;
-use proptest::test_runner::Config;
 
 use super::{EXAMPLE, Folder, NESTED};
 use crate::config::{Diagnostic, Style, render};
@@ -110,7 +109,7 @@ fn check_places(diagnostics: &[Diagnostic]) {
 }
 
 proptest! {
-    #![proptest_config(Config { cases: 1000, failure_persistence: None, ..Config::default() })]
+    #![proptest_config(crate::test_seed::property_test(1000))]
 
     #[test]
     fn a_broken_file_is_refused_with_places_in_it(

@@ -1,7 +1,6 @@
 //! Texts are read like the crate `toml` reads them: the same tables at the same locations, and the same errors.
 
 use proptest::prelude::*;
-use proptest::test_runner::Config;
 use toml::Spanned;
 use toml::de::{DeString, DeTable, DeValue};
 
@@ -240,7 +239,7 @@ fn errors_are_those_of_the_crate_toml() {
 }
 
 proptest! {
-    #![proptest_config(Config { cases: 2000, failure_persistence: None, ..Config::default() })]
+    #![proptest_config(crate::test_seed::property_test(2000))]
 
     #[test]
     fn mutated_texts_are_read_like_the_crate_toml_reads_them(

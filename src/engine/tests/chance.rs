@@ -259,7 +259,7 @@ fn drive(numbers: &[u16]) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 3000, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(crate::test_seed::property_test(3000))]
 
     #[test]
     fn what_a_run_asks_for_agrees_with_what_it_was_told(numbers in prop::collection::vec(any::<u16>(), 50..900)) {

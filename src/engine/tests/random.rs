@@ -226,7 +226,7 @@ fn drive(tape: &[u16]) -> Drive {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 2000, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(crate::test_seed::property_test(2000))]
 
     #[test]
     fn every_run_ends_once_and_loses_or_doubles_nothing(tape in prop::collection::vec(any::<u16>(), 50..800)) {

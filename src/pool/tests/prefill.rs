@@ -243,6 +243,8 @@ impl World {
 }
 
 proptest! {
+    #![proptest_config(crate::test_seed::property_test(256))]
+
     #[test]
     fn each_job_ends_once_whatever_happens(
         workers in 1..4_u32,

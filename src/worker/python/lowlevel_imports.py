@@ -65,12 +65,10 @@ def _pickle():
 pickle = _pickle()
 dumps, loads = pickle.dumps, pickle.loads
 
-#: Small C modules, which are imported at once: a module may change the import system (`sys.meta_path`, the user) for later imports.
-SMALL = "atexit errno fcntl mmap termios".split()
 #: The modules that pushflow imports when it needs them, and those that these import when they are used.
 NEEDED_LATER = (
-    "_ctypes ast collections.abc ctypes datetime importlib importlib.machinery importlib.util io json math numbers resource select "
-    "tokenize traceback unicodedata"
+    "_ctypes ast atexit collections.abc ctypes datetime errno fcntl importlib importlib.machinery importlib.util io json math mmap "
+    "numbers resource select termios tokenize traceback unicodedata"
 ).split()
 #: Modules of pushflow that are imported when they are needed, and import modules of the standard library.
 OURS = ("module_conflicts", "pages", "payload_json")
@@ -78,20 +76,38 @@ OURS = ("module_conflicts", "pages", "payload_json")
 _kept = {}
 
 
+#: The import system before any module of the workflow has changed it.
+_finders, _path = list(sys.meta_path), list(sys.path)
+_module_from_spec = getattr(sys.modules.get("_frozen_importlib"), "module_from_spec", None)
+
+
 def standard(name):
     """Returns a module of the standard library, which is imported if necessary."""
     module = _kept.get(name)
     if module is None:
-        __import__(name)
-        module = _kept[name] = sys.modules[name]
+        try:
+            __import__(name)
+            module = sys.modules[name]
+        except BaseException:
+            module = _find(name)
+            if module is None:
+                raise
+        _kept[name] = module
     return module
 
 
-for _name in SMALL:
-    try:
-        standard(_name)
-    except ImportError:
-        pass  # a Python without it: whatever needs it does without
+def _find(name):
+    """Imports a module after a module of the workflow has changed `sys.meta_path` or `sys.path`. Returns None if that fails."""
+    for finder in _finders:
+        try:
+            spec = finder.find_spec(name, _path if getattr(finder, "__name__", "") == "PathFinder" else None)
+            if spec is not None:
+                module = _module_from_spec(spec)
+                spec.loader.exec_module(module)
+                return module
+        except BaseException:
+            continue
+    return None
 
 
 def keep(folders):
@@ -108,7 +124,7 @@ def keep(folders):
         try:
             standard(name)
         except ImportError:
-            pass
+            pass  # this Python does not have it: what needs it works without
     pushflow = sys.modules["pushflow"]
     for name in OURS:
         getattr(pushflow, name)

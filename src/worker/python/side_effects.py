@@ -50,5 +50,8 @@ class SideEffects:
 
 def _unread():
     """Returns a function for the number of unread bytes of a pipe, packed (FIONREAD, ioctl_tty(2))."""
-    ioctl, fionread = standard("fcntl").ioctl, standard("termios").FIONREAD
+    try:
+        ioctl, fionread = standard("fcntl").ioctl, standard("termios").FIONREAD
+    except BaseException:
+        return lambda fd: None  # unknown: each task counts as one that has printed
     return lambda fd: ioctl(fd, fionread, NOTHING)
