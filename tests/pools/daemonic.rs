@@ -1,6 +1,7 @@
 //! What Python says of a worker, and what becomes of the children that tasks leave.
 
-use crate::support::{Project, is_alive};
+use crate::support::process::output;
+use crate::support::{Project, finished, is_alive};
 
 /// Pool types, whether multiprocessing takes their workers for daemonic, and whether billiard does.
 pub(crate) const FLAGS: [(&str, bool, bool); 5] = [
@@ -113,9 +114,10 @@ def run(drawn=(), **_): return {'drawn': [*drawn, random.random(), float(numpy.r
 #[test]
 fn without_billiard_the_error_names_the_python_and_what_to_install() {
     let project = Project::task("def run(**_): return {}")
-        .file("billiard.py", "raise ModuleNotFoundError('none', name='billiard')")
+        .file("without/billiard.py", "raise ModuleNotFoundError('none', name='billiard')")
         .with_pool("type = 'billiard'");
-    let finished = project.run(&[]);
+    let mut command = project.command(&["run", "w.toml"]);
+    let finished = finished(output(command.env("PYTHONPATH", project.path("without"))));
     assert_eq!(finished.code, Some(1));
     let message = finished.stderr;
     assert!(

@@ -1,6 +1,7 @@
 //! Pools whose workers are threads or greenlets of one process.
 
-use crate::support::Project;
+use crate::support::process::output;
+use crate::support::{Project, finished};
 
 const TOGETHER: &str = "
 import os, threading, time
@@ -53,9 +54,10 @@ fn max_workers_is_how_many_tasks_run_at_once() {
 fn without_gevent_the_error_names_the_python_and_what_to_install() {
     for pool in ["type = 'gevent'", "gevent = true"] {
         let project = Project::task("def run(**_): return {}")
-            .file("gevent.py", "raise ModuleNotFoundError('none', name='gevent')")
+            .file("without/gevent.py", "raise ModuleNotFoundError('none', name='gevent')")
             .with_pool(pool);
-        let finished = project.run(&[]);
+        let mut command = project.command(&["run", "w.toml"]);
+        let finished = finished(output(command.env("PYTHONPATH", project.path("without"))));
         assert_eq!(finished.code, Some(1));
         assert!(finished.stderr.contains("needs the package gevent, which "), "{}", finished.stderr);
         assert!(finished.stderr.contains("-m pip install gevent"), "{}", finished.stderr);

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use pushflow::payload::{Chunk, Payload, Plain};
+use pushflow::payload::{Chunk, Payload, Plain, RoutingValue};
 use pushflow::worker::Message;
 
 use crate::{Python, decode, error_frame_of, error_of, json, payload};
@@ -298,4 +298,39 @@ def run(n, **_): return {f'image{n}': numpy.full(10_000, n, dtype='f8')}
     python.worker.send(pushflow::worker::Frame::run(1, 1, &all, pushflow::worker::Next::Unknown)).unwrap();
     let Message::Result { result, .. } = python.message().unwrap() else { panic!("a result was expected") };
     assert_eq!(json(&result), format!(r#"{{"sum":{}}}"#, 229 * 230 / 2));
+}
+
+#[test]
+fn a_value_whose_class_and_methods_raise_or_exit_arrives_and_is_described() {
+    let make = "
+import sys
+class Class:
+    @property
+    def __class__(self): raise ValueError('class')
+    def __reduce_ex__(self, protocol): return Class, ()
+class Exits:
+    def __bool__(self): sys.exit(1)
+    def __eq__(self, other): sys.exit(2)
+    def __hash__(self): sys.exit(3)
+    def __repr__(self): sys.exit(4)
+    def __fspath__(self): sys.exit(5)
+    @property
+    def real(self): sys.exit(6)
+class Text(str):
+    def __len__(self): sys.exit(7)
+    def encode(self, *_): sys.exit(8)
+    def isascii(self): sys.exit(9)
+    __hash__ = str.__hash__
+    def __eq__(self, other): sys.exit(10)
+def run(**_): return dict(a=Class(), b=Exits(), c=Text('text'), d={1})
+";
+    let mut python = Python::with(&[make], &["a", "b", "c"]);
+    let made = python.result(0, &Payload::new());
+    assert_eq!(made.get(&"c".into()).unwrap().routing_value(), RoutingValue::Text("text".into()));
+    assert!(matches!(made.get(&"b".into()).unwrap().routing_value(), RoutingValue::Other { truthy: true, .. }));
+    python.worker.send(pushflow::worker::Frame::describe(5, &made)).unwrap();
+    let Message::Described { json, .. } = python.message().unwrap() else { panic!("expected JSON") };
+    assert!(json.get("a").unwrap().contains("script0.Class"), "{json:?}");
+    assert!(json.get("b").unwrap().contains("<its repr raises SystemExit>"), "{json:?}");
+    assert_eq!((json.get("c"), json.get("d")), (Some(r#""text""#), Some(r#"{"$type":"set","$repr":"{1}"}"#)));
 }

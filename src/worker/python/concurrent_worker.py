@@ -91,6 +91,7 @@ class ConcurrentWorker:
             reply = self.error_reply(error, fds)
         if worker.getpid() != self.pid:
             # The task forked, and this is the child, which has returned from `run`. Its answer is not wanted.
+            streams.flush()
             worker.exit_at_once(0)
         try:
             # The output of the task and of the threads that it has started.

@@ -146,8 +146,13 @@ def in_words(value, most=LONGEST_REPR):
 
 
 def name(value):
+    """Returns the full name of the type of a value."""
     kind = type(value)
-    return kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
+    try:
+        name = kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
+        return name.encode("utf-8", "backslashreplace").decode()
+    except BaseException:  # its metaclass raises
+        return "object"
 
 
 def short_repr(value, most=LONGEST_REPR):

@@ -16,7 +16,10 @@ MOST_BITS = 14280
 
 def pack(value):
     """Packs the routing value of a value."""
-    kind, text = _routing_value(value)
+    try:
+        kind, text = _routing_value(value)
+    except BaseException:  # its class or one of its methods raises
+        kind, text = OTHER_TRUE, ""
     try:
         # File names that are not UTF-8 are sent as their bytes (os.fsdecode).
         text = text.encode("utf-8", "surrogateescape")
