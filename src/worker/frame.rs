@@ -278,6 +278,7 @@ impl<'a> Frame<'a> {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
     use crate::payload::Plain;
