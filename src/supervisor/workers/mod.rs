@@ -29,7 +29,7 @@ use crate::graph::{ActorId, Context, PoolId, Workflow};
 use crate::pool::{JobId, WorkerId};
 use crate::process::Ended;
 use crate::process::sys::{self, Pid, PidFd};
-use crate::worker::codec::Given;
+use crate::worker::message::Given;
 use crate::worker::{Channel, ChannelError, Frame, Message, Next};
 
 use affinity::Affinity;
