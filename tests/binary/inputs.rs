@@ -80,8 +80,8 @@ fn inputs_can_come_from_standard_input() {
 fn bad_inputs_are_refused_with_the_place_and_the_reason() {
     let project = echo().file("list.json", "[1]").file("broken.json", "{\"a\": }");
     for (arguments, message) in [
-        (["-i", "novalue"], "it must be written KEY=VALUE"),
-        (["-i", "=3"], "the key before the = is missing"),
+        (["-i", "novalue"], "must be of the form KEY=VALUE"),
+        (["-i", "=3"], "the key before = is missing"),
         (["--inputs", "list.json"], "the inputs in list.json must be a JSON object, not an array"),
         (
             ["--inputs", "broken.json"],

@@ -53,8 +53,8 @@ fn what_is_no_file_is_said_and_never_waited_for() {
     std::os::unix::fs::symlink("/dev/zero", project.path("zero.toml")).unwrap();
     std::fs::File::create(project.path("large.toml")).unwrap().set_len(1 << 30).unwrap();
     for (file, why) in [
-        ("pipe.toml", "it is a pipe or a device, and not a file"),
-        ("zero.toml", "it is a pipe or a device, and not a file"),
+        ("pipe.toml", "it is a pipe or a device, not a file"),
+        ("zero.toml", "it is a pipe or a device, not a file"),
         ("folder.toml", "it is a folder"),
         ("large.toml", "it is larger than 64 MiB"),
     ] {

@@ -241,7 +241,7 @@ fn what_stands_in_the_way_of_a_script_is_said_with_the_name_of_it() {
         (
             "e",
             b"\x7fELF\x02\x01\x01\0\0\0\0\0 for another machine\0",
-            "cannot start ./e: it is no program that this machine can execute",
+            "cannot start ./e: this machine cannot execute it",
         ),
         ("f", b"#!/etc/passwd\n", "cannot start ./f: its interpreter /etc/passwd may not be executed"),
     ] {
@@ -257,7 +257,7 @@ fn what_stands_in_the_way_of_a_script_is_said_with_the_name_of_it() {
 fn a_link_to_nothing_and_a_circle_of_links_are_called_so() {
     for (to, message) in [
         ("/no/such/tool", "cannot start ./tool: it is a symbolic link to /no/such/tool, which does not exist"),
-        ("tool", "cannot start ./tool: its name, or its interpreter, leads in a circle"),
+        ("tool", "cannot start ./tool: its name or its interpreter is a cycle of symbolic links"),
     ] {
         let project = program("command = ['./tool']");
         std::os::unix::fs::symlink(to, project.path("tool")).unwrap();
