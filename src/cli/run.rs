@@ -347,7 +347,7 @@ impl<'a> Foreground<'a> {
             }
             Some(Expired::Tasks) => {
                 warn!("the running tasks have not finished in time: killing them");
-                self.supervisor.press_tasks(EscalationStep::Terminate);
+                self.supervisor.escalate_tasks(EscalationStep::Terminate);
             }
             None => {}
         }
@@ -367,7 +367,7 @@ impl<'a> Foreground<'a> {
             StopAction::Stop => {
                 info!("SIGTERM: no new task starts, running tasks may finish within {stop_timeout:?}");
                 self.supervisor.stop_runs("the workflow was stopped by SIGTERM");
-                self.supervisor.press_daemonic_tasks(EscalationStep::Terminate);
+                self.supervisor.escalate_daemonic_tasks(EscalationStep::Terminate);
             }
             StopAction::Interrupt => {
                 let reason = match signal {
@@ -386,7 +386,7 @@ impl<'a> Foreground<'a> {
             StopAction::Kill => {
                 info!("killing the running tasks");
                 self.supervisor.abort_runs("the workflow was interrupted twice");
-                self.supervisor.press_tasks(EscalationStep::Terminate);
+                self.supervisor.escalate_tasks(EscalationStep::Terminate);
                 self.supervisor.signal_leftovers(Signal::SIGTERM);
             }
         }

@@ -17,8 +17,6 @@ mod process_tree;
 mod processes;
 mod programs;
 mod recorder;
-mod recording;
-mod resident;
 mod resources;
 mod routing;
 mod runs;
@@ -35,11 +33,11 @@ pub use recorder::RecorderCommand;
 pub use resources::{CgroupUse, Resources, subtree_for, usage_of_the_supervisor};
 pub(crate) use workers::interpreter_in;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use rustc_hash::FxHashMap;
+use mio::Waker;
 use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGTERM, SIGUSR1};
 use tracing::{debug, warn};
 
@@ -47,16 +45,15 @@ use crate::cgroup::Subtree;
 use crate::engine;
 use crate::graph::{PoolId, Workflow};
 use crate::pool::{self, JobId, Pool};
+use crate::process::guardian::Guardian;
 use crate::process::sys;
 
 use event_loop::{EventLoop, Readiness, Source};
-use jobs::Job;
 use processes::status_socket::StatusSocket;
 use processes::{Child, Processes};
 use programs::Programs;
 use recorder::Recorder;
-use recording::Recording;
-use runs::ActiveRun;
+use runs::{Jobs, Runs};
 use workers::Workers;
 
 /// A limit on the size of files below this is worth a word: large values travel in files.
@@ -76,12 +73,8 @@ pub struct Supervisor {
     workers: Workers,
     programs: Programs,
     resources: Resources,
-    /// Where tasks are recorded; none while nobody wants that.
-    recording: Option<Recording>,
-    jobs: FxHashMap<JobId, Job>,
-    next_job: u64,
-    runs: BTreeMap<RunId, ActiveRun>,
-    next_run: u64,
+    jobs: Jobs,
+    runs: Runs,
     todo: VecDeque<Todo>,
     /// Jobs that could not be started, and end so in the next turn: a workflow that tries again at once does not keep the loop.
     not_started: Vec<(JobId, engine::Outcome)>,
@@ -135,11 +128,8 @@ impl Supervisor {
             processes,
             status_socket: None,
             resources: Resources::default(),
-            recording: None,
-            jobs: FxHashMap::default(),
-            next_job: 0,
-            runs: BTreeMap::new(),
-            next_run: 0,
+            jobs: Jobs::default(),
+            runs: Runs::default(),
             todo: VecDeque::new(),
             not_started: Vec::new(),
             reports: Vec::new(),
@@ -166,6 +156,32 @@ impl Supervisor {
     /// ([`Workflow::limit_names`]).
     pub fn use_subtree(&mut self, subtree: Subtree) {
         self.resources.use_subtree(subtree, &self.workflow);
+    }
+
+    /// A way for other threads to end the waiting of [`Supervisor::turn`].
+    pub fn waker(&mut self) -> Result<Waker, SupervisorError> {
+        self.event_loop.waker().map_err(SupervisorError::Setup)
+    }
+
+    /// Calls this from the loop, at once and then that often: also while it shuts down.
+    pub fn set_heartbeat(&mut self, every: Duration, beat: impl FnMut() + 'static) {
+        self.event_loop.set_heartbeat(every, beat);
+    }
+
+    /// From now on the end of the guardian is the end of everything: [`SupervisorError::Unguarded`].
+    pub fn watch_guardian(&mut self, guardian: Guardian) -> Result<(), SupervisorError> {
+        self.event_loop.watch_guardian(guardian)
+    }
+
+    /// From now on a thread watches the loop: if it does not turn, the process is ended, and all below it. [`Supervisor::leave_loop`] says
+    /// that it is not to turn any more.
+    pub fn start_guard(&mut self) -> Result<(), SupervisorError> {
+        self.event_loop.start_watchdog(None)
+    }
+
+    /// What follows is not the loop's work, and may take any time.
+    pub fn leave_loop(&self) {
+        self.event_loop.pause_watchdog();
     }
 
     /// Waits for something to happen, until `wake` at the latest, and does what follows from it. What a caller may
@@ -262,16 +278,11 @@ impl Supervisor {
 
     fn on_time(&mut self, now: Instant) {
         self.event_loop.on_time(now);
-        if self.runs.values().any(|run| run.engine.is_overdue(now)) {
+        if self.runs.is_any_overdue(now) {
             self.retract_all();
         }
-        for (id, run) in &mut self.runs {
-            if run.engine.next_time().is_some_and(|at| at <= now) {
-                let mut effects = Vec::new();
-                run.engine.on_time(now, &mut effects);
-                self.todo.extend(effects.into_iter().map(|effect| Todo::Engine(*id, effect)));
-            }
-        }
+        let due = self.runs.on_time(now);
+        self.todo.extend(due.into_iter().map(|(run, effect)| Todo::Engine(run, effect)));
         self.carry_out();
         for (index, pool) in self.pools.iter_mut().enumerate() {
             if pool.next_time().is_some_and(|at| at <= now) {
@@ -286,7 +297,7 @@ impl Supervisor {
         }
         self.processes.kill_overdue_orphans(now);
         self.recorder_on_time(now);
-        self.recording_on_time(now);
+        self.runs.log_on_time(now, &mut self.jobs, &self.workflow);
         self.workers.on_time(now, &mut self.event_loop);
     }
 
@@ -294,16 +305,15 @@ impl Supervisor {
         if !self.not_started.is_empty() {
             return Some(Instant::now());
         }
-        let runs = self.runs.values().filter_map(|run| run.engine.next_time());
         let pools = self.pools.iter().filter_map(Pool::next_time);
         let others = [
             self.event_loop.next_time(Instant::now()),
             self.processes.next_time(),
             self.next_recorder_time(),
-            self.next_recording_time(),
+            self.runs.next_time(),
             self.workers.next_time(),
         ];
-        runs.chain(pools).chain(others.into_iter().flatten()).min()
+        pools.chain(others.into_iter().flatten()).min()
     }
 
     fn carry_out(&mut self) {
@@ -321,15 +331,6 @@ impl Supervisor {
         let answer = tell(&mut self.pools[id.index()], &mut effects);
         self.todo.extend(effects.into_iter().map(|effect| Todo::Pool(id, effect)));
         answer
-    }
-
-    /// Tells a run something, and queues what it asks for. A run that is over is told nothing.
-    fn tell_run(&mut self, id: RunId, tell: impl FnOnce(&mut engine::Run, &mut Vec<engine::Effect>)) {
-        let mut effects = Vec::new();
-        if let Some(run) = self.runs.get_mut(&id) {
-            tell(&mut run.engine, &mut effects);
-        }
-        self.todo.extend(effects.into_iter().map(|effect| Todo::Engine(id, effect)));
     }
 
     fn carry_out_pool(&mut self, pool: PoolId, effect: pool::Effect) {

@@ -1,11 +1,9 @@
 //! What the process tree is told about workers, programs and their tasks.
 
-use rustc_hash::FxHashMap;
-
 use super::event::RunId;
-use super::jobs::Job;
 use super::processes::{Occupation, Owner, Owners, WorkerPids};
 use super::programs::Programs;
+use super::runs::Jobs;
 use super::workers::{WorkerProcess, Workers};
 use crate::graph::{ActorId, PoolId};
 use crate::pool::JobId;
@@ -15,11 +13,11 @@ use crate::process::sys::Pid;
 pub(super) struct PoolOwners<'a> {
     workers: &'a Workers,
     programs: &'a Programs,
-    jobs: &'a FxHashMap<JobId, Job>,
+    jobs: &'a Jobs,
 }
 
 impl<'a> PoolOwners<'a> {
-    pub(super) fn new(workers: &'a Workers, programs: &'a Programs, jobs: &'a FxHashMap<JobId, Job>) -> Self {
+    pub(super) fn new(workers: &'a Workers, programs: &'a Programs, jobs: &'a Jobs) -> Self {
         PoolOwners { workers, programs, jobs }
     }
 }
@@ -69,10 +67,7 @@ impl Owners for PoolOwners<'_> {
     }
 
     fn task_of_job(&self, job: JobId) -> Option<(RunId, ActorId)> {
-        match self.jobs.get(&job)? {
-            Job::Task { run, actor, .. } => Some((*run, *actor)),
-            Job::Describe { .. } => None,
-        }
+        self.jobs.task_of(job)
     }
 
     fn last_actor(&self, owner: Owner) -> Option<ActorId> {
@@ -80,6 +75,6 @@ impl Owners for PoolOwners<'_> {
     }
 
     fn any_task(&self) -> bool {
-        self.jobs.values().any(|job| matches!(job, Job::Task { .. }))
+        self.jobs.any_task()
     }
 }

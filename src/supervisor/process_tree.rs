@@ -92,7 +92,7 @@ impl Supervisor {
         self.read_announcements();
         let facts = Facts {
             guardian: self.event_loop.guardian_pid(),
-            tasks: self.runs.values().map(|run| run.jobs.len()).sum(),
+            tasks: self.runs.task_count(),
             has_cgroups: self.resources.subtree().is_some(),
         };
         let owners = PoolOwners::new(&self.workers, &self.programs, &self.jobs);

@@ -114,7 +114,7 @@ impl Effects for Routed<'_> {
         }
         match reply {
             Reply::Outcome(outcome) => this.job_ended(job, outcome),
-            Reply::Json(json) => this.job_described(job, json),
+            Reply::Json(json) => this.job_ended(job, json),
         }
     }
 

@@ -5,14 +5,15 @@
 //! managers do not get stuck, and waits for the others.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tracing::{info, warn};
 
 use super::owners::PoolOwners;
 use super::processes::{Child, Occupation, Owners, longest_grace};
-use super::{Supervisor, SupervisorError, SupervisorEvent};
-use crate::graph::Kind;
+use super::{Supervisor, SupervisorError, SupervisorEvent, new_pools};
+use crate::graph::{Kind, Workflow};
 use crate::pool::EscalationStep;
 use crate::process::sys::{Pid, Signal};
 use crate::process::tree::{self, Process, Snapshot};
@@ -93,18 +94,16 @@ impl Supervisor {
     }
 
     /// Presses the running tasks whose workers are daemonic.
-    pub fn press_daemonic_tasks(&mut self, step: EscalationStep) {
-        let daemonic = |job: &Job| match job {
+    pub fn escalate_daemonic_tasks(&mut self, step: EscalationStep) {
+        let is_daemonic = |job: &Job| match job {
             Job::Task { actor, .. } => {
                 let actor = self.workflow.actor(*actor);
                 matches!(actor.kind, Kind::Python(_)) && self.workflow.pool(actor.pool).kind.is_daemonic()
             }
             Job::Describe { .. } => false,
         };
-        let jobs: Vec<_> = self.jobs.iter().filter(|(_, job)| daemonic(job)).map(|(id, _)| *id).collect();
-        for job in jobs {
-            self.press_job(job, step, Instant::now());
-        }
+        let jobs = self.jobs.iter().filter(|(_, job)| is_daemonic(job)).map(|(id, _)| id).collect();
+        self.escalate_jobs(jobs, step);
     }
 
     /// Signals what is below the supervisor and is neither its own nor a part of a running task: those are pressed.
@@ -158,6 +157,49 @@ impl Supervisor {
             info!("sent {} to daemonic processes: {}", signal.as_str(), tree::names(&daemonic));
             self.processes.signal_branches(&daemonic, signal);
         }
+    }
+
+    /// Replaces the workflow, between runs: the workers of the old one end first. Returns what happened meanwhile. `meanwhile` is called
+    /// after each turn of the loop.
+    ///
+    /// # Panics
+    /// If a run has not ended.
+    pub fn replace_workflow(
+        &mut self,
+        workflow: Arc<Workflow>,
+        meanwhile: Meanwhile<'_>,
+    ) -> Result<Vec<SupervisorEvent>, SupervisorError> {
+        assert!(self.runs.is_empty(), "the workflow of a run is not replaced");
+        let mut missed = Vec::new();
+        self.let_go();
+        for signal in [None, Some(Signal::SIGTERM), Some(Signal::SIGKILL)] {
+            if let Some(signal) = signal {
+                let recorder = self.recorder_pid();
+                tree::signal_below(&[Pid::this()], signal, |process| Some(process.pid) == recorder);
+            }
+            let deadline = Instant::now() + self.grace();
+            self.carry_out();
+            while self.has_workers() && Instant::now() < deadline {
+                missed.extend(self.turn(Some(deadline))?);
+                meanwhile(self);
+            }
+        }
+        if self.has_workers() {
+            // When they are reaped, their pools must be there.
+            return Err(SupervisorError::Survivors(tree::names(&tree::descendants(Pid::this()))));
+        }
+        self.pools = new_pools(&workflow);
+        self.workers.replace_workflow(&workflow);
+        self.processes.workflow_replaced();
+        self.resources.take_latest_durations();
+        self.workflow = workflow;
+        Ok(missed)
+    }
+
+    /// Whether there are children other than the recorder.
+    fn has_workers(&self) -> bool {
+        let recorder = self.recorder_pid();
+        self.processes.children().any(|(pid, _)| Some(pid) != recorder)
     }
 
     /// Waits until there is nothing below the supervisor, until then at the latest, and less if a signal arrives.

@@ -21,14 +21,14 @@ impl Service {
             StopAction::Kill => {
                 info!("killing the running tasks");
                 self.supervisor.abort_runs("the workflow was stopped twice");
-                self.supervisor.press_tasks(EscalationStep::Terminate);
+                self.supervisor.escalate_tasks(EscalationStep::Terminate);
                 self.supervisor.signal_leftovers(Signal::SIGTERM);
             }
             StopAction::Stop => {
                 info!("SIGTERM: no new task starts, running tasks may finish within {stop_timeout:?}");
                 self.begin_to_stop(&Status::Stopped);
                 self.supervisor.stop_runs("the workflow was stopped by SIGTERM");
-                self.supervisor.press_daemonic_tasks(EscalationStep::Terminate);
+                self.supervisor.escalate_daemonic_tasks(EscalationStep::Terminate);
             }
             StopAction::Interrupt => {
                 info!("SIGINT: interrupting the running tasks");
@@ -51,7 +51,7 @@ impl Service {
     pub(in crate::service) fn enforce_stop_deadline(&mut self, now: Instant) {
         if self.stop.on_time(now).is_some() {
             warn!("the running tasks have not finished in time: killing them");
-            self.supervisor.press_tasks(EscalationStep::Terminate);
+            self.supervisor.escalate_tasks(EscalationStep::Terminate);
         }
     }
 }

@@ -166,7 +166,7 @@ impl Service {
         }
         for run in tasks {
             warn!(run = run.0, "the running tasks of run {run} have not finished in time: killing them");
-            self.supervisor.press_run(run, EscalationStep::Terminate);
+            self.supervisor.escalate_run(run, EscalationStep::Terminate);
         }
     }
 }

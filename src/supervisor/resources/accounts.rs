@@ -261,3 +261,85 @@ pub fn usage_of_the_supervisor() -> Totals {
     }
     totals
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::graph::PoolId;
+    use crate::pool::WorkerId;
+
+    const OWNER: Owner = (PoolId(0), WorkerId(1));
+    const RUN: RunId = RunId(1);
+
+    /// Accounts with a meter of a process that uses nothing: what counts is whom readings are booked to.
+    fn accounts(now: Instant) -> Accounts {
+        let mut accounts = Accounts::default();
+        accounts.keep(now);
+        accounts.keep_usage_of_tasks();
+        accounts.open_meter(OWNER, None, None, now);
+        accounts
+    }
+
+    fn ms(ms: u64) -> Duration {
+        Duration::from_millis(ms)
+    }
+
+    fn actor(number: usize) -> ActorId {
+        ActorId::from(number)
+    }
+
+    #[test]
+    fn a_task_has_its_time_and_its_own_usage() {
+        let now = Instant::now();
+        let mut accounts = accounts(now);
+        accounts.start(OWNER, JobId(1), (RUN, actor(2)), now);
+        accounts.end(OWNER, JobId(1), now + ms(30));
+        assert!(accounts.take_usage(JobId(1)).is_some() && accounts.take_usage(JobId(1)).is_none());
+        assert_eq!(accounts.take_latest().get(&actor(2)), Some(&ms(30)));
+        let account = accounts.take(RUN).unwrap();
+        assert!(account.actors.contains_key(&actor(2)) && account.shared.is_none() && !account.incomplete);
+    }
+
+    #[test]
+    fn tasks_side_by_side_share_what_is_used() {
+        let now = Instant::now();
+        let mut accounts = accounts(now);
+        accounts.start(OWNER, JobId(1), (RUN, actor(2)), now);
+        accounts.start(OWNER, JobId(2), (RUN, actor(3)), now + ms(10));
+        accounts.end(OWNER, JobId(1), now + ms(40));
+        accounts.end(OWNER, JobId(2), now + ms(80));
+        assert!(accounts.take_usage(JobId(1)).is_none(), "not divided by guessing");
+        let account = accounts.take(RUN).unwrap();
+        assert!(account.shared.is_some() && account.actors.values().all(|actor| actor.shared));
+    }
+
+    #[test]
+    fn runs_side_by_side_in_one_process_are_incomplete() {
+        let now = Instant::now();
+        let mut accounts = accounts(now);
+        accounts.start(OWNER, JobId(1), (RUN, actor(2)), now);
+        accounts.start(OWNER, JobId(2), (RunId(2), actor(2)), now + ms(10));
+        accounts.end(OWNER, JobId(1), now + ms(40));
+        assert!(accounts.take(RUN).unwrap().incomplete && accounts.workflow().mixed.is_some());
+    }
+
+    #[test]
+    fn a_task_that_has_not_begun_is_in_no_account() {
+        let now = Instant::now();
+        let mut accounts = accounts(now);
+        accounts.start(OWNER, JobId(1), (RUN, actor(2)), now);
+        accounts.cancel(OWNER, JobId(1));
+        accounts.close_meter(OWNER, now + ms(40));
+        assert!(accounts.take_latest().is_empty() && accounts.take(RUN).unwrap().actors.is_empty());
+    }
+
+    #[test]
+    fn a_process_that_is_gone_ends_its_tasks_and_a_run_without_accounts_has_none() {
+        let now = Instant::now();
+        let mut accounts = accounts(now);
+        accounts.start(OWNER, JobId(1), (RUN, actor(2)), now);
+        accounts.close_meter(OWNER, now + ms(40));
+        assert_eq!(accounts.take_latest().get(&actor(2)), Some(&ms(40)));
+        assert!(Accounts::default().take(RUN).is_none());
+    }
+}
