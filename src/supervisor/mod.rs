@@ -79,7 +79,7 @@ pub struct Supervisor {
     /// Jobs that could not be started, and end so in the next turn: a workflow that tries again at once does not keep the loop.
     not_started: Vec<(JobId, engine::Outcome)>,
     reports: Vec<SupervisorEvent>,
-    recorder: Option<Recorder>,
+    recorder: Recorder,
 }
 
 /// The pools of a workflow, without workers.
@@ -133,7 +133,7 @@ impl Supervisor {
             todo: VecDeque::new(),
             not_started: Vec::new(),
             reports: Vec::new(),
-            recorder: None,
+            recorder: Recorder::default(),
         })
     }
 
@@ -265,7 +265,10 @@ impl Supervisor {
                     let (workers, mut system) = self.workers_and_system();
                     workers.on_forkserver_reaped(&mut system, pool, phase, reaped.pid, reaped.ended);
                 }
-                Some(Child::Recorder) => self.on_recorder_reaped(reaped.ended),
+                Some(Child::Recorder) => {
+                    let action = self.recorder.on_reaped(reaped.ended, Instant::now());
+                    self.on_recorder_action(action);
+                }
                 Some(Child::LetGo) => {}
                 None => {
                     debug!("reaped the orphan {}, which {}", reaped.pid, reaped.ended);
@@ -296,7 +299,8 @@ impl Supervisor {
             self.scan_for_orphans(None);
         }
         self.processes.kill_overdue_orphans(now);
-        self.recorder_on_time(now);
+        let action = self.recorder.on_time(now, self.grace());
+        self.on_recorder_action(action);
         self.runs.log_on_time(now, &mut self.jobs, &self.workflow);
         self.workers.on_time(now, &mut self.event_loop);
     }
@@ -309,7 +313,7 @@ impl Supervisor {
         let others = [
             self.event_loop.next_time(Instant::now()),
             self.processes.next_time(),
-            self.next_recorder_time(),
+            self.recorder.next_time(),
             self.runs.next_time(),
             self.workers.next_time(),
         ];

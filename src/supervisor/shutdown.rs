@@ -5,6 +5,8 @@
 //! managers do not get stuck, and waits for the others.
 
 use std::collections::HashSet;
+use std::io;
+use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -12,10 +14,13 @@ use tracing::{info, warn};
 
 use super::owners::PoolOwners;
 use super::processes::{Child, Occupation, Owners, longest_grace};
+use super::recorder::{self, Action, Recorder, RecorderCommand, Running};
+use super::workers::OutputContext;
 use super::{Supervisor, SupervisorError, SupervisorEvent, new_pools};
 use crate::graph::{Kind, Workflow};
 use crate::pool::EscalationStep;
-use crate::process::sys::{Pid, Signal};
+use crate::process::Program;
+use crate::process::sys::{self, Pid, Signal};
 use crate::process::tree::{self, Process, Snapshot};
 
 use super::jobs::Job;
@@ -57,7 +62,7 @@ impl Supervisor {
     /// SIGTERM, grace, SIGKILL for all that is left.
     fn end_everything(&mut self, also: Meanwhile<'_>) -> Result<(), SupervisorError> {
         self.processes.end_orphans(true);
-        let (grace, recorder) = (self.grace(), self.recorder_pid());
+        let (grace, recorder) = (self.grace(), self.recorder.pid());
         for signal in [Signal::SIGTERM, Signal::SIGKILL] {
             let told = self.processes.signal_below(Pid::this(), signal, |process| Some(process.pid) == recorder);
             if !told.is_empty() {
@@ -174,7 +179,7 @@ impl Supervisor {
         self.let_go();
         for signal in [None, Some(Signal::SIGTERM), Some(Signal::SIGKILL)] {
             if let Some(signal) = signal {
-                let recorder = self.recorder_pid();
+                let recorder = self.recorder.pid();
                 tree::signal_below(&[Pid::this()], signal, |process| Some(process.pid) == recorder);
             }
             let deadline = Instant::now() + self.grace();
@@ -198,8 +203,64 @@ impl Supervisor {
 
     /// Whether there are children other than the recorder.
     fn has_workers(&self) -> bool {
-        let recorder = self.recorder_pid();
+        let recorder = self.recorder.pid();
         self.processes.children().any(|(pid, _)| Some(pid) != recorder)
+    }
+
+    /// Copies the history with this command, which is restarted when it fails, until [`Supervisor::end_recorder`]. What has recorded
+    /// before ends first; without a command, nothing records any more. Whether that is a change.
+    pub fn record_with(&mut self, command: Option<RecorderCommand>) -> bool {
+        if self.recorder.intended() == command.as_ref() {
+            return false;
+        }
+        let action = self.recorder.set_command(command, Instant::now());
+        self.on_recorder_action(action);
+        true
+    }
+
+    /// Starts the recorder, if that is to be done.
+    pub(super) fn on_recorder_action(&mut self, action: Action) {
+        if let Action::Start(command) = action {
+            let started = self.start_recorder(&command);
+            self.recorder.on_started(started, Instant::now());
+        }
+    }
+
+    fn start_recorder(&mut self, command: &RecorderCommand) -> io::Result<Running> {
+        let (input, ours) = sys::pipe()?;
+        let (printed, output) = sys::pipe()?;
+        let program = Program::new(&command.program, output.as_fd()).args(&command.arguments).stdin(input);
+        let (pid, process) = self.workers.affinity.start(program)?;
+        let context = OutputContext { pid: Some(pid.as_raw()), ..OutputContext::default() };
+        self.workers.outputs.watch(printed, context, &mut self.event_loop)?;
+        self.processes.add_child(pid, Child::Recorder);
+        Ok(Running { pid, process, input: Some(ours), since: Instant::now() })
+    }
+
+    /// Nothing more is written to the history: the recorder records the rest and ends, or is ended. Call it after
+    /// [`Supervisor::shut_down`].
+    pub fn end_recorder(&mut self) -> Result<(), SupervisorError> {
+        let action = self.recorder.prepare_end();
+        self.on_recorder_action(action);
+        self.recorder.end(None, Instant::now());
+        let by = Instant::now() + recorder::PATIENCE + 2 * self.grace() + Duration::from_secs(1);
+        while let Some(pid) = self.recorder.pid() {
+            if Instant::now() >= by {
+                warn!("the recorder ({pid}) survives SIGKILL: it hangs in the kernel, and is not waited for");
+                break;
+            }
+            self.turn(Some(by))?;
+        }
+        self.recorder = Recorder::default();
+        Ok(())
+    }
+
+    /// Whether there is nothing below the supervisor but the recorder.
+    fn nothing_is_left(&self) -> bool {
+        match self.recorder.pid() {
+            None => sys::has_no_children(),
+            Some(recorder) => Snapshot::take().children(Pid::this()).iter().all(|child| child.pid == recorder),
+        }
     }
 
     /// Waits until there is nothing below the supervisor, until then at the latest, and less if a signal arrives.
