@@ -15,7 +15,7 @@ pub(super) struct Deferred {
 
 impl Deferred {
     /// A source has more to read than one turn takes.
-    pub(super) fn to_next_turn(&mut self, token: Token) {
+    pub(super) fn add_to_next_turn(&mut self, token: Token) {
         if !self.next_turn.contains(&token) {
             self.next_turn.push(token);
         }
@@ -54,8 +54,8 @@ mod tests {
         let now = Instant::now();
         let mut deferred = Deferred::default();
         assert_eq!(deferred.next_time(now), None);
-        deferred.to_next_turn(Token(1));
-        deferred.to_next_turn(Token(1));
+        deferred.add_to_next_turn(Token(1));
+        deferred.add_to_next_turn(Token(1));
         assert_eq!(deferred.next_time(now), Some(now));
         assert_eq!(deferred.take_due(now), [Readiness::to_read(Token(1))]);
         assert_eq!(deferred.next_time(now), None);

@@ -147,7 +147,7 @@ impl EventLoop {
 
     /// Reports a source as readable in the next turn: it has more to read than one turn takes.
     pub(super) fn defer(&mut self, token: Token) {
-        self.deferred.to_next_turn(token);
+        self.deferred.add_to_next_turn(token);
     }
 
     /// Reports a source as readable at a given time: it cannot be read now, and no event tells when it can.
@@ -164,7 +164,7 @@ impl EventLoop {
     /// One turn has reaped as many children as it may: the rest comes in the next turn.
     pub(super) fn defer_reaping(&mut self) {
         self.unreaped = true;
-        self.deferred.to_next_turn(self.signals_token);
+        self.deferred.add_to_next_turn(self.signals_token);
     }
 
     /// When to wake up for the loop's own sake.
@@ -227,6 +227,7 @@ impl EventLoop {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use std::io::Write;
 

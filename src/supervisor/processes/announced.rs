@@ -223,6 +223,7 @@ impl Announcement {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use std::fs::File;
     use std::io::Write;

@@ -13,6 +13,7 @@ mod signalled;
 mod signals;
 pub mod status_socket;
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests;
 
 pub(super) use arrange::Facts;

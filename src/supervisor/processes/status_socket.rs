@@ -157,6 +157,7 @@ impl StatusSocket {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use std::io::Read;
     use std::os::unix::net::UnixStream as Connection;

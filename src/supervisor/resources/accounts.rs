@@ -263,6 +263,7 @@ pub fn usage_of_the_supervisor() -> Totals {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
     use crate::graph::PoolId;

@@ -319,6 +319,7 @@ fn time_of(run: Option<&ActiveRun>) -> u64 {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use std::path::Path;
 
