@@ -2,7 +2,7 @@
 
 use rustc_hash::FxHashMap;
 
-use super::task_log::TaskRecord;
+use super::record::TaskRecord;
 use crate::engine::{Failure, FailureKind, Outcome, TaskId};
 use crate::graph::ActorId;
 use crate::payload::{ErrorClass, JsonObject, Payload, PythonError};

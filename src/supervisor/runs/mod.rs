@@ -4,6 +4,7 @@
 
 pub(super) mod failure_text;
 mod job;
+mod record;
 mod task_log;
 
 pub(super) use job::{AfterDescribing, Job, JobEnd, Jobs, failed};
@@ -24,7 +25,8 @@ use crate::payload::Payload;
 use crate::pool::JobId;
 use crate::process::sys::Pid;
 
-use task_log::{TaskLog, TaskRecord};
+use record::TaskRecord;
+use task_log::TaskLog;
 
 /// The runs that have not ended.
 #[derive(Default)]

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::job::{Job, Jobs};
+use super::record::TaskRecord;
 use crate::accounting::Usage;
 use crate::engine::{Failure, FailureKind, TaskId};
 use crate::graph::{ActorId, Workflow};
@@ -23,29 +24,6 @@ pub(super) struct TaskLog {
     keeps_results: bool,
     /// When the starts that were not recorded yet are.
     record_at: Option<Instant>,
-}
-
-/// What the task log says of a task while it is under way: nothing if there is no task log.
-#[derive(Debug, Clone, Copy, Default)]
-pub(in crate::supervisor) struct TaskRecord {
-    attempt: u32,
-    /// In µs since the epoch.
-    queued_at: u64,
-    started_at: Option<u64>,
-    worker: Option<i32>,
-    /// Whether its start was recorded.
-    recorded: bool,
-}
-
-impl TaskRecord {
-    pub(super) fn new(attempt: u32, queued_at: u64) -> Self {
-        TaskRecord { attempt, queued_at, ..TaskRecord::default() }
-    }
-
-    /// The worker that was about to execute it has not begun.
-    pub(in crate::supervisor) fn has_not_started(&mut self) {
-        (self.started_at, self.worker, self.recorded) = (None, None, false);
-    }
 }
 
 /// A task whose job has ended, or was withdrawn.
