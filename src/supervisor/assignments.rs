@@ -9,7 +9,7 @@ use std::time::Instant;
 use super::Supervisor;
 use super::jobs::Job;
 use super::routing::Routed;
-use super::workers::{self, Effects};
+use super::workers;
 use crate::graph::PoolId;
 use crate::pool::{Answer, JobId, Pool, WorkerId};
 use crate::worker::{Frame, Next};
@@ -35,11 +35,35 @@ impl Supervisor {
         if self.workers.get((pool, process)).is_none() {
             return;
         }
+        // Before the job is sent: the worker may begin at once.
+        self.account_start((pool, process), job);
         let Some(frame) = frame(self.jobs.get(&job), job, next) else { return };
         let sent = self.workers.send((pool, process), (worker, job), (frame, next), &self.event_loop);
-        self.routed(pool, process).on_job_began(job);
+        self.on_job_began((pool, process), job);
         if let Err(error) = sent {
             self.worker_unusable(pool, process, error);
+        }
+    }
+
+    /// Accounts a task to its actor from now on.
+    pub(super) fn account_start(&mut self, worker: (PoolId, WorkerId), job: JobId) {
+        if let Some(Job::Task { run, actor, .. }) = self.jobs.get(&job) {
+            self.resources.on_task_started(worker, job, (*run, *actor));
+        }
+    }
+
+    /// Tells output, engine and task log that a worker has begun a job.
+    pub(super) fn on_job_began(&mut self, (pool, worker): (PoolId, WorkerId), job: JobId) {
+        let Some(process) = self.workers.get((pool, worker)) else { return };
+        if let Some(Job::Task { run, task, actor, .. }) = self.jobs.get(&job) {
+            let (run, task, actor) = (*run, *task, *actor);
+            // The output of a shared process is that of several tasks.
+            if !process.state.is_shared() {
+                let output = process.output;
+                self.workers.outputs.set_task(output, (run, actor));
+            }
+            self.tell_run(run, |engine, _| engine.on_task_started(task, Instant::now()));
+            self.record_start(pool, worker, job);
         }
     }
 

@@ -5,7 +5,7 @@ use std::time::Instant;
 use mio::Token;
 
 use super::Supervisor;
-use super::jobs::{Job, failed};
+use super::jobs::failed;
 use super::workers::{Effects, JobEnded, Outputs, Successor, System, Worker, Workers};
 use crate::engine::{FailureKind, Outcome};
 use crate::graph::PoolId;
@@ -63,20 +63,8 @@ impl Effects for Routed<'_> {
     }
 
     fn on_job_began(&mut self, job: JobId) {
-        let (pool, worker) = (self.pool, self.worker);
-        let this = &mut *self.supervisor;
-        let Some(process) = this.workers.get((pool, worker)) else { return };
-        if let Some(Job::Task { run, task, actor, .. }) = this.jobs.get(&job) {
-            let (run, task, actor) = (*run, *task, *actor);
-            this.resources.on_task_started((pool, worker), job, (run, actor));
-            // The output of a shared process is that of several tasks.
-            if !process.state.is_shared() {
-                let output = process.output;
-                this.workers.outputs.set_task(output, (run, actor));
-            }
-            this.tell_run(run, |engine, _| engine.on_task_started(task, Instant::now()));
-            this.record_start(pool, worker, job);
-        }
+        self.supervisor.account_start(self.id(), job);
+        self.supervisor.on_job_began(self.id(), job);
     }
 
     fn on_job_ended(&mut self, ended: &JobEnded, reply: Reply) {
