@@ -109,7 +109,7 @@ fn a_workflow_with_a_user_of_its_own_works_once_the_bus_and_polkit_know_that_use
         mkdir -p /etc/systemd/system/pushflow@res.service.d
         cp /usr/share/pushflow/units/user.conf /etc/systemd/system/pushflow@res.service.d/
         systemctl daemon-reload && systemctl restart pushflow@res
-        has "bus" "$(pushflow doctor)" 'the D-Bus policy does not let beamline have the names of workflows'
+        has "bus" "$(pushflow doctor)" 'the D-Bus policy does not allow beamline to own the names of workflows'
         echo '<busconfig><policy user="beamline"><allow own_prefix="org.pushflow.Workflow1"/></policy></busconfig>' > /etc/dbus-1/system.d/pushflow-beamline.conf
         systemctl reload dbus && systemctl restart pushflow@res
         has "polkit" "$(pushflow doctor)" 'polkit does not answer beamline'
