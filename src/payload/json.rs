@@ -15,15 +15,9 @@ use rustc_hash::FxHashMap;
 use serde_json::{Map, Number, Value as Json, json};
 
 use super::decoded::{Decoded, Node, NodeId};
+use super::limits::{MOST_DEPTH, MOST_LONG_BYTES};
 use super::{Chunk, Payload, Plain, RoutingValue, Value, repr, text};
 
-/// A value is written down to this depth. serde_json reads 128 levels and Python about 1,000; what a value is put into takes some.
-pub(super) const MOST_DEPTH: usize = 100;
-/// Python writes and reads decimal integers up to this number of digits (`sys.set_int_max_str_digits`): longer ones take a time that
-/// grows with the square of their length.
-pub const MOST_DIGITS: usize = 4300;
-/// So many bytes have about as many digits.
-pub(super) const MOST_LONG_BYTES: usize = 1785;
 /// What a value refers to more than once is written again for so many bytes in all, where each part counts for [`PART`] bytes more.
 const MOST_REPEATED: usize = 16 << 20;
 /// And for so many of all values of a payload.

@@ -7,6 +7,7 @@ mod decoded;
 mod exception;
 mod json;
 mod key;
+mod limits;
 mod pickle;
 mod plain;
 #[cfg(test)]
@@ -16,8 +17,9 @@ mod text;
 mod value;
 
 pub use exception::{ERROR_INSTANCE_KEY, ERROR_KEY, ErrorClass, PythonError};
-pub use json::{JsonObject, MOST_DIGITS, json_text, to_json};
+pub use json::{JsonObject, json_text, to_json};
 pub use key::Key;
+pub use limits::MOST_DIGITS;
 pub use plain::{Plain, payload_from_json};
 pub use repr::builtin_repr;
 pub use value::{Chunk, MemoryFile, RoutingValue, Value};

@@ -5,7 +5,15 @@
 
 use num_bigint::BigInt;
 
+use super::Value;
 use super::plain::Plain;
+
+impl Plain {
+    /// The pickled value, with its routing value.
+    pub fn to_value(&self) -> Value {
+        Value::from_pickle(pickle(self), Some(self.routing_value()))
+    }
+}
 
 /// The pickle of a plain value.
 pub(super) fn pickle(value: &Plain) -> Vec<u8> {

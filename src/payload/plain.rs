@@ -5,7 +5,7 @@ use std::str::FromStr;
 use num_bigint::BigInt;
 use serde_json::Value as Json;
 
-use super::{Key, MOST_DIGITS, Payload, RoutingValue, Value, pickle};
+use super::{Key, MOST_DIGITS, Payload, RoutingValue};
 
 /// A Python value built in Rust, from TOML, JSON or a program's output.
 #[derive(Debug, Clone, PartialEq)]
@@ -48,11 +48,6 @@ impl Plain {
                 Plain::Dict(entries.iter().map(entry).collect::<Result<_, String>>()?)
             }
         })
-    }
-
-    /// The pickled value, with its routing value.
-    pub fn to_value(&self) -> Value {
-        Value::from_pickle(pickle::pickle(self), Some(self.routing_value()))
     }
 
     /// What a router compares.

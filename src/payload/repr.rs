@@ -5,7 +5,7 @@ use std::fmt::Write;
 use num_bigint::BigInt;
 
 use super::decoded::{Decoded, Node, NodeId};
-use super::json::{MOST_DEPTH, MOST_LONG_BYTES};
+use super::limits::{MOST_DEPTH, MOST_LONG_BYTES};
 
 /// The type's name and the `repr` of a pickled value, or its beginning: about so many bytes of it, and whether it is longer. None
 /// where a class is in it that is not Python's own.

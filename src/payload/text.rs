@@ -13,7 +13,7 @@ use super::repr::float;
 use super::{Chunk, Plain, RoutingValue, Value};
 
 /// Integers of more bytes have no text, as in Python: to write them takes a time that grows with the square of their length.
-const LONGEST_INTEGER: usize = super::json::MOST_LONG_BYTES;
+const LONGEST_INTEGER: usize = super::limits::MOST_LONG_BYTES;
 
 /// A single value of one of Python's own types.
 #[derive(Debug, Clone, PartialEq)]

@@ -5,6 +5,7 @@
 
 mod escalation;
 mod prefill;
+mod slot;
 mod state;
 
 #[cfg(test)]

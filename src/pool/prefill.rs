@@ -13,7 +13,7 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use super::state::Slot;
+use super::slot::{Prefilled, Slot};
 use super::{Effect, JobId, Needs, Pool, WorkerId};
 
 /// How much work is prefilled. The supervisor may lose its CPU for a time slice, and workers should not run dry meanwhile.
@@ -59,16 +59,6 @@ pub(super) struct Prefill {
     block: (u32, Duration),
     /// Number of jobs that are prefilled now.
     waiting: usize,
-}
-
-/// The prefilled jobs of one worker.
-#[derive(Debug, Default)]
-pub(super) struct Prefilled {
-    pub(super) jobs: VecDeque<JobId>,
-    /// Whether the worker was told that more jobs follow.
-    open: bool,
-    /// When the worker began its current job, or got its first prefilled job.
-    since: Option<Instant>,
 }
 
 impl Prefill {

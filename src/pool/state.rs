@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::{Duration, Instant};
 
 use super::escalation::{Due, Escalation};
-use super::prefill::{Answer, Prefill, Prefilled};
+use super::prefill::{Answer, Prefill};
+use super::slot::Slot;
 use super::{Effect, EscalationStep, JobId, Needs, Orphan, WorkerId};
 use crate::graph::{Context, PoolSpec, Workers};
 
@@ -51,32 +52,6 @@ pub struct Pool {
     next_worker: u32,
     closing: bool,
     pub(super) prefill: Prefill,
-}
-
-/// A worker or a program.
-#[derive(Debug)]
-pub(super) enum Slot {
-    /// `late` and `overdue`: when these are reported; `None` if never, or not again.
-    Starting {
-        late: Option<Instant>,
-        overdue: Option<Instant>,
-    },
-    Idle {
-        since: Instant,
-        tasks: u32,
-    },
-    Busy {
-        job: JobId,
-        tasks: u32,
-        escalation: Option<Escalation>,
-        /// The jobs that it begins after this one.
-        prefilled: Prefilled,
-    },
-    Program {
-        job: JobId,
-        escalation: Option<Escalation>,
-    },
-    Retiring,
 }
 
 impl Pool {

@@ -2,47 +2,22 @@
 //! there.
 
 use std::collections::VecDeque;
-use std::io::{self, IoSlice, IoSliceMut};
+use std::io::{self, IoSliceMut};
 use std::mem::MaybeUninit;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use mio::net::UnixStream;
 use nix::errno::Errno;
 use nix::sys::resource::{Resource, getrlimit};
-use nix::sys::socket::{ControlMessage, MsgFlags, sendmsg};
 use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, recvmsg};
 
 use super::frame::{Frame, Kept, keep};
-use super::message::{self, Given, Message, ProtocolError, ReadBuffer};
+use super::message::{self, Given, Message, ReadBuffer};
 use super::queue::Queue;
+use super::socket::{ChannelError, FDS_AT_ONCE, send_once};
 
 /// The kernel passes at most this number of descriptors in one message (SCM_MAX_FD).
 const MOST_FDS: usize = 253;
-/// The number of descriptors that are sent in one message.
-pub(super) const FDS_AT_ONCE: usize = 200;
-
-/// Why a connection cannot be used any more. The text continues "the worker process …".
-#[derive(Debug, thiserror::Error)]
-pub enum ChannelError {
-    /// The other side has closed it.
-    #[error("closed its connection")]
-    Closed,
-    /// It has sent bytes that are no frame.
-    #[error("sent garbage: {0}")]
-    Protocol(#[from] ProtocolError),
-    /// It has sent more descriptors than this process may open. Those that were received are closed.
-    #[error(
-        "sent a value with more open files than pushflow may have: its limit is {limit} (`ulimit -n`, LimitNOFILE= of a service)"
-    )]
-    OpenFiles {
-        /// The limit of open files of this process.
-        limit: u64,
-    },
-    /// The system has refused to send or receive.
-    #[error("cannot be reached: {0}")]
-    Io(#[from] io::Error),
-}
-
 /// One connection.
 #[derive(Debug)]
 pub struct Channel {
@@ -235,14 +210,4 @@ impl Channel {
         self.drained = count < self.scratch.len() && self.fds.len() == passed;
         Ok(true)
     }
-}
-
-pub(super) fn send_once(socket: BorrowedFd<'_>, bytes: &[u8], fds: &[impl AsFd]) -> Result<usize, Errno> {
-    let flags = MsgFlags::MSG_NOSIGNAL | MsgFlags::MSG_DONTWAIT;
-    let slices = [IoSlice::new(bytes)];
-    if fds.is_empty() {
-        return sendmsg::<()>(socket.as_raw_fd(), &slices, &[], flags, None);
-    }
-    let raw: Vec<_> = fds.iter().map(|fd| fd.as_fd().as_raw_fd()).collect();
-    sendmsg::<()>(socket.as_raw_fd(), &slices, &[ControlMessage::ScmRights(&raw)], flags, None)
 }

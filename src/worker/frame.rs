@@ -7,8 +7,8 @@ use std::sync::Arc;
 use rustc_hash::FxHashMap;
 
 use super::protocol::{
-    ANYWHERE, CHANGED, DESCRIBE, ELSEWHERE, FOLLOWED, INTERRUPT, MAX_FRAME, POSITION, RUN, SETUP, SHARED,
-    SHARED_LENGTH, SPAWN, job_of,
+    ANYWHERE, CHANGED, DESCRIBE, ELSEWHERE, FOLLOWED, INTERRUPT, LONGEST_QUEUED, MAX_FRAME, POSITION, RUN, SETUP,
+    SHARED, SHARED_LENGTH, SPAWN, job_of,
 };
 use crate::payload::{Chunk, Key, MemoryFile, Payload, Value};
 
@@ -41,7 +41,7 @@ pub fn is_light(payload: &Payload) -> bool {
         Chunk::Inline(bytes) => Some(bytes.len()),
         Chunk::Shared(_) | Chunk::Changed(..) => None,
     };
-    let mut room = super::queue::LONGEST / 2;
+    let mut room = LONGEST_QUEUED / 2;
     payload.iter().all(|(key, value)| {
         let chunks = std::iter::once(value.stream()).chain(value.buffers());
         let length = chunks.map(inline).sum::<Option<usize>>();

@@ -10,9 +10,11 @@ pub mod frame;
 pub mod message;
 mod protocol;
 pub mod queue;
+mod socket;
 
-pub use channel::{Channel, ChannelError};
+pub use channel::Channel;
 pub use frame::{Frame, Next, TooLong, fits, is_light};
 pub use message::{Message, ProtocolError};
 pub use protocol::MAX_FRAME;
 pub use queue::Queue;
+pub use socket::ChannelError;

@@ -44,3 +44,6 @@ pub(super) const FOLLOWED: u16 = u16::MAX - 1;
 pub(super) fn job_of(frame: &[u8]) -> u64 {
     frame.get(5..HEADER).and_then(|job| job.try_into().ok()).map_or(0, u64::from_le_bytes)
 }
+
+/// Longer frames go over the connection. The worker reads into a buffer of twice this size (`wire.py`).
+pub(super) const LONGEST_QUEUED: usize = 32 * 1024;

@@ -10,13 +10,10 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use nix::errno::Errno;
 use nix::sys::socket::{MsgFlags, recv};
 
-use super::channel::{ChannelError, FDS_AT_ONCE, send_once};
 use super::frame::{Frame, Kept, keep};
-use super::protocol::{HEADER, job_of};
+use super::protocol::{HEADER, LONGEST_QUEUED, job_of};
+use super::socket::{ChannelError, FDS_AT_ONCE, send_once};
 use crate::process::sys;
-
-/// Longer frames go over the connection. The worker reads into a buffer of twice this size (`wire.py`).
-pub(super) const LONGEST: usize = 32 * 1024;
 
 /// The queue of one worker.
 #[derive(Debug)]
@@ -46,7 +43,7 @@ impl Queue {
 
     /// Whether a frame is short enough.
     pub(super) fn takes(frame: &Frame<'_>) -> bool {
-        frame.bytes.len() <= LONGEST && frame.fds.len() <= FDS_AT_ONCE
+        frame.bytes.len() <= LONGEST_QUEUED && frame.fds.len() <= FDS_AT_ONCE
     }
 
     /// Appends a frame. If the kernel does not accept it now, it is sent when there is room ([`Queue::flush`]).

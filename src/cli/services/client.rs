@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use anyhow::anyhow;
 use zbus::connection::Builder;
-use zbus::names::{BusName, InterfaceName, OwnedInterfaceName};
+use zbus::names::{InterfaceName, OwnedInterfaceName};
 use zbus::proxy::CacheProperties;
 use zbus::{Connection, OwnedVariant, fdo, match_rule};
 
-use super::proxies::{RunProxy, WorkflowProxy};
+use super::proxies::{Properties, RunProxy, WorkflowProxy, has_owner};
 use super::{Place, PlaceArgs, units};
 use crate::bus::{BusType, MethodError, method_error, names};
 use crate::cli::locate;
@@ -30,8 +30,6 @@ pub(in crate::cli) struct Clients {
     unreached: Vec<(Place, String)>,
 }
 
-/// The properties of one object, by name.
-pub(super) type Properties = BTreeMap<String, OwnedVariant>;
 /// The objects of a service: their interfaces, with the properties of each.
 pub(super) type Objects = Vec<BTreeMap<String, Properties>>;
 
@@ -248,11 +246,6 @@ fn is_from_bus(error: &zbus::Error) -> bool {
 /// Whether the service has no such object.
 pub(super) fn is_unknown_object(error: &zbus::Error) -> bool {
     method_error(error).is_some_and(|error| error.name == "org.freedesktop.DBus.Error.UnknownObject")
-}
-
-/// Whether somebody has a name on the bus. Calling a name that nobody has can start a service.
-pub(super) async fn has_owner(connection: &Connection, name: &str) -> zbus::Result<bool> {
-    Ok(fdo::DBusProxy::new(connection).await?.name_has_owner(BusName::try_from(name)?).await?)
 }
 
 /// The address of the system bus of another host, as systemctl reaches it.

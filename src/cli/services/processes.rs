@@ -6,7 +6,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use zbus::Variant;
 
 use super::PlaceArgs;
-use super::client::{Client, Clients, Properties};
+use super::client::{Client, Clients};
+use super::proxies::Properties;
 use super::text::{number, text};
 use crate::bus::names;
 use crate::cli::Failure;

@@ -1,10 +1,12 @@
-//! The D-Bus interfaces that the verbs call.
+//! The D-Bus interfaces that the verbs call, and what they return.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
-use zbus::{OwnedObjectPath, Variant};
+use zbus::names::BusName;
+use zbus::{Connection, OwnedObjectPath, OwnedVariant, Variant, fdo};
 
-use super::client::Properties;
+/// The properties of one object, by name.
+pub(super) type Properties = BTreeMap<String, OwnedVariant>;
 
 /// A service.
 #[zbus::proxy(interface = "org.pushflow.Workflow1", default_path = "/org/pushflow/workflow", assume_defaults = false)]
@@ -51,4 +53,9 @@ pub(super) trait UnitService {
     fn exec_main_exit_timestamp(&self) -> zbus::Result<u64>;
     #[zbus(property)]
     fn result(&self) -> zbus::Result<String>;
+}
+
+/// Whether somebody has a name on the bus. Calling a name that nobody has can start a service.
+pub(super) async fn has_owner(connection: &Connection, name: &str) -> zbus::Result<bool> {
+    Ok(fdo::DBusProxy::new(connection).await?.name_has_owner(BusName::try_from(name)?).await?)
 }

@@ -5,7 +5,8 @@ use std::time::Duration;
 use anyhow::anyhow;
 use serde_json::{Value as Json, json};
 
-use super::client::{Client, Clients, Objects, Properties};
+use super::client::{Client, Clients, Objects};
+use super::proxies::Properties;
 use super::text::{number, print, print_json, print_table, text, to_json};
 use super::units::{self, FailedUnit};
 use super::{Place, PlaceArgs};

@@ -6,7 +6,7 @@ use comfy_table::{ContentArrangement, Table, presets};
 use serde_json::{Map, Value as Json, json};
 use zbus::Variant;
 
-use super::client::Properties;
+use super::proxies::Properties;
 use crate::cli::{Failure, cannot_write};
 use crate::text as safe;
 

@@ -7,8 +7,7 @@ use nix::sys::signal::Signal;
 use zbus::proxy::CacheProperties;
 use zbus::{Connection, OwnedObjectPath};
 
-use super::client::has_owner;
-use super::proxies::{SystemdProxy, UnitServiceProxy};
+use super::proxies::{SystemdProxy, UnitServiceProxy, has_owner};
 use crate::history::now;
 use crate::systemd::escape::name_of_instance;
 
