@@ -91,5 +91,5 @@ fn a_run_is_drawn_and_traced() {
     let tasks: Vec<_> = trace["traceEvents"].as_array().unwrap().iter().filter(|it| it["ph"] == "X").collect();
     assert_eq!((tasks.len(), &tasks[0]["name"]), (1, &json!("task")));
     let wrong = project.pushflow(&["show", "w/1", "--timeline", "w.png"]);
-    assert_eq!((wrong.code, wrong.stderr.contains("an .svg or an .html file")), (Some(2), true));
+    assert_eq!((wrong.code, wrong.stderr.contains("a timeline must be an .svg or .html file")), (Some(2), true));
 }
