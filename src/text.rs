@@ -29,7 +29,7 @@ pub fn line(text: &str) -> Cow<'_, str> {
     escaped(text, |char| if char == '\t' { Some(' ') } else { None })
 }
 
-/// Like [`line`], with at most `most` characters.
+/// Like [`line()`], with at most `most` characters.
 pub fn short(text: &str, most: usize) -> Cow<'_, str> {
     // Cut first: the text may be very long.
     match line(&text[..end_of(text, most.saturating_add(1))]) {

@@ -14,7 +14,7 @@ pub enum UnitError {
     /// Not a unit of time.
     #[error("valid units are us, ms, s, m, h, d and w")]
     TimeUnit,
-    /// Longer than [`MAX_SECONDS`].
+    /// Longer than a century.
     #[error("must not be longer than 100 years")]
     TooLong,
     /// Negative, or not a number.
