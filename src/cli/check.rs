@@ -55,7 +55,7 @@ pub fn run(
                     _ => Checked::Invalid,
                 });
                 if let Failure::Because(_, error) = failure {
-                    writeln!(err, "{}", text::line(&format!("{error:#}")))?;
+                    writeln!(err, "pushflow: {}", text::line(&format!("{error:#}")))?;
                 }
                 continue;
             }
@@ -164,7 +164,7 @@ mod tests {
         assert_eq!((checked, out.len()), (Checked::Missing, 0));
         let err = String::from_utf8(err).unwrap();
         assert!(
-            err.starts_with("there is no workflow no-such-workflow: looked for no-such-workflow.toml in "),
+            err.starts_with("pushflow: there is no workflow no-such-workflow: looked for no-such-workflow.toml in "),
             "{err}"
         );
     }
