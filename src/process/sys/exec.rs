@@ -3,7 +3,8 @@
 //!
 //! posix_spawn(3) does the same, but can neither set a signal for the death of the parent nor join a cgroup. fork(2) can, but copies
 //! the page tables: starting and reaping `/bin/true` from a process with 64 MiB of memory takes 38 ms with fork(2), 160 ms with
-//! 512 MiB, and 1.1 ms with any size here (medians on a virtual machine with 2 busy CPUs).
+//! 512 MiB, and 1.1 ms with any size if the memory is shared (measured with posix_spawn; medians on a virtual machine with 2
+//! busy CPUs).
 
 use std::ffi::{CStr, CString, c_char, c_int, c_void};
 use std::io;
