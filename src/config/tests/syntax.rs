@@ -137,7 +137,9 @@ fn compare(text: &str) {
         return;
     };
     if broken.is_empty() {
-        assert!(our_duplicates.iter().all(|at| duplicates.contains(at)), "{text}");
+        // Within a table that is left out, the crate looks at the keys of the first one too, and may find another duplicate first.
+        let is_left_out = |at: &Location| reduced[at.span()].trim().is_empty();
+        assert!(our_duplicates.iter().all(|at| duplicates.contains(at) || is_left_out(at)), "{text}");
         let (lines, _, broken) = theirs(&reduced);
         assert_eq!(our_broken, broken, "{text}");
         if broken.is_empty() {
