@@ -1,4 +1,4 @@
-//! RequestErrors as D-Bus errors.
+//! Errors of requests as D-Bus errors.
 
 use std::borrow::Cow;
 
